@@ -1,0 +1,53 @@
+# The two commands of the README, `make demo` and `make test`, and the few that developers need.
+
+# Where cargo puts what it builds; the filters, the guests and the Rust SDK are workspaces of their own.
+BUILT := $(or $(CARGO_TARGET_DIR),target)
+WORKSPACES := . sdk/rust filters tests/guests
+WASM := wasm32-unknown-unknown
+
+.DEFAULT_GOAL := help
+.PHONY: help targets build demo test check bench must-show clean
+
+help: ## tells what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+targets: ## adds the WebAssembly targets that are missing
+	@for target in $(WASM) wasm32-wasip2; do \
+		rustup target list --installed | grep -qx $$target || rustup target add $$target || exit 1; \
+	done
+
+build: targets ## builds the release binary, with the shipped filters inside
+	cargo build --release --package tamis
+	@echo "built $(BUILT)/release/tamis"
+
+demo: build ## runs the demo on 127.0.0.1:8080
+	@exec $(BUILT)/release/tamis demo
+
+test: targets ## installs what the tests need, and runs all of them
+	scripts/test-deps
+	cargo test --workspace
+	cargo test --workspace --manifest-path sdk/rust/Cargo.toml
+	cargo test --workspace --manifest-path filters/Cargo.toml
+
+check: targets ## formatting, lints and the order of modules
+	@for workspace in $(WORKSPACES); do \
+		echo "cargo fmt in $$workspace" && cargo fmt --all --check --manifest-path $$workspace/Cargo.toml || exit 1; \
+	done
+	cargo test --quiet --package tamis-order
+	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --workspace --all-targets --manifest-path sdk/rust/Cargo.toml -- --deny warnings
+	cargo clippy --workspace --all-targets --manifest-path filters/Cargo.toml -- --deny warnings
+	cargo clippy --workspace --target $(WASM) --manifest-path filters/Cargo.toml -- --deny warnings
+	cargo clippy --workspace --target $(WASM) --manifest-path tests/guests/Cargo.toml -- --deny warnings
+
+bench: targets ## one filter call, one exchange, and the router with many routes
+	cargo bench --package tamis-benches
+	cargo bench --manifest-path filters/Cargo.toml --package router
+
+must-show: build ## measures the release binary as scripts/must-show says; takes minutes
+	scripts/test-deps
+	scripts/must-show/all.sh
+
+clean: ## removes what was built and installed here
+	for workspace in $(WORKSPACES); do cargo clean --quiet --manifest-path $$workspace/Cargo.toml; done
+	rm -rf .venv

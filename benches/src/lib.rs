@@ -1,0 +1,80 @@
+//! What the benches share: a request as a browser sends it, filters as they ship, and an exchange that holds both.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Request};
+use tamis::config::{self, ModuleSource};
+use tamis::exchange::{Connection, Destination, Exchange, Inflow, Names, Origin, Record};
+use tamis::filter::source::Modules;
+use tamis::filter::{Engine, Filter};
+use tamis::telemetry::access_log::AccessLog;
+
+/// The fields of an ordinary browser.
+pub const FIELDS: [(&str, &str); 11] = [
+    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:130.0)"),
+    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    ("accept-encoding", "gzip, deflate, br, zstd"),
+    ("accept-language", "en-GB,en;q=0.5"),
+    ("cookie", "session=0123456789abcdef; theme=dark"),
+    ("x-forwarded-for", "192.0.2.7"),
+    ("x-forwarded-proto", "https"),
+    ("x-request-id", "4caf58aa332217d05e30072f5ef30cb6"),
+    ("cache-control", "no-cache"),
+    ("referer", "https://example.com/"),
+    ("dnt", "1"),
+];
+
+/// A shipped filter with a configuration in TOML.
+///
+/// # Panics
+/// If the filter is not built in or refuses the configuration.
+pub fn filter(name: &str, toml: &str) -> Arc<Filter> {
+    let text = format!(
+        "[listeners.l]\nlisten = \"127.0.0.1:0\"\n[clusters.users]\nendpoints = []\n[filters.{name}]\nmodule = \"builtin:{name}\"\n{toml}"
+    );
+    let loaded = config::parse(&text, std::path::Path::new("bench.toml")).expect("a configuration of this bench");
+    let config = Arc::clone(&loaded.config.filters[name]);
+    let mut modules = Modules::new(Engine::new().expect("an engine"));
+    let module = modules.load(&ModuleSource::Builtin(name.into())).expect("a shipped filter");
+    Filter::build(&name.into(), &config, module).expect("a configuration that the filter takes")
+}
+
+/// An exchange at the beginning of its request phase.
+///
+/// # Panics
+/// Never: the request is valid.
+pub fn record(path: &str) -> Record {
+    let mut request = Request::get(path).body(()).expect("a valid path");
+    for (name, value) in FIELDS {
+        request.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let (request, ()) = request.into_parts();
+    let connection = Connection {
+        listener: "l".into(),
+        peer: ([192, 0, 2, 7], 40_000).into(),
+        local: ([192, 0, 2, 1], 443).into(),
+        trusted: false,
+        tls_version: None,
+        server_name: None,
+    };
+    let exchange = Exchange {
+        source: connection.peer.ip(),
+        connection: Arc::new(connection),
+        request,
+        scheme: "http",
+        authority: "example.com".to_owned(),
+        id: "4caf58aa332217d05e30072f5ef30cb6".to_owned(),
+        response: None,
+        origin: Origin::Upstream,
+        reply: None,
+        destination: Destination::default(),
+        notes: Vec::new(),
+        clusters: Arc::new(Names::from(["users".into()])),
+        deadline: None,
+        is_grpc: false,
+    };
+    let silent = config::AccessLog { output: config::AccessLogOutput::Off, queue: 1 };
+    let log = Arc::new(AccessLog::open(&silent).expect("a log that is off"));
+    Record::new(Box::new(exchange), Rc::new(Inflow::new(true)), log)
+}

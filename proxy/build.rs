@@ -1,0 +1,88 @@
+//! Builds the filters that ship inside the binary, once, as the Wasm modules that anybody could build.
+//!
+//! They go into a target folder of their own beside the outer one (cargo inside cargo on the same folder would wait for
+//! itself), always optimised, whatever the outer profile is.
+
+use std::env;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, exit};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+/// The names after `builtin:`, each a package of that name in filters/.
+const FILTERS: [&str; 2] = ["router", "headers"];
+
+fn main() {
+    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("..");
+    let out = PathBuf::from(variable("OUT_DIR"));
+    for watched in ["filters", "sdk/rust", "wit"] {
+        watch(&root.join(watched));
+    }
+    // OUT_DIR is TARGET/PROFILE/build/tamis-HASH/out.
+    let target = out.ancestors().nth(4).unwrap_or(&out).join("filters");
+    build(&root.join("filters"), &target);
+
+    let mut table = String::from("/// The filters that ship inside this binary: name and module.\npub const BUILT_IN: &[(&str, &[u8])] = &[\n");
+    for name in FILTERS {
+        let module = target.join(TARGET).join("release").join(format!("{name}.wasm"));
+        let copy = out.join(format!("{name}.wasm"));
+        if let Err(error) = fs::copy(&module, &copy) {
+            fail(&format!("the filter `{name}` was built, but {} cannot be read: {error}", module.display()));
+        }
+        let _ = writeln!(table, "    ({name:?}, include_bytes!({:?})),", copy.display().to_string());
+    }
+    table.push_str("];\n");
+    if let Err(error) = fs::write(out.join("built_in.rs"), table) {
+        fail(&format!("cannot write the table of filters: {error}"));
+    }
+}
+
+fn build(workspace: &Path, target: &Path) {
+    let mut cargo = Command::new(variable("CARGO"));
+    cargo
+        .current_dir(workspace)
+        .args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"])
+        .arg(target);
+    // What is set for the host must not leak into the guests.
+    for leak in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CLIPPY_ARGS", "CARGO_TARGET_DIR"] {
+        cargo.env_remove(leak);
+    }
+    match cargo.output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stderr);
+            let hint = if text.contains("target may not be installed") {
+                format!("\nthe target is missing; install it with: rustup target add {TARGET}")
+            } else {
+                String::new()
+            };
+            fail(&format!("the filters do not build:\n{text}{hint}"));
+        }
+        Err(error) => fail(&format!("cargo cannot be run for the filters: {error}")),
+    }
+}
+
+/// Watches sources, not what was built from them.
+fn watch(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.file_name().is_some_and(|name| name == "target") {
+            continue;
+        }
+        if path.is_dir() { watch(&path) } else { println!("cargo:rerun-if-changed={}", path.display()) }
+    }
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| fail(&format!("{name} is not set; this runs under cargo")))
+}
+
+fn fail(message: &str) -> ! {
+    for line in message.lines() {
+        println!("cargo:warning={line}");
+    }
+    eprintln!("{message}");
+    exit(1)
+}

@@ -1,0 +1,258 @@
+//! The running proxy: built from a configuration, bound to its addresses, then run until it is told to leave.
+//!
+//! [`App::build`] does everything that can fail, so that a [`Bound`] has real addresses and only needs to run. What
+//! changes while it runs happens in `control`, one thing after the other.
+
+mod control;
+mod listeners;
+mod watch;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::admin::ledger::Ledger;
+use crate::cluster::discovery::{self, Resolved, Resolver};
+use crate::config::{Config, Examined, Loaded, ModuleSource, Problems, Source};
+use crate::filter::source::Modules;
+use crate::filter::{Engine, Module};
+use crate::listener;
+use crate::snapshot::{Live, Parts, Snapshot, filter_problem};
+use control::{Control, Event};
+use listeners::Listeners;
+
+/// Events that wait for the control loop. Watchers wait when it is full.
+const EVENTS: usize = 1024;
+
+/// Why the proxy did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Config(#[from] Problems),
+    #[error("the admin cannot listen on {address}: {source}")]
+    Admin { address: SocketAddr, source: io::Error },
+    #[error("the Wasm engine cannot be set up: {0}")]
+    Engine(String),
+    #[error("names cannot be resolved: {0}")]
+    Resolver(String),
+    #[error("no runtime: {0}")]
+    Runtime(io::Error),
+}
+
+/// Why a running proxy ended other than by being told.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("a worker cannot be started: {0}")]
+    Worker(io::Error),
+    #[error("signals cannot be handled: {0}")]
+    Signals(io::Error),
+}
+
+/// How it left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Everything under way finished.
+    Drained,
+    /// What was still under way at the deadline was cut.
+    Cut,
+}
+
+/// Builds a proxy.
+#[derive(Debug)]
+pub struct App;
+
+impl App {
+    /// Resolves names, compiles and configures filters, reads certificates and binds every address.
+    pub fn build(loaded: Loaded) -> Result<Bound, StartError> {
+        let Loaded { mut config, source } = loaded;
+        let workers = *config.workers.get_or_insert_with(cores);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
+        let engine = Engine::new().map_err(|error| StartError::Engine(format!("{error:#}")))?;
+        let mut modules = Modules::new(engine);
+        let resolver = match Resolver::build(&config.dns) {
+            Ok(resolver) => Some(resolver),
+            Err(_) if discovery::names(&config).is_empty() => None,
+            Err(error) => return Err(StartError::Resolver(error.to_string())),
+        };
+        let resolved = match &resolver {
+            Some(resolver) => runtime.block_on(resolve_all(resolver, &config)),
+            None => Resolved::default(),
+        };
+        let (loaded, mut problems) = load_modules(&mut modules, &config, &source);
+        let parts = Parts { config: Arc::new(config), source, modules: loaded, resolved };
+        let snapshot = match Snapshot::build(&parts, None, true) {
+            Ok(snapshot) if problems.is_empty() => snapshot,
+            Ok(_) => return Err(StartError::Config(problems)),
+            Err(more) => {
+                problems.merge(more);
+                return Err(StartError::Config(problems));
+            }
+        };
+        let listeners = Listeners::bind(&parts, workers)?;
+        let admin = match &parts.config.admin {
+            Some(admin) => {
+                let bound = listener::bind(admin.listen, ADMIN_BACKLOG, 1);
+                bound.map_err(|source| StartError::Admin { address: admin.listen, source })?.pop()
+            }
+            None => None,
+        };
+        let ledger = Arc::new(Ledger::default());
+        ledger.live(&snapshot);
+        let live = Arc::new(Live::from_pointee(snapshot));
+        let (events, queue) = mpsc::channel(EVENTS);
+        Ok(Bound { runtime, workers, parts, modules, resolver, listeners, admin, ledger, live, events, queue, signals: false })
+    }
+}
+
+impl App {
+    /// Finds everything that is wrong with a configuration, what its filters say included, except what only resolving
+    /// names and opening addresses would show.
+    pub fn check(examined: Examined) -> Result<(), Problems> {
+        let Examined { loaded: Loaded { mut config, source }, mut problems } = examined;
+        // An access log is not written while checking.
+        config.access_log.output = crate::config::AccessLogOutput::Off;
+        let whole = |message: String| Problems::from(vec![source.problem_at(&[], message)]);
+        let engine = Engine::new().map_err(|error| whole(format!("the Wasm engine cannot be set up: {error:#}")))?;
+        let mut modules = Modules::new(engine);
+        let (modules, failed) = load_modules(&mut modules, &config, &source);
+        problems.merge(failed);
+        let parts = Parts { config: Arc::new(config), source, modules, resolved: Resolved::default() };
+        if let Err(more) = Snapshot::build(&parts, None, true) {
+            problems.merge(more);
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+impl App {
+    /// A configuration whose text has no mistake. With one, everything else that is wrong is told at once.
+    pub fn sound(examined: Examined) -> Result<Loaded, Problems> {
+        if examined.problems.is_empty() {
+            return Ok(examined.loaded);
+        }
+        let known = examined.problems.clone();
+        Err(App::check(examined).err().unwrap_or(known))
+    }
+}
+
+/// Connections of operators that may wait.
+const ADMIN_BACKLOG: u32 = 64;
+
+/// A proxy that is ready to run: its addresses are open and its filters configured.
+pub struct Bound {
+    runtime: tokio::runtime::Runtime,
+    workers: usize,
+    parts: Parts,
+    modules: Modules,
+    resolver: Option<Resolver>,
+    listeners: Listeners,
+    admin: Option<TcpListener>,
+    ledger: Arc<Ledger>,
+    live: Arc<Live>,
+    events: mpsc::Sender<Event>,
+    queue: mpsc::Receiver<Event>,
+    signals: bool,
+}
+
+impl Bound {
+    /// The real address of a listener.
+    pub fn listener(&self, name: &str) -> Option<SocketAddr> {
+        self.listeners.address(name)
+    }
+
+    /// Every listener with its real address.
+    pub fn listeners(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        self.listeners.addresses()
+    }
+
+    /// The real address of the admin.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|socket| socket.local_addr().ok())
+    }
+
+    pub fn handle(&self) -> Handle {
+        Handle(self.events.clone())
+    }
+
+    /// SIGHUP reloads, SIGTERM and SIGINT drain, a second one stops at once.
+    #[must_use]
+    pub fn with_signals(mut self) -> Self {
+        self.signals = true;
+        self
+    }
+
+    /// Serves until it is told to leave.
+    pub fn run(self) -> Result<Left, RunError> {
+        Control::run(self)
+    }
+}
+
+/// Speaks to a running proxy from any thread. What is said to one that has ended is lost.
+#[derive(Debug, Clone)]
+pub struct Handle(mpsc::Sender<Event>);
+
+impl Handle {
+    /// Like SIGHUP: reads the configuration and every module again.
+    pub fn reload(&self) {
+        let _ = self.0.try_send(Event::Reload);
+    }
+
+    /// Like SIGTERM: takes nothing new and ends when everything under way has.
+    pub fn drain(&self) {
+        let _ = self.0.try_send(Event::Drain);
+    }
+
+    /// Ends at once.
+    pub fn stop(&self) {
+        let _ = self.0.try_send(Event::Stop);
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The first answers. A name that does not resolve has no endpoints until it does.
+async fn resolve_all(resolver: &Resolver, config: &Config) -> Resolved {
+    let mut resolved = Resolved::default();
+    let asked = discovery::names(config).into_iter().map(|host| async move { (resolver.resolve(&host).await, host) });
+    let asked: Vec<_> = asked.collect();
+    for question in asked {
+        match question.await {
+            (Ok((addresses, _)), host) => drop(resolved.learn(&host, addresses)),
+            (Err(error), host) => {
+                tracing::warn!(%host, %error, "the name does not resolve yet; its cluster has no endpoint for it")
+            }
+        }
+    }
+    resolved
+}
+
+/// Every module that the configuration names, and what is wrong with those that are missing.
+fn load_modules(modules: &mut Modules, config: &Config, source: &Source) -> (HashMap<ModuleSource, Arc<Module>>, Problems) {
+    let mut loaded: HashMap<ModuleSource, Arc<Module>> = HashMap::new();
+    let mut problems = Problems::new();
+    for (name, filter) in &config.filters {
+        if loaded.contains_key(&filter.module) {
+            continue;
+        }
+        let started = std::time::Instant::now();
+        match modules.load(&filter.module) {
+            Ok(module) => {
+                if started.elapsed() > SLOW_LOAD {
+                    tracing::info!(filter = %name, module = %filter.module, took = ?started.elapsed(), "compiled");
+                }
+                loaded.insert(filter.module.clone(), module);
+            }
+            Err(error) => problems.push(filter_problem(source, name, &error)),
+        }
+    }
+    (loaded, problems)
+}
+
+/// Loads that take longer are worth a line in the log.
+const SLOW_LOAD: Duration = Duration::from_secs(1);

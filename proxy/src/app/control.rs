@@ -1,0 +1,376 @@
+//! The control loop: reloads, swapped modules, new addresses and the way out, one after the other.
+//!
+//! It runs on a runtime of its own. What takes long (compiling, configuring) goes to a thread that may block; meanwhile
+//! the admin answers and the workers serve. Whatever fails changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::listeners::Listeners;
+use super::watch::Watch;
+use super::{App, Bound, Left, RunError, load_modules};
+use crate::admin::Admin;
+use crate::admin::ledger::Ledger;
+use crate::cluster::discovery::{self, Resolver};
+use crate::cluster::pool;
+use crate::config::{self, ModuleSource, Problems};
+use crate::drain;
+use crate::filter::source::Modules;
+use crate::filter::{self, LoadError, Module};
+use crate::snapshot::{Live, Parts, Snapshot};
+use crate::worker::Worker;
+
+/// Something to see to.
+#[derive(Debug)]
+pub enum Event {
+    Reload,
+    Drain,
+    Stop,
+    /// A hint of the watcher.
+    Touched {
+        paths: Vec<PathBuf>,
+        renamed: bool,
+    },
+    /// A name has other addresses.
+    Resolved {
+        host: Arc<str>,
+        addresses: Vec<IpAddr>,
+    },
+}
+
+/// See the module.
+pub struct Control {
+    parts: Parts,
+    modules: Modules,
+    live: Arc<Live>,
+    ledger: Arc<Ledger>,
+    workers: Vec<Worker>,
+    listeners: Listeners,
+    resolver: Option<Resolver>,
+    following: BTreeMap<Arc<str>, JoinHandle<()>>,
+    events: mpsc::Sender<Event>,
+    watch: Watch,
+    /// Listeners that have left the configuration and still serve somebody.
+    leaving: Vec<drain::Trigger>,
+}
+
+impl Control {
+    /// Runs a proxy until it is told to leave.
+    pub fn run(bound: Bound) -> Result<Left, RunError> {
+        let Bound { runtime, workers, parts, modules, resolver, listeners, admin, ledger, live, events, queue, signals } = bound;
+        let workers = (0..workers).map(Worker::start).collect::<Result<Vec<_>, _>>().map_err(RunError::Worker)?;
+        let left = runtime.block_on(async {
+            let (trigger, leaving) = drain::channel();
+            if let Some(socket) = admin {
+                let admin = Admin { live: Arc::clone(&live), ledger: Arc::clone(&ledger), drain: leaving };
+                tokio::spawn(admin.serve(socket));
+            }
+            let watch = Watch::new(events.clone());
+            let mut control = Self {
+                parts,
+                modules,
+                live,
+                ledger,
+                workers,
+                listeners,
+                resolver,
+                following: BTreeMap::new(),
+                events,
+                watch,
+                leaving: Vec::new(),
+            };
+            control.begin().await;
+            let signals = if signals { Some(Signals::new().map_err(RunError::Signals)?) } else { None };
+            let left = control.serve(queue, signals, trigger).await;
+            control.end();
+            Ok(left)
+        });
+        // A compilation that nobody waits for any more is not waited for either.
+        runtime.shutdown_background();
+        left
+    }
+
+    async fn begin(&mut self) {
+        self.listeners.start(&self.workers, &self.live).await;
+        for worker in &self.workers {
+            worker.post(|| drop(tokio::task::spawn_local(pool::tend()))).await;
+        }
+        self.follow_names();
+        self.watch_files();
+    }
+
+    fn end(&mut self) {
+        for worker in self.workers.drain(..) {
+            worker.stop();
+        }
+    }
+
+    async fn serve(&mut self, mut queue: mpsc::Receiver<Event>, mut signals: Option<Signals>, trigger: drain::Trigger) -> Left {
+        loop {
+            let event = tokio::select! {
+                Some(event) = queue.recv() => event,
+                event = Signals::next(&mut signals) => event,
+                file = self.watch.next() => {
+                    self.changed(&file).await;
+                    continue;
+                }
+            };
+            match event {
+                Event::Reload => self.reload().await,
+                Event::Touched { paths, renamed } => self.watch.touched(&paths, renamed),
+                Event::Resolved { host, addresses } => self.resolved(host, addresses).await,
+                Event::Stop => return Left::Cut,
+                Event::Drain => {
+                    trigger.drain();
+                    return self.drain(queue, signals).await;
+                }
+            }
+        }
+    }
+
+    /// Fails readiness, waits until others have noticed, closes the listeners and lets what is under way finish.
+    async fn drain(&mut self, mut queue: mpsc::Receiver<Event>, mut signals: Option<Signals>) -> Left {
+        let drain = self.parts.config.drain.clone();
+        tracing::info!(pre_stop = ?drain.pre_stop, timeout = ?drain.timeout, "draining; a second signal stops at once");
+        let mut triggers = std::mem::take(&mut self.leaving);
+        let calmly = async {
+            tokio::time::sleep(drain.pre_stop).await;
+            triggers.extend(self.listeners.drain());
+            let all = async {
+                for trigger in &triggers {
+                    trigger.finished().await;
+                }
+            };
+            tokio::time::timeout(drain.timeout, all).await.is_ok()
+        };
+        let told_again = async {
+            loop {
+                let event = tokio::select! {
+                    Some(event) = queue.recv() => event,
+                    event = Signals::next(&mut signals) => event,
+                };
+                if matches!(event, Event::Stop | Event::Drain) {
+                    return;
+                }
+            }
+        };
+        let drained = tokio::select! {
+            drained = calmly => drained,
+            () = told_again => false,
+        };
+        if drained {
+            tracing::info!("drained");
+            return Left::Drained;
+        }
+        let remaining: usize = triggers.iter().map(drain::Trigger::remaining).sum();
+        tracing::warn!(connections = remaining, "not everything finished in time; the rest is cut");
+        triggers.iter().for_each(drain::Trigger::cut);
+        Left::Cut
+    }
+
+    /// The configuration and every module are read again.
+    async fn reload(&mut self) {
+        let file = self.parts.source.file().to_owned();
+        let (workers, admin) = (self.parts.config.workers, self.parts.config.admin.clone());
+        let (mut modules, resolved) = (self.modules.clone(), self.parts.resolved.clone());
+        let read = tokio::task::spawn_blocking(move || -> Result<_, Problems> {
+            let examined = config::examine(&file)?;
+            let mut loaded = App::sound(examined)?;
+            if loaded.config.workers.is_some_and(|wanted| Some(wanted) != workers) || loaded.config.admin != admin {
+                tracing::warn!("`workers` and `admin` take effect at the next start");
+            }
+            loaded.config.workers = workers;
+            let (built, failed) = load_modules(&mut modules, &loaded.config, &loaded.source);
+            if !failed.is_empty() {
+                return Err(failed);
+            }
+            let parts = Parts { config: Arc::new(loaded.config), source: loaded.source, modules: built, resolved };
+            Ok((parts, modules))
+        });
+        let outcome = match read.await {
+            Ok(Ok((parts, modules))) => {
+                self.modules = modules;
+                self.apply(parts, true).await
+            }
+            Ok(Err(problems)) => Err(problems),
+            Err(error) => return tracing::error!(%error, "the reload did not finish; nothing has changed"),
+        };
+        match outcome {
+            Ok(()) => tracing::info!(file = %self.parts.source.file().display(), "reloaded"),
+            Err(problems) => tracing::error!("the configuration was not reloaded; what was serving goes on\n{problems}"),
+        }
+    }
+
+    /// A watched file is quiet again after a change.
+    async fn changed(&mut self, file: &Path) {
+        if file == self.parts.source.file() {
+            // Touched but the same: nothing to do, and nothing to say.
+            if std::fs::read_to_string(file).is_ok_and(|text| text == self.parts.source.text()) {
+                return;
+            }
+            return self.reload().await;
+        }
+        let source = ModuleSource::Path(file.to_owned());
+        let filters: Vec<Arc<str>> = self
+            .parts
+            .config
+            .filters
+            .iter()
+            .filter_map(|(name, filter)| (filter.module == source).then(|| Arc::clone(name)))
+            .collect();
+        if filters.is_empty() {
+            return;
+        }
+        if let Err(error) = self.swap(&source, &filters).await {
+            self.ledger.failed(filters.iter().map(|name| &**name), &error);
+            tracing::error!(module = %source, "the module was not swapped; what was serving goes on\n{error}");
+        }
+    }
+
+    /// Another build of a module takes the place of the present one, in every filter that names it.
+    async fn swap(&mut self, source: &ModuleSource, filters: &[Arc<str>]) -> Result<(), String> {
+        let (mut modules, wanted) = (self.modules.clone(), source.clone());
+        let load = move || (modules.load(&wanted), modules);
+        let (module, modules): (Result<Arc<Module>, LoadError>, Modules) =
+            tokio::task::spawn_blocking(load).await.map_err(|error| error.to_string())?;
+        self.modules = modules;
+        let module = module.map_err(|error| error.to_string())?;
+        if self.parts.modules.get(source).is_some_and(|present| present.hash == module.hash) {
+            self.ledger.healed(filters.iter().map(|name| &**name));
+            return Ok(());
+        }
+        let mut parts = self.parts.clone();
+        let hash = Arc::clone(&module.hash);
+        parts.modules.insert(source.clone(), module);
+        self.apply(parts, false).await.map_err(|problems| problems.to_string())?;
+        tracing::info!(module = %source, %hash, "swapped");
+        Ok(())
+    }
+
+    async fn resolved(&mut self, host: Arc<str>, addresses: Vec<IpAddr>) {
+        let mut parts = self.parts.clone();
+        if !parts.resolved.learn(&host, addresses.clone()) {
+            return;
+        }
+        tracing::info!(%host, ?addresses, "the name has other addresses");
+        if let Err(problems) = self.apply(parts, false).await {
+            tracing::error!(%host, "the new addresses could not be used\n{problems}");
+        }
+    }
+
+    /// Builds the snapshot, opens what it needs, and swaps it in.
+    async fn apply(&mut self, parts: Parts, reread: bool) -> Result<(), Problems> {
+        let previous = self.live.load_full();
+        let build = move || {
+            let built = Snapshot::build(&parts, Some(&previous), reread);
+            (parts, built)
+        };
+        let (parts, snapshot) = match tokio::task::spawn_blocking(build).await {
+            Ok((parts, built)) => (parts, built?),
+            Err(error) => {
+                let problem = self.parts.source.problem_at(&[], format!("building it did not finish: {error}"));
+                return Err(Problems::from(vec![problem]));
+            }
+        };
+        let opened = self.listeners.open(&parts, self.workers.len())?;
+        self.ledger.live(&snapshot);
+        self.live.store(Arc::new(snapshot));
+        self.leaving.retain(|trigger| trigger.remaining() > 0);
+        self.leaving.extend(self.listeners.adopt(opened, &parts));
+        self.listeners.start(&self.workers, &self.live).await;
+        self.parts = parts;
+        self.sweep().await;
+        self.follow_names();
+        self.watch_files();
+        Ok(())
+    }
+
+    /// Workers forget instances and connections that the snapshot does not know any more.
+    async fn sweep(&self) {
+        let snapshot = self.live.load();
+        let filters: BTreeSet<u64> = snapshot.filters.values().map(|filter| filter.id).collect();
+        let endpoints = snapshot.clusters.values().flat_map(|cluster| &cluster.endpoints);
+        let endpoints: BTreeSet<u64> = endpoints.map(|endpoint| endpoint.id).collect();
+        let (filters, endpoints) = (Arc::new(filters), Arc::new(endpoints));
+        for worker in &self.workers {
+            let (filters, endpoints) = (Arc::clone(&filters), Arc::clone(&endpoints));
+            worker
+                .post(move || {
+                    filter::pool::sweep(|id| filters.contains(&id));
+                    pool::sweep(|id| endpoints.contains(&id));
+                })
+                .await;
+        }
+    }
+
+    /// One question after the other for each name, for as long as a cluster mentions it.
+    fn follow_names(&mut self) {
+        let names = discovery::names(&self.parts.config);
+        self.parts.resolved.forget_all_but(&names);
+        self.following.retain(|host, task| {
+            names.contains(host) || {
+                task.abort();
+                false
+            }
+        });
+        for host in names {
+            if self.following.contains_key(&host) {
+                continue;
+            }
+            if self.resolver.is_none() {
+                self.resolver = Resolver::build(&self.parts.config.dns)
+                    .map_err(|error| tracing::error!(%error, "names cannot be resolved"))
+                    .ok();
+            }
+            let Some(resolver) = self.resolver.clone() else { return };
+            let events = self.events.clone();
+            let report = async move |host: &Arc<str>, addresses| {
+                events.send(Event::Resolved { host: Arc::clone(host), addresses }).await.is_ok()
+            };
+            let task = tokio::spawn(resolver.follow(Arc::clone(&host), report));
+            self.following.insert(host, task);
+        }
+    }
+
+    fn watch_files(&mut self) {
+        let modules = self.parts.config.filters.values().filter_map(|filter| match &filter.module {
+            ModuleSource::Path(path) => Some(path.clone()),
+            ModuleSource::Builtin(_) => None,
+        });
+        let file = Some(self.parts.source.file().to_owned()).filter(|file| file.exists());
+        self.watch.set(modules.chain(file).collect());
+    }
+}
+
+/// The signals of an operator.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for ever where no signals are handled.
+    async fn next(signals: &mut Option<Self>) -> Event {
+        let Some(signals) = signals else { return std::future::pending().await };
+        tokio::select! {
+            _ = signals.hangup.recv() => Event::Reload,
+            _ = signals.terminate.recv() => Event::Drain,
+            _ = signals.interrupt.recv() => Event::Drain,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The sockets of every listener, and the accept loops on the workers that serve them.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use crate::config::{self, Problem, Problems};
+use crate::drain;
+use crate::listener::{self, Gate};
+use crate::snapshot::{Live, Parts};
+use crate::worker::Worker;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    running: BTreeMap<Arc<str>, Running>,
+    gate: Gate,
+}
+
+#[derive(Debug)]
+struct Running {
+    listen: SocketAddr,
+    backlog: u32,
+    address: SocketAddr,
+    /// One a worker, until they are started.
+    sockets: Vec<TcpListener>,
+    trigger: drain::Trigger,
+    signal: Option<drain::Signal>,
+    gate: Gate,
+}
+
+impl Running {
+    fn serves(&self, config: &config::Listener) -> bool {
+        self.listen == config.listen && self.backlog == config.limits.backlog
+    }
+}
+
+impl Listeners {
+    /// Opens the sockets of every listener.
+    pub fn bind(parts: &Parts, workers: usize) -> Result<Self, Problems> {
+        let mut listeners = Self::default();
+        let opened = listeners.open(parts, workers)?;
+        listeners.running.extend(opened.0);
+        Ok(listeners)
+    }
+
+    /// Opens the sockets that the configuration wants and that are not there yet. Nothing else changes.
+    pub fn open(&self, parts: &Parts, workers: usize) -> Result<Opened, Problems> {
+        let mut opened = BTreeMap::new();
+        let mut problems: Vec<Problem> = Vec::new();
+        for (name, config) in &parts.config.listeners {
+            if self.running.get(name).is_some_and(|running| running.serves(config)) {
+                continue;
+            }
+            let bound = listener::bind(config.listen, config.limits.backlog, workers);
+            let bound = bound.and_then(|sockets| Ok((sockets[0].local_addr()?, sockets)));
+            match bound {
+                Ok((address, sockets)) => {
+                    let (trigger, signal) = drain::channel();
+                    let running = Running {
+                        listen: config.listen,
+                        backlog: config.limits.backlog,
+                        address,
+                        sockets,
+                        trigger,
+                        signal: Some(signal),
+                        gate: self.gate.sibling(),
+                    };
+                    opened.insert(Arc::clone(name), running);
+                }
+                Err(error) => {
+                    let message = format!("cannot listen on {}: {error}", config.listen);
+                    problems.push(parts.source.problem_at(&["listeners".into(), (&**name).into(), "listen".into()], message));
+                }
+            }
+        }
+        if problems.is_empty() { Ok(Opened(opened)) } else { Err(Problems::from(problems)) }
+    }
+
+    /// The configuration with these has gone live: what it does not name any more is drained.
+    pub fn adopt(&mut self, opened: Opened, parts: &Parts) -> Vec<drain::Trigger> {
+        let mut leaving = Vec::new();
+        let gone =
+            |name: &Arc<str>, running: &Running| parts.config.listeners.get(name).is_none_or(|config| !running.serves(config));
+        for (_, running) in self.running.extract_if(.., |name, running| gone(name, running)) {
+            running.trigger.drain();
+            leaving.push(running.trigger);
+        }
+        self.running.extend(opened.0);
+        leaving
+    }
+
+    /// Starts the accept loops of what has been opened since.
+    pub async fn start(&mut self, workers: &[Worker], live: &Arc<Live>) {
+        for (name, running) in &mut self.running {
+            let Some(signal) = running.signal.take() else { continue };
+            for (worker, socket) in workers.iter().zip(running.sockets.drain(..)) {
+                let (name, live, gate, signal) = (Arc::clone(name), Arc::clone(live), running.gate.clone(), signal.clone());
+                worker
+                    .post(move || {
+                        tokio::task::spawn_local(listener::accept(socket, name, live, gate, signal));
+                    })
+                    .await;
+            }
+            tracing::info!(listener = %name, address = %running.address, "listening");
+        }
+    }
+
+    pub fn address(&self, name: &str) -> Option<SocketAddr> {
+        self.running.get(name).map(|running| running.address)
+    }
+
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        self.running.iter().map(|(name, running)| (&**name, running.address))
+    }
+
+    /// Ends all of them; the triggers tell when they have.
+    pub fn drain(&mut self) -> Vec<drain::Trigger> {
+        let running = std::mem::take(&mut self.running);
+        let triggers = running.into_values().map(|running| {
+            running.trigger.drain();
+            running.trigger
+        });
+        triggers.collect()
+    }
+}
+
+/// Sockets that are open and not served yet. Dropping them closes them.
+#[derive(Debug)]
+pub struct Opened(BTreeMap<Arc<str>, Running>);

@@ -1,0 +1,107 @@
+//! Watches the files that the configuration is made of: itself and its modules.
+//!
+//! Folders are watched rather than files, because editors and orchestrators replace files by renaming others onto them.
+//! What is reported is a hint to look: whoever gets it compares contents.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::event::{EventKind, ModifyKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::control::Event;
+
+/// How long a file has to be quiet before it is read. Whoever writes it in several steps has finished by then.
+pub const QUIET: Duration = Duration::from_millis(50);
+/// A file that is never quiet is read this long after its first change.
+const QUIET_MAX: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub struct Watch {
+    watcher: Option<RecommendedWatcher>,
+    folders: BTreeSet<PathBuf>,
+    files: BTreeSet<PathBuf>,
+    /// Changed files: when the first change was seen, and when they are due.
+    changed: BTreeMap<PathBuf, (Instant, Instant)>,
+}
+
+impl Watch {
+    /// Starts a watcher that reports to `events`. Where the system has none, reloading takes a signal.
+    pub fn new(events: mpsc::Sender<Event>) -> Self {
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let Ok(event) = event else { return };
+            if matches!(event.kind, EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_))) {
+                return;
+            }
+            let renamed = !matches!(event.kind, EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any));
+            let _ = events.blocking_send(Event::Touched { paths: event.paths, renamed });
+        });
+        let watcher = watcher.map_err(|error| tracing::warn!(%error, "files cannot be watched; reload with SIGHUP")).ok();
+        Self { watcher, folders: BTreeSet::new(), files: BTreeSet::new(), changed: BTreeMap::new() }
+    }
+
+    /// Replaces the files that are watched.
+    pub fn set(&mut self, files: BTreeSet<PathBuf>) {
+        let folders: BTreeSet<_> = files.iter().map(|file| folder(file)).collect();
+        if let Some(watcher) = &mut self.watcher {
+            for gone in self.folders.difference(&folders) {
+                let _ = watcher.unwatch(gone);
+            }
+            for new in folders.difference(&self.folders) {
+                if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
+                    tracing::warn!(folder = %new.display(), %error, "the folder cannot be watched; reload with SIGHUP");
+                }
+            }
+        }
+        self.folders = folders;
+        self.files = files;
+    }
+
+    /// Something happened to these paths. A rename may stand for any file of its folder: a link to it was swapped.
+    pub fn touched(&mut self, paths: &[PathBuf], renamed: bool) {
+        let now = Instant::now();
+        for file in &self.files {
+            let hit = paths.iter().any(|path| {
+                path.file_name() == file.file_name() && same_folder(path, file)
+                    || renamed && same_folder(path, file) && is_link(file)
+            });
+            if hit {
+                let (first, due) = self.changed.entry(file.clone()).or_insert((now, now));
+                *due = (now + QUIET).min(*first + QUIET_MAX);
+            }
+        }
+    }
+
+    /// Waits for a file that has changed and is quiet now.
+    pub async fn next(&mut self) -> PathBuf {
+        let due = self.changed.iter().min_by_key(|(_, (_, due))| *due).map(|(file, (_, due))| (file.clone(), *due));
+        match due {
+            Some((file, due)) => {
+                tokio::time::sleep_until(due).await;
+                self.changed.remove(&file);
+                file
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn folder(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn same_folder(path: &Path, file: &Path) -> bool {
+    let (a, b) = (folder(path), folder(file));
+    a == b || a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b)
+}
+
+/// A link somewhere on the way, as ConfigMaps are mounted.
+fn is_link(file: &Path) -> bool {
+    file.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink())
+}

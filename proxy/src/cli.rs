@@ -1,0 +1,82 @@
+//! The command line: what can be asked of the binary, and how it answers.
+
+mod check;
+mod demo;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// A WebAssembly-extensible programmable proxy.
+#[derive(Debug, Parser)]
+#[command(name = "tamis", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// What the program's own log tells: a level, or directives such as `info,tamis::filter=debug`.
+    #[arg(long, global = true, env = "TAMIS_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+    /// How the program's own log looks; it goes to standard error.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve what a configuration says, until SIGTERM; SIGHUP and a changed file reload it.
+    Run {
+        /// The configuration.
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// List every mistake of a configuration, what its filters say included. Opens no address.
+    Check {
+        /// The configuration.
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        /// One JSON document instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Serve an embedded example with small upstream services in the same process, and say what to try.
+    Demo(demo::Options),
+}
+
+/// Runs the command of this process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Err(error) = start_log(&arguments) {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
+    match arguments.command {
+        Command::Run { config } => run::run(&config),
+        Command::Check { config, json } => check::check(&config, json),
+        Command::Demo(options) => demo::demo(&options),
+    }
+}
+
+fn start_log(arguments: &Arguments) -> Result<(), String> {
+    let filter = EnvFilter::try_new(&arguments.log)
+        .map_err(|error| format!("--log: expected a level or directives, found `{}`: {error}", arguments.log))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour_on_stderr());
+    let started = match arguments.log_format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().with_ansi(false).try_init(),
+    };
+    started.map_err(|error| error.to_string())
+}
+
+/// Colours are for people: on a terminal, and where NO_COLOR does not say otherwise.
+fn colour_on_stderr() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none()
+}

@@ -1,0 +1,38 @@
+//! `tamis run`: serve a configuration until told to leave.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::app::{App, Left, StartError};
+use crate::config;
+
+pub fn run(file: &Path) -> ExitCode {
+    let bound = match config::examine(file).and_then(App::sound).map_err(StartError::from).and_then(App::build) {
+        Ok(bound) => bound,
+        Err(StartError::Config(problems)) => {
+            eprintln!("{}\n", problems.render(super::colour_on_stderr()));
+            eprintln!("nothing was started; `tamis check -c {}` repeats this list", file.display());
+            return ExitCode::FAILURE;
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Some(admin) = bound.admin() {
+        tracing::info!(address = %admin, "admin");
+    }
+    exit_code(bound.with_signals().run())
+}
+
+/// 0: left as asked. 1: something was cut, or it could not run.
+pub fn exit_code(left: Result<Left, crate::app::RunError>) -> ExitCode {
+    match left {
+        Ok(Left::Drained) => ExitCode::SUCCESS,
+        Ok(Left::Cut) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

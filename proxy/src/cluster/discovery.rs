@@ -1,0 +1,148 @@
+//! Names of endpoints become addresses: asked again by TTL, and the last good answer is kept when asking fails.
+//!
+//! Runs on the control runtime. What it learns becomes part of the next snapshot; it touches no cluster itself.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+
+use crate::config::{self, EndpointSpec};
+
+/// The last good answer for each name.
+#[derive(Debug, Clone, Default)]
+pub struct Resolved(HashMap<Arc<str>, Vec<IpAddr>>);
+
+impl Resolved {
+    /// Keeps an answer. False if it says what was known already; the order of addresses means nothing.
+    pub fn learn(&mut self, host: &Arc<str>, mut addresses: Vec<IpAddr>) -> bool {
+        addresses.sort_unstable();
+        addresses.dedup();
+        self.0.insert(Arc::clone(host), addresses.clone()).as_ref() != Some(&addresses)
+    }
+
+    pub fn knows(&self, host: &str) -> bool {
+        self.0.contains_key(host)
+    }
+
+    pub fn forget_all_but(&mut self, hosts: &[Arc<str>]) {
+        self.0.retain(|host, _| hosts.contains(host));
+    }
+
+    /// Addresses in the order of `endpoints`; a name without an answer yet has none.
+    pub fn addresses(&self, endpoints: &[EndpointSpec]) -> Vec<SocketAddr> {
+        let mut addresses = Vec::with_capacity(endpoints.len());
+        for endpoint in endpoints {
+            match endpoint {
+                EndpointSpec::Address(address) => addresses.push(*address),
+                EndpointSpec::Name { host, port } => {
+                    addresses.extend(self.0.get(host).into_iter().flatten().map(|ip| SocketAddr::new(*ip, *port)));
+                }
+            }
+        }
+        addresses
+    }
+}
+
+/// Every name that the clusters of a configuration mention, once.
+pub fn names(config: &config::Config) -> Vec<Arc<str>> {
+    let mut names: Vec<Arc<str>> = config
+        .clusters
+        .values()
+        .flat_map(|cluster| &cluster.endpoints)
+        .filter_map(|endpoint| match endpoint {
+            EndpointSpec::Name { host, .. } => Some(Arc::clone(host)),
+            EndpointSpec::Address(_) => None,
+        })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Asks DNS.
+#[derive(Clone)]
+pub struct Resolver {
+    resolver: TokioResolver,
+    config: config::Dns,
+}
+
+impl Resolver {
+    /// Uses the servers of the configuration, else those of the system.
+    pub fn build(config: &config::Dns) -> Result<Self, NetError> {
+        let mut builder = if config.servers.is_empty() {
+            TokioResolver::builder_tokio()?
+        } else {
+            let servers = config.servers.iter().map(|server| {
+                let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+                    connection.port = server.port();
+                    connection
+                });
+                NameServerConfig::new(server.ip(), true, connections.to_vec())
+            });
+            TokioResolver::builder_with_config(
+                ResolverConfig::from_name_servers(servers.collect()),
+                TokioRuntimeProvider::default(),
+            )
+        };
+        // The loop below is the cache.
+        builder.options_mut().cache_size = 0;
+        Ok(Self { resolver: builder.build()?, config: config.clone() })
+    }
+
+    /// One question. The answer comes with the time after which it is to be asked again.
+    pub async fn resolve(&self, host: &str) -> Result<(Vec<IpAddr>, Duration), String> {
+        let answer = tokio::time::timeout(self.config.query_timeout, self.resolver.lookup_ip(host));
+        let answer = answer.await.map_err(|_| format!("no answer within {:?}", self.config.query_timeout))?;
+        let answer = answer.map_err(|error| error.to_string())?;
+        let ttl = answer.valid_until().saturating_duration_since(Instant::now()).max(self.config.ttl_min);
+        Ok((answer.iter().collect(), ttl))
+    }
+
+    /// Asks for ever, and reports every good answer. Ends when `report` says that nobody listens.
+    pub async fn follow(self, host: Arc<str>, mut report: impl AsyncFnMut(&Arc<str>, Vec<IpAddr>) -> bool) {
+        let mut failing = false;
+        loop {
+            let wait = match self.resolve(&host).await {
+                Ok((addresses, ttl)) => {
+                    if std::mem::take(&mut failing) {
+                        tracing::info!(%host, "the name resolves again");
+                    }
+                    if !report(&host, addresses).await {
+                        return;
+                    }
+                    ttl
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%host, %error, "the name does not resolve; the last good answer is kept");
+                    }
+                    self.config.retry
+                }
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_in_another_order_is_no_news() {
+        let mut resolved = Resolved::default();
+        let host: Arc<str> = "users.internal".into();
+        let (a, b) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        assert!(resolved.learn(&host, vec![b, a]));
+        assert!(!resolved.learn(&host, vec![a, b]));
+        assert!(resolved.learn(&host, vec![a]));
+        let endpoints = [EndpointSpec::Name { host, port: 80 }, EndpointSpec::Address(([10, 0, 0, 9], 81).into())];
+        assert_eq!(resolved.addresses(&endpoints), [([10, 0, 0, 1], 80).into(), ([10, 0, 0, 9], 81).into()]);
+    }
+}

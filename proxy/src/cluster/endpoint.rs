@@ -1,0 +1,42 @@
+//! One address of a cluster, with the load that all workers see.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Shared by all workers and carried from snapshot to snapshot.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Differs for every endpoint of this process, so that workers can key their pools by it.
+    pub id: u64,
+    pub address: SocketAddr,
+    active: AtomicU32,
+}
+
+impl Endpoint {
+    pub fn new(address: SocketAddr) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), address, active: AtomicU32::new(0) }
+    }
+
+    /// Exchanges under way, over all workers.
+    pub fn active(&self) -> u32 {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    /// Counts one exchange for as long as the answer is held.
+    pub fn begin(self: &Arc<Self>) -> Active {
+        self.active.fetch_add(1, Ordering::Relaxed);
+        Active(Arc::clone(self))
+    }
+}
+
+/// One exchange under way at an endpoint.
+#[derive(Debug)]
+pub struct Active(Arc<Endpoint>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,233 @@
+//! A worker's upstream connections: HTTP/1 ones wait idle for the next exchange, HTTP/2 ones are shared by many.
+//!
+//! Everything here belongs to one thread. A connection's own task drives it; this module only holds the handles.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+use super::{Endpoint, Outgoing};
+use crate::config::{ClusterLimits, ClusterTimeouts};
+use crate::exchange::{Failure, Kind};
+
+/// How often a worker drops connections that have been idle for too long.
+pub const TEND: Duration = Duration::from_secs(1);
+/// A further HTTP/2 connection is opened when this share (in percent) of the allowed streams is in use on all others.
+const STREAMS_IN_USE_PERCENT: u32 = 80;
+
+thread_local! {
+    static POOLS: RefCell<HashMap<u64, Rc<Pool>>> = RefCell::new(HashMap::new());
+}
+
+/// The connections of this worker to one endpoint.
+#[derive(Debug)]
+pub struct Pool {
+    timeouts: ClusterTimeouts,
+    limits: ClusterLimits,
+    idle: RefCell<Vec<Idle>>,
+    shared: RefCell<Vec<Rc<Shared>>>,
+    /// Held while an HTTP/2 connection is opened, so that a burst opens one and not one each.
+    opening: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: http1::SendRequest<Outgoing>,
+    since: Instant,
+}
+
+/// An HTTP/2 connection with the exchanges on it.
+#[derive(Debug)]
+pub struct Shared {
+    pub sender: http2::SendRequest<Outgoing>,
+    active: Cell<u32>,
+    /// How many exchanges the peer allows, as it last said.
+    peer_streams: Rc<Cell<u32>>,
+    last_used: Cell<Instant>,
+}
+
+/// One exchange's place on an HTTP/2 connection.
+#[derive(Debug)]
+pub struct Place(pub Rc<Shared>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.active.set(self.0.active.get() - 1);
+        self.0.last_used.set(Instant::now());
+    }
+}
+
+/// This worker's pool for an endpoint.
+pub fn of(endpoint: &Endpoint, timeouts: &ClusterTimeouts, limits: &ClusterLimits) -> Rc<Pool> {
+    POOLS.with_borrow_mut(|pools| {
+        let pool = pools.entry(endpoint.id).or_insert_with(|| {
+            Rc::new(Pool {
+                timeouts: timeouts.clone(),
+                limits: limits.clone(),
+                idle: RefCell::default(),
+                shared: RefCell::default(),
+                opening: Mutex::new(()),
+            })
+        });
+        Rc::clone(pool)
+    })
+}
+
+/// Forgets the pools of endpoints that `keep` does not know; exchanges under way on them finish.
+pub fn sweep(keep: impl Fn(u64) -> bool) {
+    POOLS.with_borrow_mut(|pools| pools.retain(|id, _| keep(*id)));
+}
+
+/// Drops connections that are closed or have been idle for too long, for as long as the worker lives.
+pub async fn tend() {
+    let mut interval = tokio::time::interval(TEND);
+    loop {
+        interval.tick().await;
+        let now = Instant::now();
+        POOLS.with_borrow(|pools| pools.values().for_each(|pool| pool.expire(now)));
+    }
+}
+
+impl Pool {
+    /// The HTTP/1 connection that was used last and still lives, if any.
+    pub async fn idle(&self) -> Option<http1::SendRequest<Outgoing>> {
+        loop {
+            let mut idle = self.idle.borrow_mut().pop()?;
+            // It may still have to notice that its last exchange is over, or that the peer has closed it.
+            if idle.sender.ready().await.is_ok() {
+                return Some(idle.sender);
+            }
+        }
+    }
+
+    /// Keeps an HTTP/1 connection whose exchange is over.
+    pub fn keep(&self, sender: http1::SendRequest<Outgoing>) {
+        let mut idle = self.idle.borrow_mut();
+        if !sender.is_closed() && idle.len() < self.limits.idle_connections {
+            idle.push(Idle { sender, since: Instant::now() });
+        }
+    }
+
+    /// Opens an HTTP/1 connection.
+    pub async fn open(&self, endpoint: &Endpoint) -> Result<http1::SendRequest<Outgoing>, Failure> {
+        let stream = self.connect(endpoint).await?;
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(self.limits.buffer_bytes).max_header_size(self.limits.header_bytes);
+        if self.limits.header_count != crate::config::defaults::UPSTREAM_HEADER_COUNT {
+            // hyper keeps up to 100 fields on its stack, any other number costs an allocation a message.
+            builder.max_headers(self.limits.header_count);
+        }
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(refused)?;
+        let address = endpoint.address;
+        tokio::task::spawn_local(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%address, %error, "an upstream connection ended");
+            }
+        });
+        Ok(sender)
+    }
+
+    /// A place on an HTTP/2 connection; opens a further one when the others are well used.
+    pub async fn place(&self, endpoint: &Endpoint) -> Result<Place, Failure> {
+        if let Some(place) = self.free_place(STREAMS_IN_USE_PERCENT) {
+            return Ok(place);
+        }
+        let _opening = self.opening.lock().await;
+        if let Some(place) = self.free_place(STREAMS_IN_USE_PERCENT) {
+            return Ok(place);
+        }
+        let stream = self.connect(endpoint).await?;
+        let (sender, mut connection) = http2::Builder::new(LocalExecutor)
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(self.limits.stream_window_bytes)
+            .initial_connection_window_size(self.limits.connection_window_bytes)
+            .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX))
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(refused)?;
+        let address = endpoint.address;
+        let peer_streams = Rc::new(Cell::new(u32::MAX));
+        let said = Rc::clone(&peer_streams);
+        tokio::task::spawn_local(async move {
+            let driven = std::future::poll_fn(|context| {
+                let outcome = Pin::new(&mut connection).poll(context);
+                said.set(u32::try_from(connection.current_max_send_streams()).unwrap_or(u32::MAX));
+                outcome
+            });
+            if let Err(error) = driven.await {
+                tracing::debug!(%address, %error, "an upstream connection ended");
+            }
+        });
+        let (active, last_used) = (Cell::new(0), Cell::new(Instant::now()));
+        let shared = Rc::new(Shared { sender, active, peer_streams, last_used });
+        self.shared.borrow_mut().push(Rc::clone(&shared));
+        Ok(shared.place())
+    }
+
+    fn free_place(&self, percent: u32) -> Option<Place> {
+        let mut shared = self.shared.borrow_mut();
+        shared.retain(|connection| !connection.sender.is_closed());
+        shared
+            .iter()
+            .find(|connection| {
+                let allowed = u64::from(self.limits.streams.min(connection.peer_streams.get()));
+                u64::from(connection.active.get()) < (allowed * u64::from(percent)).div_ceil(100)
+            })
+            .map(Shared::place)
+    }
+
+    async fn connect(&self, endpoint: &Endpoint) -> Result<TcpStream, Failure> {
+        let connecting = TcpStream::connect(endpoint.address);
+        let stream = if self.timeouts.connect.is_zero() {
+            connecting.await
+        } else {
+            tokio::time::timeout(self.timeouts.connect, connecting)
+                .await
+                .map_err(|_| Failure::new(Kind::ConnectTimeout, "the upstream did not accept a connection in time"))?
+        };
+        let stream = stream.map_err(|error| refused(error))?;
+        // Requests are written whole; waiting for more to write only delays them.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+
+    fn expire(&self, now: Instant) {
+        let old = |since: Instant| !self.timeouts.idle.is_zero() && now.saturating_duration_since(since) >= self.timeouts.idle;
+        self.idle.borrow_mut().retain(|idle| !idle.sender.is_closed() && !old(idle.since));
+        self.shared.borrow_mut().retain(|connection| {
+            !connection.sender.is_closed() && (connection.active.get() > 0 || !old(connection.last_used.get()))
+        });
+    }
+}
+
+impl Shared {
+    fn place(self: &Rc<Self>) -> Place {
+        self.active.set(self.active.get() + 1);
+        Place(Rc::clone(self))
+    }
+}
+
+fn refused(error: impl Into<crate::exchange::failure::BoxError>) -> Failure {
+    Failure::new(Kind::ConnectFailed, "the upstream refused the connection").because(error)
+}
+
+/// Spawns on this worker.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalExecutor;
+
+impl<F> hyper::rt::Executor<F> for LocalExecutor
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}

@@ -1,0 +1,71 @@
+//! How far configuration may move what defaults.rs sets, each bound a named constant with its reason.
+
+use std::time::Duration;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+const GIB: usize = 1024 * MIB;
+
+/// Worker threads: more than any machine that this runs on has cores.
+pub const WORKERS_MAX: usize = 1024;
+/// Connections of a process or a listener: what the kernel can number of file descriptors on common set-ups.
+pub const CONNECTIONS_MAX: usize = 10_000_000;
+/// Exchanges under way: ten streams on each of as many connections.
+pub const EXCHANGES_MAX: usize = 100_000_000;
+/// The kernel's own ceiling of the queue of a listening socket is rarely above this.
+pub const BACKLOG_MAX: u32 = 65_535;
+
+/// Less would refuse ordinary requests of browsers.
+pub const HEADER_BYTES_MIN: usize = KIB;
+/// HTTP/2 peers are told this number, and one head of this size is held whole.
+pub const HEADER_BYTES_MAX: usize = 8 * MIB;
+/// The map of fields cannot hold more than 24,576; this leaves room for what filters add.
+pub const HEADER_COUNT_MAX: usize = 10_000;
+/// What the URI type can hold.
+pub const URI_BYTES_MAX: usize = 65_534;
+/// A counter of 64 bits that TOML can say.
+pub const REQUESTS_PER_CONNECTION_MAX: u64 = i64::MAX as u64;
+/// hyper refuses a smaller buffer.
+pub const BUFFER_BYTES_MIN: usize = 8 * KIB;
+/// A buffer of every connection, not of the process.
+pub const BUFFER_BYTES_MAX: usize = 64 * MIB;
+
+/// Streams on one HTTP/2 connection: each costs memory before it says anything.
+pub const STREAMS_MAX: u32 = 1_000_000;
+/// Less would make a WINDOW_UPDATE of nearly every frame.
+pub const STREAM_WINDOW_BYTES_MIN: u32 = KIB as u32;
+/// HTTP/2 starts a connection's window here, and nothing but data can lower it (RFC 9113, 6.9.2).
+pub const CONNECTION_WINDOW_BYTES_MIN: u32 = 65_535;
+/// The largest window of HTTP/2 (RFC 9113, 6.9.1).
+pub const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
+/// The least that HTTP/2 lets a peer assume (RFC 9113, 6.5.2).
+pub const FRAME_BYTES_MIN: u32 = 16 * KIB as u32;
+/// The most that the length of a frame can say (RFC 9113, 4.2).
+pub const FRAME_BYTES_MAX: u32 = (1 << 24) - 1;
+/// Less than a frame would stall every stream.
+pub const SEND_BUFFER_BYTES_MIN: usize = 16 * KIB;
+/// A buffer of every stream, not of the process.
+pub const SEND_BUFFER_BYTES_MAX: usize = GIB;
+/// Resets counted on one connection: past this a count protects from nothing.
+pub const RESETS_MAX: usize = 1_000_000;
+
+/// Idle connections to one endpoint: more than there are ports to open them from.
+pub const IDLE_CONNECTIONS_MAX: usize = 65_536;
+
+/// Timers are not finer.
+pub const DURATION_MIN: Duration = Duration::from_millis(1);
+/// An orchestrator has killed the process long before.
+pub const DRAIN_MAX: Duration = Duration::from_secs(24 * 3600);
+/// A query that nobody waits for any more.
+pub const DNS_QUERY_MAX: Duration = Duration::from_secs(60);
+/// A name that is looked up once a day might as well be an address.
+pub const DNS_WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// CPU time of one hook. A worker serves nobody else meanwhile.
+pub const FILTER_DEADLINE_MAX: Duration = Duration::from_secs(60);
+/// CPU time of `configure`, off the workers.
+pub const FILTER_CONFIGURE_DEADLINE_MAX: Duration = Duration::from_secs(600);
+/// One page of linear memory.
+pub const FILTER_MEMORY_MIN: usize = 64 * KIB;
+/// Lines of the access log that wait: past this a slow disk eats the memory of the proxy.
+pub const ACCESS_LOG_QUEUE_MAX: usize = 16 * 1024 * 1024;

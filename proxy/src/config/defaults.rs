@@ -1,0 +1,113 @@
+//! Every default of the configuration, each a named constant with its reason. docs/limits.md tells the same to users.
+
+use std::time::Duration;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// Downstream connections of the process: what 24 GiB hold with the buffers below, with room to spare.
+pub const CONNECTIONS: usize = 50_000;
+/// Exchanges under way in the process. Past it, more work only makes every exchange late.
+pub const EXCHANGES: usize = 100_000;
+/// Downstream connections of one listener, so that one listener cannot starve the others.
+pub const LISTENER_CONNECTIONS: usize = 10_000;
+/// Connections the kernel queues for one worker: a burst of a stalled moment, not a backlog nobody will wait for.
+pub const LISTENER_BACKLOG: u32 = 4096;
+
+/// Between `/ready` turning 503 and listeners closing: load balancers need a probe or two to notice.
+pub const DRAIN_PRE_STOP: Duration = Duration::from_secs(5);
+/// Longest time that exchanges under way are given: orchestrators usually kill after 30 to 90 s.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// TLS handshake of a client: a slow mobile network, not a scanner that says nothing.
+pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
+/// Until the first bytes tell HTTP/1 from HTTP/2.
+pub const PROTOCOL_DETECT: Duration = Duration::from_secs(10);
+/// A whole request head: the usual bound against clients that send a byte at a time.
+pub const REQUEST_HEADERS: Duration = Duration::from_secs(30);
+/// No progress of a body that is being read or of a response that is being written.
+pub const PROGRESS: Duration = Duration::from_secs(60);
+/// A client connection without an exchange: a little longer than what browsers keep.
+pub const DOWNSTREAM_IDLE: Duration = Duration::from_secs(75);
+/// Age at which a client connection is drained, so that load moves to new instances.
+pub const CONNECTION_AGE: Duration = Duration::from_secs(3600);
+/// Neither direction of a running exchange moved: long polls live, forgotten streams do not.
+pub const STREAM_IDLE: Duration = Duration::from_secs(300);
+/// Neither direction of an upgraded connection moved. WebSocket clients ping more often than this.
+pub const UPGRADE_IDLE: Duration = Duration::from_secs(300);
+
+/// Bytes of all request fields, names included; 431 past it. Cookies of real sites stay under it.
+pub const HEADER_BYTES: usize = 32 * KIB;
+/// Request fields; 431 past it.
+pub const HEADER_COUNT: usize = 100;
+/// One field value; 431 past it.
+pub const HEADER_VALUE_BYTES: usize = 16 * KIB;
+/// Request target; 414 past it.
+pub const URI_BYTES: usize = 8 * KIB;
+/// Requests on one HTTP/1 connection; then it is closed so that what leaks with it goes. HTTP/2 has none.
+pub const REQUESTS_PER_CONNECTION: u64 = 1000;
+/// Read and write buffer of one HTTP/1 connection; it must hold a whole request head.
+pub const BUFFER_BYTES: usize = 64 * KIB;
+
+/// Concurrent HTTP/2 streams a client may open on one connection.
+pub const STREAMS: u32 = 100;
+/// What one HTTP/2 stream may send before it is read: the memory one slow upstream can pin.
+pub const STREAM_WINDOW_BYTES: u32 = 64 * KIB as u32;
+/// The same for all streams of a connection.
+pub const CONNECTION_WINDOW_BYTES: u32 = MIB as u32;
+/// Largest HTTP/2 frame that is accepted: the least the protocol allows.
+pub const FRAME_BYTES: u32 = 16 * KIB as u32;
+/// What waits to be written on one HTTP/2 stream.
+pub const SEND_BUFFER_BYTES: usize = 400 * KIB;
+/// Streams reset before they were accepted (rapid reset, CVE-2023-44487); then the connection is ended.
+pub const PENDING_RESETS: usize = 20;
+/// Streams this side had to reset because of what the peer sent; then the connection is ended.
+pub const LOCAL_RESETS: usize = 1024;
+
+/// TCP connect to an endpoint.
+pub const CONNECT: Duration = Duration::from_secs(5);
+/// From the end of the request to the head of the response.
+pub const REQUEST: Duration = Duration::from_secs(15);
+/// An upstream connection without an exchange: shorter than what servers usually keep, so that they do not close first.
+pub const UPSTREAM_IDLE: Duration = Duration::from_secs(60);
+/// Idle HTTP/1 connections a worker keeps to one endpoint.
+pub const UPSTREAM_IDLE_CONNECTIONS: usize = 128;
+/// Exchanges on one upstream HTTP/2 connection.
+pub const UPSTREAM_STREAMS: u32 = 100;
+/// What an upstream may send on one HTTP/2 stream before the client reads it.
+pub const UPSTREAM_STREAM_WINDOW_BYTES: u32 = 256 * KIB as u32;
+/// The same for all streams of an upstream connection.
+pub const UPSTREAM_CONNECTION_WINDOW_BYTES: u32 = 4 * MIB as u32;
+/// Bytes of all response fields.
+pub const UPSTREAM_HEADER_BYTES: usize = 60 * KIB;
+/// Response fields.
+pub const UPSTREAM_HEADER_COUNT: usize = 100;
+/// Read and write buffer of one upstream HTTP/1 connection; it must hold a whole response head.
+pub const UPSTREAM_BUFFER_BYTES: usize = 64 * KIB;
+
+/// One DNS query, retries of the resolver included.
+pub const DNS_QUERY: Duration = Duration::from_secs(5);
+/// Shortest time between two queries for one name, whatever its TTL.
+pub const DNS_TTL_MIN: Duration = Duration::from_secs(1);
+/// Wait after a failed query.
+pub const DNS_RETRY: Duration = Duration::from_secs(5);
+
+/// Dot segments are removed: an access rule and the upstream must see the same path.
+pub const NORMALIZE_PATHS: bool = true;
+/// `//` is merged, for the same reason.
+pub const MERGE_SLASHES: bool = true;
+/// `%2F` and `%5C` mean different things to different servers, so a proxy at the edge refuses them.
+pub const REJECT_ESCAPED_SLASHES: bool = true;
+/// `_` in a field name reads like `-` to many servers (CGI), so a client could forge a field the proxy sets.
+pub const REJECT_UNDERSCORES: bool = true;
+
+/// CPU time of one hook.
+pub const FILTER_DEADLINE: Duration = Duration::from_millis(5);
+/// CPU time of `configure`: parsing a large list takes a while, and it runs off the workers.
+pub const FILTER_CONFIGURE_DEADLINE: Duration = Duration::from_secs(5);
+/// Linear memory of one instance.
+pub const FILTER_MEMORY: usize = 16 * MIB;
+/// Largest `memory` a filter can be given: the size of a slot in the instance pool.
+pub const FILTER_MEMORY_MAX: usize = 256 * MIB;
+/// Access log lines that wait for a slow output.
+pub const ACCESS_LOG_QUEUE: usize = 65_536;

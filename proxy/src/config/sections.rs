@@ -1,0 +1,110 @@
+//! The keys of the file: each told once, with what it takes, its default and its meaning.
+
+mod clusters;
+mod filters;
+mod listeners;
+
+use super::bounds::*;
+use super::kind::{AccessLogTarget, Integer, List, Listen, NameServer, Time};
+use super::table::Table;
+use super::types::{AccessLog, Admin, Config, Dns, Drain, ProcessLimits};
+
+/// Reads the top of the file.
+pub fn config(top: &mut Table<'_>) -> Config {
+    Config {
+        workers: top.optional(
+            "workers",
+            &Integer::within(1, WORKERS_MAX),
+            "Worker threads, each with connections, pools and filter instances of its own. Without it, one a core.",
+        ),
+        admin: top.optional_table("admin", "The listener of the operator. Without it there is none.", admin),
+        access_log: top.table("access-log", "One JSON line an exchange, and where it goes.", access_log),
+        limits: top.table("limits", "What holds for the whole process.", process_limits),
+        drain: top.table("drain", "How the proxy leaves after SIGTERM.", drain),
+        dns: top.table("dns", "How host names in `endpoints` are resolved.", dns),
+        listeners: top.named("listeners", "A socket that clients connect to; at least one.", listeners::listener),
+        clusters: top.named("clusters", "A named set of endpoints that exchanges go to.", clusters::cluster),
+        filters: top.named("filters", "A module with its configuration, for `filters` of listeners.", filters::filter),
+    }
+}
+
+fn admin(table: &mut Table<'_>) -> Option<Admin> {
+    let listen = table.required("listen", &Listen, "Where it listens. Whoever reaches it operates the proxy.");
+    Some(Admin { listen: listen? })
+}
+
+fn access_log(table: &mut Table<'_>) -> AccessLog {
+    let default = AccessLog::default();
+    AccessLog {
+        output: table.or(
+            "output",
+            &AccessLogTarget,
+            default.output,
+            "Where the lines go. The folder of the configuration is where a relative path starts.",
+        ),
+        queue: table.or(
+            "queue",
+            &Integer::within(1, ACCESS_LOG_QUEUE_MAX),
+            default.queue,
+            "Lines that wait for a slow output before further ones are dropped and counted.",
+        ),
+    }
+}
+
+fn process_limits(table: &mut Table<'_>) -> ProcessLimits {
+    let default = ProcessLimits::default();
+    ProcessLimits {
+        connections: table.or(
+            "connections",
+            &Integer::within(1, CONNECTIONS_MAX),
+            default.connections,
+            "Downstream connections of all listeners; one more is closed at once.",
+        ),
+        exchanges: table.or(
+            "exchanges",
+            &Integer::within(1, EXCHANGES_MAX),
+            default.exchanges,
+            "Exchanges under way; one more is answered 503 `overloaded`.",
+        ),
+    }
+}
+
+fn drain(table: &mut Table<'_>) -> Drain {
+    let default = Drain::default();
+    let time = Time::within(std::time::Duration::ZERO, DRAIN_MAX);
+    Drain {
+        pre_stop: table.or(
+            "pre-stop",
+            &time,
+            default.pre_stop,
+            "Between the moment `/ready` turns 503 and the moment listeners close.",
+        ),
+        timeout: table.or("timeout", &time, default.timeout, "What is still under way after this long is cut."),
+    }
+}
+
+fn dns(table: &mut Table<'_>) -> Dns {
+    let default = Dns::default();
+    let wait = Time::within(DURATION_MIN, DNS_WAIT_MAX);
+    Dns {
+        servers: table.or(
+            "servers",
+            &List::of_distinct(NameServer),
+            default.servers,
+            "Name servers. Empty: those of the system's resolv.conf.",
+        ),
+        query_timeout: table.or(
+            "query-timeout",
+            &Time::within(DURATION_MIN, DNS_QUERY_MAX),
+            default.query_timeout,
+            "One query, retries of the resolver included.",
+        ),
+        ttl_min: table.or("ttl-min", &wait, default.ttl_min, "An answer is asked again after its TTL, but not sooner than this."),
+        retry: table.or(
+            "retry",
+            &wait,
+            default.retry,
+            "After a failed query the last good answer is kept and the next query waits this long.",
+        ),
+    }
+}

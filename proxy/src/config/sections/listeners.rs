@@ -1,0 +1,231 @@
+//! The keys of `[listeners.NAME]`.
+
+use crate::config::bounds::*;
+use crate::config::defaults;
+use crate::config::kind::{Choice, File, Flag, Integer, List, Listen, Network, Reference, Size, Time};
+use crate::config::table::Table;
+use crate::config::types::{Certificate, Listener, ListenerLimits, ListenerTimeouts, Paths, ServerTls};
+
+const REJECT_OR_KEEP: Choice<bool> = Choice::of(&[("reject", true), ("keep", false)]);
+const REJECT_OR_PASS: Choice<bool> = Choice::of(&[("reject", true), ("pass", false)]);
+
+pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
+    let listen = table.required("listen", &Listen, "The address; port 0 lets the system choose.");
+    let tls = table.optional_table("tls", "TLS for every connection. Without it, plain text.", tls);
+    let tls_is_wrong = tls.is_none() && table.node("tls").is_some();
+    let filters = table.or(
+        "filters",
+        &List::of(Reference::FILTER),
+        Vec::new(),
+        "The chain: names of `[filters.NAME]`, in the order in which request hooks run.",
+    );
+    let cluster = table.optional(
+        "cluster",
+        &Reference::CLUSTER,
+        "Where an exchange goes when no filter says otherwise. Without it, 404 `no-route`.",
+    );
+    let trusted = table.or(
+        "trusted",
+        &List::of_distinct(Network),
+        Vec::new(),
+        "Peers whose X-Forwarded-* fields are believed. Empty: nobody.",
+    );
+    let paths = table.table("paths", "What becomes of a path before any filter sees it.", paths);
+    let reject_underscores = table.or(
+        "header-underscores",
+        &REJECT_OR_PASS,
+        defaults::REJECT_UNDERSCORES,
+        "A field name with `_` is 400, or goes on.",
+    );
+    let limits = table.table("limits", "Limits of this listener.", limits);
+    let timeouts = table.table("timeouts", "Timeouts of this listener; `\"0s\"` switches one off.", timeouts);
+    if tls_is_wrong {
+        return None;
+    }
+    let listen = listen?;
+    Some(Listener { listen, tls, filters, cluster, trusted, paths, reject_underscores, limits, timeouts })
+}
+
+fn tls(table: &mut Table<'_>) -> Option<ServerTls> {
+    let certificates = table.tables(
+        "certificates",
+        "Chosen by the names in each certificate; the first one also serves a client that names none or an unknown one.",
+        certificate,
+    );
+    Some(ServerTls { certificates: certificates? })
+}
+
+fn certificate(table: &mut Table<'_>) -> Option<Certificate> {
+    let chain = table.required("chain", &File, "PEM file: the certificate, then those that signed it.");
+    let key = table.required("key", &File, "PEM file: the private key of the certificate.");
+    Some(Certificate { chain: chain?, key: key? })
+}
+
+fn paths(table: &mut Table<'_>) -> Paths {
+    let default = Paths::default();
+    Paths {
+        normalize: table.or(
+            "normalize",
+            &Flag,
+            default.normalize,
+            "Dot segments are removed (RFC 3986, 5.2.4), so that an access rule and the upstream see the same path.",
+        ),
+        merge_slashes: table.or("merge-slashes", &Flag, default.merge_slashes, "`//` becomes `/`."),
+        reject_escaped_slashes: table.or(
+            "escaped-slashes",
+            &REJECT_OR_KEEP,
+            default.reject_escaped_slashes,
+            "`%2F` and `%5C` in a path are 400, or go on as they are.",
+        ),
+    }
+}
+
+fn limits(table: &mut Table<'_>) -> ListenerLimits {
+    let default = ListenerLimits::default();
+    let limits = ListenerLimits {
+        connections: table.or(
+            "connections",
+            &Integer::within(1, CONNECTIONS_MAX),
+            default.connections,
+            "Connections; one more is closed at once.",
+        ),
+        backlog: table.or(
+            "backlog",
+            &Integer::within(1, BACKLOG_MAX),
+            default.backlog,
+            "Connections that the kernel queues for one worker; the system's somaxconn may be lower.",
+        ),
+        header_bytes: table.or(
+            "header-bytes",
+            &Size::within(HEADER_BYTES_MIN, HEADER_BYTES_MAX),
+            default.header_bytes,
+            "Bytes of all request fields, names included; 431 past it.",
+        ),
+        header_count: table.or(
+            "header-count",
+            &Integer::within(1, HEADER_COUNT_MAX),
+            default.header_count,
+            "Request fields; 431 past it.",
+        ),
+        header_value_bytes: table.or(
+            "header-value-bytes",
+            &Size::within(1, HEADER_BYTES_MAX),
+            default.header_value_bytes,
+            "One field value; 431 past it.",
+        ),
+        uri_bytes: table.or("uri-bytes", &Size::within(1, URI_BYTES_MAX), default.uri_bytes, "Request target; 414 past it."),
+        requests_per_connection: table.or(
+            "requests-per-connection",
+            &Integer::within(0, REQUESTS_PER_CONNECTION_MAX).zero_means("no limit"),
+            default.requests_per_connection,
+            "Requests on one HTTP/1 connection before it is closed. HTTP/2 has no such limit.",
+        ),
+        buffer_bytes: table.or(
+            "buffer-bytes",
+            &Size::within(BUFFER_BYTES_MIN, BUFFER_BYTES_MAX),
+            default.buffer_bytes,
+            "The read and write buffer of one HTTP/1 connection. It holds a whole request head, so it is at least \
+             `header-bytes` and `uri-bytes` together.",
+        ),
+        ..http2_limits(table, default)
+    };
+    check_head_fits(table, &limits);
+    limits
+}
+
+fn http2_limits(table: &mut Table<'_>, default: ListenerLimits) -> ListenerLimits {
+    let resets = Integer::within(1, RESETS_MAX);
+    ListenerLimits {
+        streams: table.or(
+            "streams",
+            &Integer::within(1, STREAMS_MAX),
+            default.streams,
+            "Concurrent HTTP/2 streams that a client may open on one connection.",
+        ),
+        stream_window_bytes: table.or(
+            "stream-window-bytes",
+            &Size::within(STREAM_WINDOW_BYTES_MIN, WINDOW_BYTES_MAX),
+            default.stream_window_bytes,
+            "What one HTTP/2 stream may send before it is read.",
+        ),
+        connection_window_bytes: table.or(
+            "connection-window-bytes",
+            &Size::within(CONNECTION_WINDOW_BYTES_MIN, WINDOW_BYTES_MAX),
+            default.connection_window_bytes,
+            "The same for all streams of a connection.",
+        ),
+        frame_bytes: table.or(
+            "frame-bytes",
+            &Size::within(FRAME_BYTES_MIN, FRAME_BYTES_MAX),
+            default.frame_bytes,
+            "The largest HTTP/2 frame that is accepted.",
+        ),
+        send_buffer_bytes: table.or(
+            "send-buffer-bytes",
+            &Size::within(SEND_BUFFER_BYTES_MIN, SEND_BUFFER_BYTES_MAX),
+            default.send_buffer_bytes,
+            "What waits to be written on one HTTP/2 stream.",
+        ),
+        pending_resets: table.or(
+            "pending-resets",
+            &resets,
+            default.pending_resets,
+            "Streams that the client reset before they were accepted; past it the connection is ended.",
+        ),
+        local_resets: table.or(
+            "local-resets",
+            &resets,
+            default.local_resets,
+            "Streams that the proxy reset because the client broke the protocol; past it the connection is ended.",
+        ),
+        ..default
+    }
+}
+
+/// A head that a limit allows but the buffer cannot hold would be refused by the wrong rule.
+fn check_head_fits(table: &Table<'_>, limits: &ListenerLimits) {
+    let head = limits.header_bytes + limits.uri_bytes;
+    let given = ["buffer-bytes", "header-bytes", "uri-bytes"].into_iter().find_map(|key| table.node(key));
+    if let (Some(node), true) = (given, head > limits.buffer_bytes) {
+        let message = format!(
+            "buffer-bytes ({} bytes) cannot hold header-bytes and uri-bytes ({head} bytes together)",
+            limits.buffer_bytes
+        );
+        table.reader().report(node.span.clone(), message);
+    }
+}
+
+fn timeouts(table: &mut Table<'_>) -> ListenerTimeouts {
+    let default = ListenerTimeouts::default();
+    let mut time = |key, default, meaning| table.or(key, &Time::timeout(), default, meaning);
+    ListenerTimeouts {
+        tls_handshake: time("tls-handshake", default.tls_handshake, "The TLS handshake of a client."),
+        protocol_detect: time(
+            "protocol-detect",
+            default.protocol_detect,
+            "From the first byte of a connection without ALPN until it is told whether it speaks HTTP/1 or HTTP/2.",
+        ),
+        request_headers: time(
+            "request-headers",
+            default.request_headers,
+            "From the first byte of an HTTP/1 request head to its last; 408 past it.",
+        ),
+        progress: time(
+            "progress",
+            default.progress,
+            "No byte of an awaited request body arrived, or no byte of a response could be written.",
+        ),
+        idle: time("idle", default.idle, "A connection without an exchange."),
+        connection_age: time(
+            "connection-age",
+            default.connection_age,
+            "A connection older than this is drained after its present exchanges.",
+        ),
+        stream_idle: time(
+            "stream-idle",
+            default.stream_idle,
+            "Nothing moved in either direction of an exchange that is past its head.",
+        ),
+        upgrade_idle: time("upgrade-idle", default.upgrade_idle, "Nothing moved in either direction after an upgrade."),
+    }
+}

@@ -1,0 +1,211 @@
+//! The state of one exchange: what filters see and the phases change. It does no I/O and knows no connection.
+//!
+//! [`Record`] owns it from the first byte to the last and writes the access log when it is dropped, however that comes
+//! about: an exchange that ends in any way is told of once.
+
+mod connection;
+pub mod failure;
+mod inflow;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Version, request, response};
+
+pub use connection::Connection;
+pub use failure::{Failure, Kind};
+pub use inflow::Inflow;
+
+use crate::telemetry::access_log::{AccessLog, Entry};
+
+/// The names of the clusters of one snapshot.
+pub type Names = BTreeSet<Arc<str>>;
+
+/// One request and its response.
+#[derive(Debug)]
+pub struct Exchange {
+    pub connection: Arc<Connection>,
+    /// The client as far as trusted hops tell.
+    pub source: IpAddr,
+    /// The head as filters have left it: `uri` has a path and a query only, `headers` neither Host nor hop-by-hop fields.
+    pub request: request::Parts,
+    pub scheme: &'static str,
+    pub authority: String,
+    pub id: String,
+    /// The head of the answer, from the moment there is one.
+    pub response: Option<response::Parts>,
+    pub origin: Origin,
+    /// What a filter wants the client to get.
+    pub reply: Option<Reply>,
+    pub destination: Destination,
+    pub notes: Vec<(String, String)>,
+    /// The clusters that a filter may name.
+    pub clusters: Arc<Names>,
+    /// When the client no longer waits, as it said itself (`grpc-timeout`).
+    pub deadline: Option<Instant>,
+    pub is_grpc: bool,
+}
+
+/// Where an answer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    Upstream,
+    /// A filter replied.
+    Filter,
+    /// The proxy answered by itself.
+    Failure(Kind),
+}
+
+impl Origin {
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Origin::Upstream => "upstream",
+            Origin::Filter => "filter",
+            Origin::Failure(kind) => kind.reason(),
+        }
+    }
+}
+
+/// Where the request goes; filters write it.
+#[derive(Debug, Default)]
+pub struct Destination {
+    pub cluster: Option<Arc<str>>,
+    /// A name for logs and later filters.
+    pub route: Option<String>,
+    /// From the end of the request to the end of the response; zero: none. `None`: what the cluster says.
+    pub timeout: Option<Duration>,
+}
+
+/// A whole answer, made here.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Exchange {
+    /// `http/1.0`, `http/1.1` or `h2`, the way ALPN spells them.
+    pub fn protocol(&self) -> &'static str {
+        protocol(self.request.version)
+    }
+
+    pub fn note(&self, key: &str) -> Option<&str> {
+        self.notes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+}
+
+/// `http/1.0`, `http/1.1` or `h2`.
+pub fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "http/1.0",
+        Version::HTTP_2 => "h2",
+        _ => "http/1.1",
+    }
+}
+
+/// Owns an exchange until its last byte, counts, and writes the access log when it is dropped.
+#[derive(Debug)]
+pub struct Record {
+    /// Empty only inside of [`Record::lend`].
+    exchange: Option<Box<Exchange>>,
+    log: Arc<AccessLog>,
+    pub started: Instant,
+    time: SystemTime,
+    method: http::Method,
+    path: String,
+    host: String,
+    pub status: StatusCode,
+    /// The first failure, in words for the log.
+    error: Option<String>,
+    pub endpoint: Option<SocketAddr>,
+    pub attempts: u32,
+    pub inflow: Rc<Inflow>,
+    pub response_bytes: u64,
+    /// The answer went out whole. Without it the client left before.
+    pub complete: bool,
+}
+
+impl Record {
+    pub fn new(exchange: Box<Exchange>, inflow: Rc<Inflow>, log: Arc<AccessLog>) -> Self {
+        Self {
+            started: Instant::now(),
+            time: SystemTime::now(),
+            method: exchange.request.method.clone(),
+            path: exchange.request.uri.path_and_query().map_or_else(String::new, |path| path.as_str().to_owned()),
+            host: exchange.authority.clone(),
+            exchange: Some(exchange),
+            log,
+            status: StatusCode::OK,
+            error: None,
+            endpoint: None,
+            attempts: 0,
+            inflow,
+            response_bytes: 0,
+            complete: false,
+        }
+    }
+
+    /// Gives the exchange away for the time of a hook.
+    pub fn lend<T>(&mut self, job: impl FnOnce(Box<Exchange>) -> (Box<Exchange>, T)) -> T {
+        let exchange = self.exchange.take().expect("an exchange is never lent twice");
+        let (exchange, result) = job(exchange);
+        self.exchange = Some(exchange);
+        result
+    }
+
+    /// Keeps the words of a failure for the log; the first one counts.
+    pub fn failed(&mut self, failure: &Failure) {
+        self.error.get_or_insert_with(|| failure.to_string());
+    }
+}
+
+impl std::ops::Deref for Record {
+    type Target = Exchange;
+
+    fn deref(&self) -> &Exchange {
+        self.exchange.as_deref().expect("only a hook has the exchange elsewhere")
+    }
+}
+
+impl std::ops::DerefMut for Record {
+    fn deref_mut(&mut self) -> &mut Exchange {
+        self.exchange.as_deref_mut().expect("only a hook has the exchange elsewhere")
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let Some(exchange) = self.exchange.take() else { return };
+        let origin = match exchange.origin {
+            Origin::Upstream if !self.complete => Origin::Failure(Kind::ClientGone),
+            origin => origin,
+        };
+        let status = if self.complete || exchange.response.is_some() { self.status.as_u16() } else { 0 };
+        self.log.write(&Entry {
+            time: self.time,
+            listener: &exchange.connection.listener,
+            method: Some(self.method.as_str()),
+            host: Some(&self.host),
+            path: Some(&self.path),
+            protocol: exchange.protocol(),
+            status,
+            reason: origin.reason(),
+            error: self.error.as_deref(),
+            cluster: exchange.destination.cluster.as_deref(),
+            endpoint: self.endpoint,
+            route: exchange.destination.route.as_deref(),
+            attempts: self.attempts,
+            request_bytes: self.inflow.bytes(),
+            response_bytes: self.response_bytes,
+            duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            request_id: Some(&exchange.id),
+            source: SocketAddr::new(exchange.source, exchange.connection.peer.port()),
+            notes: &exchange.notes,
+        });
+    }
+}

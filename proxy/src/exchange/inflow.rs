@@ -1,0 +1,80 @@
+//! How far the client's request body has come: shared by whoever streams it, whoever waits for its end and the log.
+
+use std::cell::Cell;
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use super::Kind;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Arriving,
+    Complete,
+    Failed(Kind),
+}
+
+/// The request body of one exchange, on its worker.
+#[derive(Debug)]
+pub struct Inflow {
+    bytes: Cell<u64>,
+    state: Cell<State>,
+    ended_at: Cell<Option<Instant>>,
+    changed: Notify,
+}
+
+impl Inflow {
+    pub fn new(complete: bool) -> Self {
+        let state = if complete { State::Complete } else { State::Arriving };
+        let ended_at = complete.then(Instant::now);
+        Self { bytes: Cell::new(0), state: Cell::new(state), ended_at: Cell::new(ended_at), changed: Notify::new() }
+    }
+
+    pub fn count(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get() + bytes as u64);
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    pub fn complete(&self) {
+        self.end(State::Complete);
+    }
+
+    /// The client did not deliver.
+    pub fn fail(&self, kind: Kind) {
+        self.end(State::Failed(kind));
+    }
+
+    fn end(&self, state: State) {
+        if self.state.get() == State::Arriving {
+            self.state.set(state);
+            self.ended_at.set(Some(Instant::now()));
+            self.changed.notify_waiters();
+        }
+    }
+
+    pub fn is_complete(&self) -> bool {
+        self.state.get() == State::Complete
+    }
+
+    pub fn failure(&self) -> Option<Kind> {
+        match self.state.get() {
+            State::Failed(kind) => Some(kind),
+            State::Arriving | State::Complete => None,
+        }
+    }
+
+    /// When its last byte came, or it became clear that it will not.
+    pub fn ended_at(&self) -> Option<Instant> {
+        self.ended_at.get()
+    }
+
+    /// Waits until nothing more of it is to come.
+    pub async fn ended(&self) {
+        while self.state.get() == State::Arriving {
+            self.changed.notified().await;
+        }
+    }
+}

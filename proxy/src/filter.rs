@@ -1,0 +1,102 @@
+//! Filters: how a module becomes something that can be called, and what it may do.
+//!
+//! `engine` and `module` compile; `host` is what a filter can ask for, free of any ABI; `abi` carries it across the
+//! border of the sandbox; `pool` keeps a worker's instances; `chain` runs them in order. Whatever a filter does wrong
+//! ends here as a [`Fault`], never as a panic.
+
+pub mod abi;
+pub mod chain;
+pub mod engine;
+mod guest;
+pub mod host;
+pub mod limits;
+pub mod module;
+pub mod pool;
+pub mod source;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use chain::Chain;
+pub use engine::Engine;
+pub use guest::Guest;
+pub use host::setup::{Hook, Setup};
+pub use module::{LoadError, Module};
+
+use crate::config;
+
+/// What a request or response hook decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Next,
+    Replied,
+    Reset,
+}
+
+/// How a filter failed. The instance it happened in is gone.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    #[error("it trapped: {0}")]
+    Trap(String),
+    #[error("it used more than its {0:?} of CPU time")]
+    Deadline(std::time::Duration),
+    #[error("it wanted more than its {0} bytes of memory: {1}")]
+    Memory(usize, String),
+    #[error("no instance could be made: {0}")]
+    Instance(String),
+    /// `configure` accepted this configuration once and refuses it now.
+    #[error("it could not be configured again: {0}")]
+    Configure(String),
+}
+
+/// One filter of one snapshot: a module, its configuration, and what it said while it was configured.
+#[derive(Debug)]
+pub struct Filter {
+    pub name: Arc<str>,
+    pub config: Arc<config::Filter>,
+    pub module: Arc<Module>,
+    pub setup: Setup,
+    /// What `configure` is given.
+    pub config_json: Arc<str>,
+    /// Differs for every filter that was ever built, so that workers can key their instances by it.
+    pub id: u64,
+}
+
+impl Filter {
+    /// Configures one instance of the module, which proves that it accepts the configuration and says which hooks it
+    /// wants. Runs on a thread that may block.
+    pub fn build(name: &Arc<str>, config: &Arc<config::Filter>, module: Arc<Module>) -> Result<Arc<Self>, LoadError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let mut filter = Self {
+            name: Arc::clone(name),
+            config: Arc::clone(config),
+            module,
+            setup: Setup::default(),
+            config_json: config.config.to_string().into(),
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+        };
+        let (_, setup) = filter.instance().map_err(|error| match error {
+            ConfigureError::Refused(message) => LoadError::Refused(message),
+            ConfigureError::Fault(fault) => LoadError::Fault(fault),
+        })?;
+        filter.setup = setup;
+        Ok(Arc::new(filter))
+    }
+
+    /// A new, configured instance, and what it said while it was configured.
+    pub fn instance(&self) -> Result<(abi::component::Instance, Setup), ConfigureError> {
+        let mut instance = self.module.prepared.instantiate(&self.name, self.config.memory)?;
+        let setup = instance.configure(&self.config_json, self.config.configure_deadline)?;
+        Ok((instance, setup))
+    }
+}
+
+/// Why an instance could not be configured.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigureError {
+    /// The filter said so itself.
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}

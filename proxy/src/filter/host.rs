@@ -1,0 +1,14 @@
+//! What a filter can ask the host for: one file an interface of wit/, plain functions on the state of an exchange.
+//!
+//! Nothing here knows wasmtime or any ABI. An error is what the guest got wrong and can handle.
+
+pub mod connection;
+pub mod destination;
+pub mod fields;
+pub mod log;
+pub mod notes;
+pub mod reply;
+pub mod request;
+pub mod response;
+pub mod setup;
+pub mod system;

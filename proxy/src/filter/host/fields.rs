@@ -1,0 +1,130 @@
+//! Header fields as filters see them: names in lower case, values as bytes, every value within reach.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+/// Fields that frame a message or belong to one hop. Filters reach them through functions of their own, or not at all.
+const MANAGED: [(HeaderName, &str); 9] = [
+    (header::HOST, "it is set by set-authority"),
+    (header::CONNECTION, "it is managed by the proxy"),
+    (header::CONTENT_LENGTH, "it is managed by the proxy"),
+    (header::TRANSFER_ENCODING, "it is managed by the proxy"),
+    (HeaderName::from_static("keep-alive"), "it is managed by the proxy"),
+    (HeaderName::from_static("proxy-connection"), "it is managed by the proxy"),
+    (header::TE, "it is managed by the proxy"),
+    (header::TRAILER, "it is managed by the proxy"),
+    (header::UPGRADE, "it is managed by the proxy"),
+];
+
+fn name_of(name: &str) -> Result<HeaderName, String> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no valid field name"))
+}
+
+fn writable(name: &str) -> Result<HeaderName, String> {
+    let name = name_of(name)?;
+    match MANAGED.iter().find(|(managed, _)| *managed == name) {
+        Some((_, why)) => Err(format!("`{name}` cannot be set: {why}")),
+        None => Ok(name),
+    }
+}
+
+fn value_of(name: &HeaderName, value: &[u8]) -> Result<HeaderValue, String> {
+    HeaderValue::from_bytes(value).map_err(|_| format!("the value of `{name}` has bytes that no field value may have"))
+}
+
+/// All values joined by ", " (cookie: "; "); `None` if there is none.
+pub fn joined(fields: &HeaderMap, name: &str) -> Option<Vec<u8>> {
+    let separator: &[u8] = if name.eq_ignore_ascii_case("cookie") { b"; " } else { b", " };
+    let mut values = fields.get_all(name).iter();
+    let mut joined = values.next()?.as_bytes().to_vec();
+    for value in values {
+        joined.extend_from_slice(separator);
+        joined.extend_from_slice(value.as_bytes());
+    }
+    Some(joined)
+}
+
+/// Each value of the name, in order.
+pub fn each(fields: &HeaderMap, name: &str) -> Vec<Vec<u8>> {
+    fields.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect()
+}
+
+/// Count, then for each field: name length, name, value length, value; all lengths are u32 little-endian.
+pub fn packed(fields: &HeaderMap) -> Vec<u8> {
+    let size = fields.iter().map(|(name, value)| 8 + name.as_str().len() + value.len()).sum::<usize>();
+    let mut packed = Vec::with_capacity(4 + size);
+    let length = |packed: &mut Vec<u8>, length: usize| packed.extend_from_slice(&(length as u32).to_le_bytes());
+    length(&mut packed, fields.len());
+    for (name, value) in fields {
+        length(&mut packed, name.as_str().len());
+        packed.extend_from_slice(name.as_str().as_bytes());
+        length(&mut packed, value.len());
+        packed.extend_from_slice(value.as_bytes());
+    }
+    packed
+}
+
+/// Replaces every value of the name.
+pub fn set(fields: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), String> {
+    let name = writable(name)?;
+    let value = value_of(&name, value)?;
+    fields.try_insert(name, value).map_err(|_| "there are too many fields".to_owned())?;
+    Ok(())
+}
+
+/// Adds one more value.
+pub fn add(fields: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), String> {
+    let name = writable(name)?;
+    let value = value_of(&name, value)?;
+    fields.try_append(name, value).map_err(|_| "there are too many fields".to_owned())?;
+    Ok(())
+}
+
+/// Removes every value. Managed fields stay.
+pub fn remove(fields: &mut HeaderMap, name: &str) {
+    if let Ok(name) = writable(name) {
+        fields.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_join_and_stay_apart() {
+        let mut fields = HeaderMap::new();
+        for value in ["a=1", "b=2"] {
+            add(&mut fields, "Cookie", value.as_bytes()).expect("valid");
+            add(&mut fields, "accept", value.as_bytes()).expect("valid");
+        }
+        assert_eq!(joined(&fields, "cookie").expect("there"), b"a=1; b=2");
+        assert_eq!(joined(&fields, "ACCEPT").expect("there"), b"a=1, b=2");
+        assert_eq!(each(&fields, "accept"), [b"a=1".to_vec(), b"b=2".to_vec()]);
+        assert_eq!(joined(&fields, "not a name"), None);
+    }
+
+    #[test]
+    fn framing_is_not_for_filters() {
+        let mut fields = HeaderMap::new();
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from_static("3"));
+        assert!(set(&mut fields, "Content-Length", b"5").is_err());
+        assert!(add(&mut fields, "transfer-encoding", b"chunked").is_err());
+        remove(&mut fields, "content-length");
+        assert_eq!(fields.len(), 1);
+    }
+
+    #[test]
+    fn a_value_cannot_smuggle_a_line() {
+        let mut fields = HeaderMap::new();
+        assert!(set(&mut fields, "x-a", b"1\r\nx-b: 2").is_err());
+        assert!(set(&mut fields, "x a", b"1").is_err());
+        assert!(fields.is_empty());
+    }
+
+    #[test]
+    fn the_packed_form_is_what_the_interface_says() {
+        let mut fields = HeaderMap::new();
+        set(&mut fields, "a", b"xy").expect("valid");
+        assert_eq!(packed(&fields), b"\x01\0\0\0\x01\0\0\0a\x02\0\0\0xy");
+    }
+}

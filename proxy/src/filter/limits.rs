@@ -1,0 +1,84 @@
+//! What one instance may use: CPU time a hook, and linear memory.
+//!
+//! CPU time is the thread's own, so that a stolen core or a wait costs a filter nothing. The clock is read only when an
+//! epoch (a millisecond) ends inside of a hook: a hook that is quicker than that never pays for it.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::{ResourceLimiter, UpdateDeadline};
+
+/// How often epochs end, and so how finely a deadline is noticed.
+pub const EPOCH: Duration = Duration::from_millis(1);
+/// Elements of one table: indirect calls of the largest real guests stay far below it.
+pub const TABLE_ELEMENTS_MAX: usize = 100_000;
+
+/// Counts the CPU time of the hook that runs.
+#[derive(Debug, Default)]
+pub struct CpuClock {
+    allowed: Duration,
+    /// Thread CPU time at the first epoch end of this hook. At most an epoch passed before it.
+    began: Option<Duration>,
+}
+
+impl CpuClock {
+    pub fn start(&mut self, allowed: Duration) {
+        *self = Self { allowed, began: None };
+    }
+
+    pub fn allowed(&self) -> Duration {
+        self.allowed
+    }
+
+    /// At the end of an epoch: may the hook go on?
+    pub fn epoch_ended(&mut self) -> UpdateDeadline {
+        let now = thread_cpu_time();
+        let began = *self.began.get_or_insert(now.saturating_sub(EPOCH));
+        if now.saturating_sub(began) >= self.allowed { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) }
+    }
+}
+
+fn thread_cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Refuses growth past the limit and remembers that it did.
+#[derive(Debug)]
+pub struct Memory {
+    pub bytes_max: usize,
+    pub refused: bool,
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let allowed = desired <= self.bytes_max;
+        self.refused |= !allowed;
+        Ok(allowed)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let allowed = desired <= TABLE_ELEMENTS_MAX;
+        self.refused |= !allowed;
+        Ok(allowed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_hook_is_stopped_by_its_own_cpu_time() {
+        let mut clock = CpuClock::default();
+        clock.start(Duration::from_millis(3));
+        assert!(matches!(clock.epoch_ended(), UpdateDeadline::Continue(1)));
+        let began = thread_cpu_time();
+        while thread_cpu_time().saturating_sub(began) < Duration::from_millis(3) {
+            std::hint::spin_loop();
+        }
+        assert!(matches!(clock.epoch_ended(), UpdateDeadline::Interrupt));
+        clock.start(Duration::from_millis(3));
+        assert!(matches!(clock.epoch_ended(), UpdateDeadline::Continue(1)));
+    }
+}

@@ -1,0 +1,74 @@
+//! A module: bytes that were checked, compiled and linked, ready to be instantiated on any worker.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::abi::component::Prepared;
+use super::{Engine, Fault};
+
+/// Bytes of a module before it is compiled. Language runtimes with everything inside stay under it.
+pub const MODULE_BYTES_MAX: usize = 64 << 20;
+
+/// Why a module cannot be used. Whatever served before goes on serving.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("cannot read `{path}`: {source}")]
+    Read { path: String, source: std::io::Error },
+    #[error("no filter named `{name}` is built in; there are {known}")]
+    NotBuiltIn { name: String, known: String },
+    #[error("the module has {found} bytes, expected at most {MODULE_BYTES_MAX}")]
+    TooLarge { found: usize },
+    #[error("expected a WebAssembly module, found something else (the first bytes are {found:02x?})")]
+    NotWasm { found: Vec<u8> },
+    #[error("the core module is no filter: {0}")]
+    NotAFilter(String),
+    #[error("the module does not compile: {0}")]
+    Compile(String),
+    #[error("the module imports what this version does not offer: {}", .0.join(", "))]
+    Imports(Vec<String>),
+    #[error("the module exports hooks that this version does not run: {}", .0.join(", "))]
+    Exports(Vec<String>),
+    #[error("the module exports no hook of `{0}`")]
+    NoHooks(&'static str),
+    #[error("the module does not fit this version: {0}")]
+    Link(String),
+    /// What the filter's own `configure` said.
+    #[error("{0}")]
+    Refused(String),
+    #[error("while it was configured, {0}")]
+    Fault(#[from] Fault),
+}
+
+/// Compiled code, shared by every filter that names the same bytes.
+pub struct Module {
+    /// SHA-256 of the bytes, in hexadecimal.
+    pub hash: Arc<str>,
+    pub prepared: Prepared,
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Module({})", self.hash)
+    }
+}
+
+impl Module {
+    /// Compiles and checks. Takes 50 ms to seconds: never on a worker.
+    pub fn build(engine: &Engine, bytes: &[u8]) -> Result<Arc<Self>, LoadError> {
+        if bytes.len() > MODULE_BYTES_MAX {
+            return Err(LoadError::TooLarge { found: bytes.len() });
+        }
+        let prepared = Prepared::build(engine, bytes)?;
+        Ok(Arc::new(Self { hash: hash(bytes).into(), prepared }))
+    }
+}
+
+/// SHA-256 in hexadecimal.
+pub fn hash(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

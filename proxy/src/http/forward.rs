@@ -1,0 +1,192 @@
+//! A request that the filters have let through goes to its cluster; what comes back is the head of an answer.
+
+use std::time::{Duration, Instant};
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+
+use super::body::{Content, Upstream};
+use super::headers::{Upgrade, strip};
+use crate::cluster::{self, Attempt, Cluster, Outgoing};
+use crate::config::UpstreamProtocol;
+use crate::exchange::{Exchange, Failure, Kind, Origin, Record};
+use crate::snapshot::{Listener, Snapshot};
+
+/// What is taken off a client's gRPC deadline for the way back.
+const GRPC_SLACK: Duration = Duration::from_millis(5);
+
+/// What goes out beside the head.
+pub struct Outbound<'a> {
+    pub body: Incoming,
+    pub upgrade: Option<&'a Upgrade>,
+    /// Somebody will look at the request again when the response is there.
+    pub keep_head: bool,
+}
+
+/// Sends the request and waits for the head of the answer, as long as the timeouts allow.
+pub async fn forward(
+    snapshot: &Snapshot,
+    listener: &Listener,
+    record: &mut Record,
+    outbound: Outbound<'_>,
+) -> Result<Content, Failure> {
+    let cluster = cluster_of(snapshot, record)?;
+    let body = Outgoing::new(outbound.body, record.inflow.clone(), pace(record, listener));
+    let upgrade = outbound.upgrade.filter(|_| cluster.config.protocol == UpstreamProtocol::Http1);
+    let request = request(record, cluster, upgrade, outbound.keep_head, body)?;
+
+    let timeout = timeout(record, cluster, upgrade.is_some());
+    let inflow = record.inflow.clone();
+    let mut attempt = Attempt::default();
+    let answer = {
+        let send = cluster::send(cluster, request, &mut attempt);
+        let late = too_late(timeout, record.deadline, &inflow);
+        tokio::select! {
+            biased;
+            answer = send => answer,
+            failure = late => Err(failure),
+        }
+    };
+    record.endpoint = attempt.endpoint;
+    record.attempts = attempt.count;
+    let mut answer = answer.map_err(|failure| blame(failure, inflow.failure()))?;
+
+    if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS && upgrade.is_none() {
+        return Err(Failure::new(Kind::UpstreamProtocol, "the upstream switched protocols without being asked"));
+    }
+    let upgrade = upgrade.map(|_| hyper::upgrade::on(&mut answer.response));
+    let (mut head, body) = answer.response.into_parts();
+    strip(&mut head.headers);
+    head.extensions.clear();
+    record.response = Some(head);
+    record.origin = Origin::Upstream;
+    let deadline = whole_deadline(record);
+    Ok(Content::Upstream(Box::new(Upstream { body, lease: answer.lease, deadline, upgrade })))
+}
+
+fn cluster_of<'a>(snapshot: &'a Snapshot, exchange: &Exchange) -> Result<&'a std::sync::Arc<Cluster>, Failure> {
+    let Some(name) = &exchange.destination.cluster else {
+        return Err(Failure::new(Kind::NoRoute, "no route leads from here"));
+    };
+    let cluster = snapshot.clusters.get(name);
+    cluster.ok_or_else(|| Failure::new(Kind::NoCluster, format!("no cluster named `{name}`")))
+}
+
+/// How long the client may pause while it sends its body: a stream may be silent for longer than an upload.
+fn pace(exchange: &Exchange, listener: &Listener) -> Duration {
+    let timeouts = &listener.config.timeouts;
+    if exchange.is_grpc { timeouts.stream_idle } else { timeouts.progress }
+}
+
+/// The request in the form the cluster's protocol wants.
+fn request(
+    exchange: &mut Exchange,
+    cluster: &Cluster,
+    upgrade: Option<&Upgrade>,
+    keep_head: bool,
+    body: Outgoing,
+) -> Result<Request<Outgoing>, Failure> {
+    let unsendable = |what: &str| Failure::new(Kind::BadRequestByFilter, format!("the {what} cannot be sent"));
+    let mut headers = if keep_head { exchange.request.headers.clone() } else { std::mem::take(&mut exchange.request.headers) };
+    let mut target = http::uri::Parts::default();
+    target.path_and_query = exchange.request.uri.path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));
+    let version = match cluster.config.protocol {
+        UpstreamProtocol::Http1 => {
+            headers.insert(header::HOST, HeaderValue::from_str(&exchange.authority).map_err(|_| unsendable("authority"))?);
+            if headers.contains_key(header::TE) {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+            }
+            if let Some(upgrade) = upgrade {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                headers.insert(header::UPGRADE, upgrade.protocol.clone());
+            }
+            Version::HTTP_11
+        }
+        UpstreamProtocol::Http2 => {
+            target.scheme = Some(Scheme::HTTP);
+            target.authority = Some(exchange.authority.parse::<Authority>().map_err(|_| unsendable("authority"))?);
+            join_cookies(&mut headers);
+            Version::HTTP_2
+        }
+    };
+    if let Some(deadline) = exchange.deadline {
+        set_grpc_timeout(&mut headers, deadline)?;
+    }
+    let mut request = Request::new(body);
+    *request.method_mut() = exchange.request.method.clone();
+    *request.uri_mut() = Uri::from_parts(target).map_err(|_| unsendable("target"))?;
+    *request.version_mut() = version;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// HTTP/2 clients split cookies into crumbs; whoever reads them next expects one field (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_some() {
+        let crumbs: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+            headers.insert(header::COOKIE, joined);
+        }
+    }
+}
+
+fn set_grpc_timeout(headers: &mut HeaderMap, deadline: Instant) -> Result<(), Failure> {
+    let left = deadline.saturating_duration_since(Instant::now()).saturating_sub(GRPC_SLACK);
+    if left.is_zero() {
+        return Err(Failure::new(Kind::Deadline, "the deadline of the client has passed"));
+    }
+    let micros = left.as_micros();
+    let text = if micros < 100_000_000 { format!("{micros}u") } else { format!("{}m", left.as_millis().min(99_999_999)) };
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(HeaderName::from_static("grpc-timeout"), value);
+    }
+    Ok(())
+}
+
+/// From the end of the request to the head of the response. Whoever set one for this exchange is heard; the cluster's
+/// own is not for streams, which may take their time.
+fn timeout(exchange: &Exchange, cluster: &Cluster, upgrade: bool) -> Option<Duration> {
+    let streams = upgrade || exchange.is_grpc;
+    let usual = (!streams).then_some(cluster.config.timeouts.request);
+    exchange.destination.timeout.or(usual).filter(|timeout| !timeout.is_zero())
+}
+
+/// A timeout that was set for this exchange, and the client's own deadline, hold until the last byte.
+fn whole_deadline(record: &Record) -> Option<tokio::time::Instant> {
+    let set = record.destination.timeout.filter(|timeout| !timeout.is_zero());
+    let set = set.and_then(|timeout| Some(record.inflow.ended_at()? + timeout));
+    [set, record.deadline].into_iter().flatten().min().map(tokio::time::Instant::from_std)
+}
+
+async fn too_late(timeout: Option<Duration>, deadline: Option<Instant>, inflow: &crate::exchange::Inflow) -> Failure {
+    let unanswered = async {
+        match timeout {
+            Some(timeout) => {
+                inflow.ended().await;
+                tokio::time::sleep(timeout).await;
+            }
+            None => std::future::pending().await,
+        }
+    };
+    let passed = async {
+        match deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = unanswered => Failure::new(Kind::Timeout, "the upstream did not answer in time"),
+        () = passed => Failure::new(Kind::Timeout, "the upstream did not answer before the deadline of the client"),
+    }
+}
+
+/// Where the client failed first, what followed upstream is no fault of the upstream.
+fn blame(failure: Failure, client: Option<Kind>) -> Failure {
+    match client {
+        Some(kind @ Kind::ClientTimeout) => Failure::new(kind, "the request body stopped arriving").because(failure),
+        Some(kind) => Failure::new(kind, "the client cut its request off").because(failure),
+        None => failure,
+    }
+}

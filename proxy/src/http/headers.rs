@@ -1,0 +1,379 @@
+//! What every head goes through: the rules of HTTP and of the listener on the way in, the fields of a hop on both ways.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, Uri, Version, request};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use super::body::{Content, Downstream};
+use super::paths;
+use super::serve::{Served, UnderWay};
+use crate::exchange::{Connection, Destination, Exchange, Failure, Inflow, Kind, Origin, Record};
+use crate::snapshot::{Listener, Snapshot};
+
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+/// What a peer claims about hops before it, where it is not trusted.
+const CLAIMS: [HeaderName; 6] = [
+    X_FORWARDED_FOR,
+    X_FORWARDED_PROTO,
+    X_FORWARDED_HOST,
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-real-ip"),
+    header::FORWARDED,
+];
+/// Fields that `Connection` may name without effect: removing them would change who or what a request is.
+const NEVER_HOP_BY_HOP: [&str; 9] =
+    ["host", "authorization", "cookie", "x-request-id", "forwarded", "x-real-ip", "traceparent", "tracestate", "content-length"];
+
+/// A request that has become an exchange.
+pub struct Received {
+    pub record: Record,
+    pub body: Incoming,
+    /// The client asked for another protocol on this connection.
+    pub upgrade: Option<Upgrade>,
+    /// Otherwise: why it gets no further.
+    pub accepted: Result<(), Failure>,
+}
+
+/// What the client wants to speak, and the way to its side of the connection.
+pub struct Upgrade {
+    pub protocol: HeaderValue,
+    pub client: OnUpgrade,
+}
+
+/// Makes a request an exchange and applies every rule to it.
+pub fn receive(
+    served: &Served,
+    snapshot: &Snapshot,
+    listener: &Listener,
+    under_way: &UnderWay,
+    request: Request<Incoming>,
+) -> Received {
+    let (mut head, body) = request.into_parts();
+    let inflow = Rc::new(Inflow::new(hyper::body::Body::is_end_stream(&body)));
+    let checked = check(&head, listener);
+    let authority = authority(&head);
+    let upgrade = upgrade(&mut head);
+    strip(&mut head.headers);
+    let exchange = Exchange {
+        connection: Arc::clone(&served.connection),
+        source: served.connection.peer.ip(),
+        scheme: served.connection.scheme(),
+        authority: authority.as_ref().map_or_else(|_| String::new(), Clone::clone),
+        id: String::new(),
+        response: None,
+        origin: Origin::Upstream,
+        reply: None,
+        destination: Destination { cluster: listener.config.cluster.clone(), ..Destination::default() },
+        notes: Vec::new(),
+        clusters: Arc::clone(&snapshot.cluster_names),
+        deadline: None,
+        is_grpc: is_grpc(&head.headers),
+        request: head,
+    };
+    let mut record = Record::new(Box::new(exchange), inflow, Arc::clone(&listener.access_log));
+    let accepted = match (under_way.over_limit(), checked, authority) {
+        (_, Err(failure), _) | (_, _, Err(failure)) => Err(failure),
+        (true, ..) => Err(Failure::new(Kind::Overloaded, "too many requests are under way")),
+        (false, Ok(()), Ok(_)) => settle(&mut record, listener),
+    };
+    Received { record, body, upgrade, accepted }
+}
+
+/// Rules that need the head as it came.
+fn check(head: &request::Parts, listener: &Listener) -> Result<(), Failure> {
+    let limits = &listener.config.limits;
+    let malformed = |message| Err(Failure::new(Kind::MalformedRequest, message));
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target > limits.uri_bytes {
+        return Err(Failure::new(Kind::UriTooLong, format!("expected a target of at most {} bytes", limits.uri_bytes)));
+    }
+    if head.headers.len() > limits.header_count {
+        let message = format!("expected at most {} fields, found {}", limits.header_count, head.headers.len());
+        return Err(Failure::new(Kind::HeadersTooLarge, message));
+    }
+    let mut bytes = 0;
+    for (name, value) in &head.headers {
+        bytes += name.as_str().len() + value.len();
+        if value.len() > limits.header_value_bytes {
+            let message = format!("expected field values of at most {} bytes", limits.header_value_bytes);
+            return Err(Failure::new(Kind::HeadersTooLarge, message));
+        }
+        if listener.config.reject_underscores && name.as_str().contains('_') {
+            return malformed("expected field names without `_`");
+        }
+    }
+    if bytes > limits.header_bytes {
+        let message = format!("expected fields of at most {} bytes together", limits.header_bytes);
+        return Err(Failure::new(Kind::HeadersTooLarge, message));
+    }
+    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") || codings.next().is_some() {
+            return malformed("expected `chunked` as the only transfer coding");
+        }
+        if head.headers.contains_key(header::CONTENT_LENGTH) {
+            return malformed("expected one of Content-Length and Transfer-Encoding, found both");
+        }
+    }
+    if head.method == Method::CONNECT {
+        return Err(Failure::new(Kind::NotImplemented, "CONNECT is not offered here"));
+    }
+    Ok(())
+}
+
+/// The one host a request is for (RFC 9112, 3.2; RFC 9113, 8.3.1).
+fn authority(head: &request::Parts) -> Result<String, Failure> {
+    let malformed = |message| Failure::new(Kind::MalformedRequest, message);
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (_, Some(_)) => return Err(malformed("expected one Host field, found several")),
+        (Some(host), None) => Some(host.to_str().map_err(|_| malformed("expected a Host of visible characters"))?),
+        (None, None) => None,
+    };
+    let target = head.uri.authority().map(http::uri::Authority::as_str);
+    let authority = match (target, host) {
+        (Some(target), Some(host)) if !target.eq_ignore_ascii_case(host) => {
+            return Err(malformed("the target and the Host field name different hosts"));
+        }
+        (Some(authority), _) | (None, Some(authority)) => authority,
+        (None, None) => return Err(malformed("expected a Host field")),
+    };
+    if authority.contains('@') || authority.parse::<http::uri::Authority>().is_err() {
+        return Err(malformed("expected a host, with a port or without"));
+    }
+    Ok(authority.to_owned())
+}
+
+/// Brings the exchange into the form that filters see.
+fn settle(record: &mut Record, listener: &Listener) -> Result<(), Failure> {
+    let exchange = &mut **record;
+    let cleaned = match paths::clean(exchange.request.uri.path(), &listener.config.paths) {
+        Ok(std::borrow::Cow::Borrowed(_)) => None,
+        Ok(std::borrow::Cow::Owned(path)) => Some(path),
+        Err(error) => return Err(Failure::new(Kind::MalformedRequest, error.to_string())),
+    };
+    if cleaned.is_some() || exchange.request.uri.authority().is_some() {
+        let path = cleaned.as_deref().unwrap_or(exchange.request.uri.path());
+        let target = match exchange.request.uri.query() {
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
+        };
+        let target = PathAndQuery::try_from(target)
+            .map_err(|error| Failure::new(Kind::MalformedRequest, "the path is not valid").because(error))?;
+        exchange.request.uri = Uri::from(target);
+    }
+    exchange.request.headers.remove(header::HOST);
+    exchange.source = source(&exchange.connection, &exchange.request.headers, listener);
+    forwarded(exchange);
+    let id = exchange.request.headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    exchange.id = id.map_or_else(new_id, str::to_owned);
+    if id.is_none()
+        && let Ok(id) = HeaderValue::from_str(&exchange.id)
+    {
+        exchange.request.headers.insert(X_REQUEST_ID, id);
+    }
+    if let Some(left) = exchange.request.headers.get(GRPC_TIMEOUT).and_then(grpc_timeout).filter(|_| exchange.is_grpc) {
+        if left.is_zero() {
+            return Err(Failure::new(Kind::Deadline, "the deadline of the client has passed"));
+        }
+        exchange.deadline = Some(Instant::now() + left);
+    }
+    Ok(())
+}
+
+/// The first address from the right that no trusted hop vouches for.
+fn source(connection: &Connection, headers: &HeaderMap, listener: &Listener) -> IpAddr {
+    let peer = connection.peer.ip();
+    if !connection.trusted {
+        return peer;
+    }
+    let trusted = |address: &IpAddr| listener.config.trusted.iter().any(|range| range.contains(address));
+    let mut source = peer;
+    for value in headers.get_all(X_FORWARDED_FOR).iter().rev() {
+        for hop in value.to_str().unwrap_or_default().rsplit(',') {
+            let Ok(hop) = hop.trim().parse::<IpAddr>() else { return source };
+            source = hop;
+            if !trusted(&hop) {
+                return source;
+            }
+        }
+    }
+    source
+}
+
+/// Tells the upstream who is speaking; claims of a peer that is not trusted are dropped first.
+fn forwarded(exchange: &mut Exchange) {
+    let headers = &mut exchange.request.headers;
+    if !exchange.connection.trusted {
+        for claim in &CLAIMS {
+            headers.remove(claim);
+        }
+    }
+    let peer = exchange.connection.peer.ip();
+    let mut hops = String::new();
+    for value in headers.get_all(X_FORWARDED_FOR) {
+        hops.push_str(value.to_str().unwrap_or_default());
+        hops.push_str(", ");
+    }
+    hops.push_str(&peer.to_string());
+    if let Ok(hops) = HeaderValue::try_from(hops) {
+        headers.insert(X_FORWARDED_FOR, hops);
+    }
+    if !headers.contains_key(X_FORWARDED_PROTO) {
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(exchange.scheme));
+    }
+    if !headers.contains_key(X_FORWARDED_HOST)
+        && let Ok(host) = HeaderValue::from_str(&exchange.authority)
+    {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+}
+
+/// Removes the fields of one hop (RFC 9110, 7.6.1), those that `Connection` names included. `TE: trailers` stays.
+pub fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+            .filter(|name| !NEVER_HOP_BY_HOP.contains(&name.as_str()) && !name.as_str().starts_with("x-forwarded-"))
+            .collect();
+        headers.remove(header::CONNECTION);
+        for name in named.into_iter().filter(|name| *name != header::TE) {
+            headers.remove(name);
+        }
+    }
+    for name in [
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        HeaderName::from_static("http2-settings"),
+    ] {
+        headers.remove(name);
+    }
+    if headers.contains_key(header::TE) {
+        let trailers = headers.get_all(header::TE).iter().any(|value| {
+            value.to_str().is_ok_and(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
+        });
+        headers.remove(header::TE);
+        if trailers {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
+    }
+}
+
+/// An HTTP/1.1 client asks for another protocol. HTTP/2 by upgrade is not offered, so that wish is not heard.
+fn upgrade(head: &mut request::Parts) -> Option<Upgrade> {
+    if head.version != Version::HTTP_11 {
+        return None;
+    }
+    let asked = head.headers.get_all(header::CONNECTION).iter().any(|value| {
+        value.to_str().is_ok_and(|value| value.split(',').any(|option| option.trim().eq_ignore_ascii_case("upgrade")))
+    });
+    let protocol = head.headers.get(header::UPGRADE).filter(|_| asked)?.clone();
+    if protocol.as_bytes().eq_ignore_ascii_case(b"h2c") {
+        return None;
+    }
+    let client = head.extensions.remove::<OnUpgrade>()?;
+    Some(Upgrade { protocol, client })
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// `grpc-timeout`: at most eight digits and a unit (gRPC over HTTP/2).
+pub fn grpc_timeout(value: &HeaderValue) -> Option<Duration> {
+    let (digits, unit) = value.to_str().ok()?.split_at_checked(value.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(count * 3600)),
+        "M" => Some(Duration::from_secs(count * 60)),
+        "S" => Some(Duration::from_secs(count)),
+        "m" => Some(Duration::from_millis(count)),
+        "u" => Some(Duration::from_micros(count)),
+        "n" => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+/// 128 random bits, in hexadecimal.
+fn new_id() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
+/// The head that the client gets, with the body behind it.
+pub fn respond(
+    served: &Served,
+    listener: &Listener,
+    under_way: UnderWay,
+    mut record: Record,
+    content: Content,
+) -> Response<Downstream> {
+    let (mut parts, ()) = Response::new(()).into_parts();
+    if let Some(head) = &mut record.response {
+        parts.status = head.status;
+        parts.headers = std::mem::take(&mut head.headers);
+    }
+    record.status = parts.status;
+    if served.is_last_exchange() && record.request.version != Version::HTTP_2 {
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Response::from_parts(parts, Downstream::new(content, record, listener.config.timeouts.stream_idle, under_way))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_connection_names_goes_but_not_who_is_asking() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "x-hop, authorization, X-Forwarded-For, keep-alive"),
+            ("x-hop", "1"),
+            ("authorization", "secret"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("keep-alive", "5"),
+            ("te", "gzip, trailers"),
+            ("transfer-encoding", "chunked"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        strip(&mut headers);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["authorization", "te", "x-forwarded-for"]);
+        assert_eq!(headers["te"], "trailers");
+    }
+
+    #[test]
+    fn a_grpc_timeout_has_a_unit() {
+        let parse = |text: &'static str| grpc_timeout(&HeaderValue::from_static(text));
+        assert_eq!(parse("100m"), Some(Duration::from_millis(100)));
+        assert_eq!(parse("2S"), Some(Duration::from_secs(2)));
+        assert_eq!(parse("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        for wrong in ["", "S", "1", "123456789S", "-1S", "1x"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+}

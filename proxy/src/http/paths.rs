@@ -1,0 +1,126 @@
+//! Request paths in one form: what an access rule looks at is what the upstream gets.
+
+use std::borrow::Cow;
+
+use crate::config::Paths;
+
+/// Why a path is refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    #[error("the path has an escaped slash or backslash")]
+    EscapedSlash,
+    #[error("the path has an escaped NUL")]
+    EscapedNul,
+    #[error("the path has a `%` that escapes nothing")]
+    BadEscape,
+}
+
+/// Checks escapes, decodes escaped dots, removes dot segments (RFC 3986, 5.2.4) and merges slashes, as configured.
+pub fn clean<'a>(path: &'a str, config: &Paths) -> Result<Cow<'a, str>, PathError> {
+    let mut has_escaped_dot = false;
+    if path.contains('%') {
+        let bytes = path.as_bytes();
+        for (at, _) in path.match_indices('%') {
+            match bytes.get(at + 1..at + 3) {
+                Some(b"00") => return Err(PathError::EscapedNul),
+                Some([b'2', b'f' | b'F'] | [b'5', b'c' | b'C']) if config.reject_escaped_slashes => {
+                    return Err(PathError::EscapedSlash);
+                }
+                Some([b'2', b'e' | b'E']) => has_escaped_dot = true,
+                Some([high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {}
+                _ => return Err(PathError::BadEscape),
+            }
+        }
+    }
+    let mut path = Cow::Borrowed(path);
+    if config.normalize && has_escaped_dot {
+        path = Cow::Owned(path.replace("%2e", ".").replace("%2E", "."));
+    }
+    if config.merge_slashes && path.contains("//") {
+        path = Cow::Owned(merged(&path));
+    }
+    if config.normalize && path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        path = Cow::Owned(without_dots(&path));
+    }
+    Ok(path)
+}
+
+fn merged(path: &str) -> String {
+    let mut merged = String::with_capacity(path.len());
+    for character in path.chars() {
+        if character != '/' || !merged.ends_with('/') {
+            merged.push(character);
+        }
+    }
+    merged
+}
+
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        match segment {
+            "." | ".." => {
+                if segment == ".." {
+                    kept.pop();
+                }
+                // A path that ends in a dot segment names a folder.
+                if last {
+                    kept.push("");
+                }
+            }
+            _ => kept.push(segment),
+        }
+    }
+    format!("/{}", kept.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cleaned(path: &str) -> Result<String, PathError> {
+        clean(path, &Paths::default()).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn dot_segments_go_however_they_are_written() {
+        for (path, expected) in [
+            ("/a/b/../c", "/a/c"),
+            ("/a/./b", "/a/b"),
+            ("/a/..", "/"),
+            ("/a/b/.", "/a/b/"),
+            ("/../../etc/passwd", "/etc/passwd"),
+            ("/public/%2e%2E/admin", "/admin"),
+            ("//a///b", "/a/b"),
+            ("/a/..b/c...", "/a/..b/c..."),
+            ("/", "/"),
+            ("/a//../b", "/b"),
+        ] {
+            assert_eq!(cleaned(path).as_deref(), Ok(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn ambiguous_escapes_are_refused() {
+        assert_eq!(cleaned("/a%2Fb"), Err(PathError::EscapedSlash));
+        assert_eq!(cleaned("/a%5cb"), Err(PathError::EscapedSlash));
+        assert_eq!(cleaned("/a%00b"), Err(PathError::EscapedNul));
+        assert_eq!(cleaned("/a%2"), Err(PathError::BadEscape));
+        assert_eq!(cleaned("/a%zz"), Err(PathError::BadEscape));
+        let keep = Paths { reject_escaped_slashes: false, ..Paths::default() };
+        assert_eq!(clean("/a%2Fb", &keep).as_deref(), Ok("/a%2Fb"));
+    }
+
+    #[test]
+    fn what_is_switched_off_is_left_alone() {
+        let off = Paths { normalize: false, merge_slashes: false, reject_escaped_slashes: false };
+        assert_eq!(clean("/a//b/../%2e", &off).as_deref(), Ok("/a//b/../%2e"));
+    }
+
+    #[test]
+    fn an_ordinary_path_costs_no_allocation() {
+        assert!(matches!(clean("/users/7/a%20b", &Paths::default()), Ok(Cow::Borrowed(_))));
+    }
+}

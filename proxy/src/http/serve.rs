@@ -1,0 +1,354 @@
+//! One downstream connection: HTTP/1 or HTTP/2, told apart, watched and drained; every request becomes an exchange.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::exchange;
+use super::pulse::{Pulse, Watched};
+use crate::cluster::pool::LocalExecutor;
+use crate::config::defaults::HEADER_COUNT;
+use crate::drain::Signal;
+use crate::exchange::{Connection, Kind};
+use crate::snapshot::{Listener, Live, Snapshot};
+
+/// What an HTTP/2 client with prior knowledge sends first (RFC 9113, 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// A connection that has sent nothing when a drain begins is waited for this long: its first request may be on its way.
+const UNUSED_DRAIN: Duration = Duration::from_secs(1);
+/// What a client gets whose head did not arrive in time.
+const HEAD_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\nx-tamis-reason: client-timeout\r\n\r\n";
+
+/// What the exchanges of one connection share.
+pub struct Served {
+    pub live: Arc<Live>,
+    pub connection: Arc<Connection>,
+    pub drain: Signal,
+    pulse: Arc<Pulse>,
+    /// The listener as it last was; it outlives its removal from the configuration.
+    listener: RefCell<Arc<Listener>>,
+    exchanges: Cell<u64>,
+    /// hyper has been told to end this connection after what is under way.
+    drained: Cell<bool>,
+}
+
+thread_local! {
+    static UNDER_WAY: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts an exchange for as long as it is under way.
+#[derive(Debug)]
+pub struct UnderWay {
+    pulse: Arc<Pulse>,
+    over_limit: bool,
+}
+
+impl UnderWay {
+    /// There are more on this worker than its share of the process's limit.
+    pub fn over_limit(&self) -> bool {
+        self.over_limit
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.pulse.end_exchange();
+        UNDER_WAY.set(UNDER_WAY.get() - 1);
+    }
+}
+
+impl Served {
+    pub fn begin_exchange(&self) -> UnderWay {
+        self.pulse.begin_exchange();
+        self.exchanges.set(self.exchanges.get() + 1);
+        UNDER_WAY.set(UNDER_WAY.get() + 1);
+        let config = &self.live.load().config;
+        let share = config.limits.exchanges.div_ceil(config.workers.unwrap_or(1).max(1));
+        UnderWay { pulse: Arc::clone(&self.pulse), over_limit: UNDER_WAY.get() > share }
+    }
+
+    /// The listener in the snapshot, or as it was before it was removed.
+    pub fn listener(&self, snapshot: &Snapshot) -> Arc<Listener> {
+        let mut listener = self.listener.borrow_mut();
+        if let Some(present) = snapshot.listeners.get(&self.connection.listener) {
+            *listener = Arc::clone(present);
+        }
+        Arc::clone(&listener)
+    }
+
+    /// An HTTP/1 connection ends after this exchange.
+    pub fn is_last_exchange(&self) -> bool {
+        let limit = self.listener.borrow().config.limits.requests_per_connection;
+        self.drain.is_draining() || (limit > 0 && self.exchanges.get() >= limit)
+    }
+}
+
+/// Serves a connection until it ends. `http2`: what ALPN settled, if it did.
+pub async fn serve<IO>(
+    mut io: IO,
+    connection: Connection,
+    http2: Option<bool>,
+    live: Arc<Live>,
+    listener: Arc<Listener>,
+    drain: Signal,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = Arc::new(connection);
+    let (http2, prefix) = match http2 {
+        Some(http2) => (http2, Bytes::new()),
+        None => match detect(&mut io, &listener, drain.clone()).await {
+            Ok(Some(detected)) => detected,
+            // It came and went without a word.
+            Ok(None) => return,
+            Err(error) => {
+                let kind = if error.kind() == io::ErrorKind::TimedOut { Kind::ClientTimeout } else { Kind::ClientGone };
+                connection.log_unread(&listener.access_log, "unknown", kind, 0, &error.to_string());
+                return;
+            }
+        },
+    };
+    let pulse = Arc::new(Pulse::new());
+    let io = Watched::new(io, prefix, Arc::clone(&pulse));
+    let listener = RefCell::new(listener);
+    let served = Rc::new(Served { live, connection, drain, pulse, listener, exchanges: Cell::new(0), drained: Cell::new(false) });
+    if http2 { serve_http2(io, served).await } else { serve_http1(io, served).await }
+}
+
+/// Reads until the first bytes tell which protocol it is. What was read comes back with the answer.
+async fn detect(io: &mut (impl AsyncRead + Unpin), listener: &Listener, mut drain: Signal) -> io::Result<Option<(bool, Bytes)>> {
+    let timeouts = &listener.config.timeouts;
+    let mut read = BytesMut::with_capacity(4096);
+    let first = async {
+        let unused = async {
+            drain.draining().await;
+            tokio::time::sleep(UNUSED_DRAIN).await;
+        };
+        tokio::select! {
+            count = io.read_buf(&mut read) => count,
+            () = unused => Ok(0),
+        }
+    };
+    // Until the first byte a connection is merely idle: browsers open them ahead of need.
+    match within(timeouts.idle, first).await {
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(None),
+        Ok(0) => return Ok(None),
+        outcome => outcome?,
+    };
+    let more = async {
+        while PREFACE.starts_with(&read) && read.len() < PREFACE.len() {
+            if io.read_buf(&mut read).await? == 0 {
+                break;
+            }
+        }
+        Ok(read.len())
+    };
+    within(timeouts.protocol_detect, more).await?;
+    Ok(Some((read.starts_with(PREFACE), read.freeze())))
+}
+
+/// Zero: for as long as it takes.
+async fn within<T>(limit: Duration, job: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    if limit.is_zero() {
+        return job.await;
+    }
+    match timeout(limit, job).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the first bytes did not arrive in time")),
+    }
+}
+
+async fn serve_http1<IO>(io: Watched<IO>, served: Rc<Served>)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = served.listener.borrow().config.limits.clone();
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // The watchdog does this, and tells a dribbling head from an idle connection.
+        .header_read_timeout(None)
+        .max_buf_size(limits.buffer_bytes)
+        .max_header_size(limits.header_bytes + limits.uri_bytes)
+        .half_close(true);
+    if limits.header_count != HEADER_COUNT {
+        // hyper keeps up to 100 fields on its stack, any other number costs an allocation a message.
+        builder.max_headers(limits.header_count);
+    }
+    let service = service_fn({
+        let served = Rc::clone(&served);
+        move |request| exchange::run(Rc::clone(&served), request)
+    });
+    let mut connection = builder.serve_connection(TokioIo::new(io), service).with_upgrades();
+    let outcome = loop {
+        match watch(&served, Pin::new(&mut connection)).await {
+            Watch::Ended(outcome) => break outcome,
+            Watch::Drain => Pin::new(&mut connection).graceful_shutdown(),
+            Watch::Cut => return,
+            Watch::Stalled => return log_unread(&served, "http/1.1", Kind::ClientTimeout, 0, "the client stopped reading"),
+            Watch::HeadLate => {
+                log_unread(&served, "http/1.1", Kind::ClientTimeout, 408, "the request head did not arrive in time");
+                if let Some(parts) = connection.into_parts() {
+                    let mut io = parts.io.into_inner();
+                    let _ = timeout(UNUSED_DRAIN, io.write_all(HEAD_TIMEOUT)).await;
+                }
+                return;
+            }
+        }
+    };
+    if let Err(error) = outcome {
+        log_http1_error(&served, &error);
+    }
+}
+
+async fn serve_http2<IO>(io: Watched<IO>, served: Rc<Served>)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = served.listener.borrow().config.limits.clone();
+    let service = service_fn({
+        let served = Rc::clone(&served);
+        move |request| exchange::run(Rc::clone(&served), request)
+    });
+    let mut connection = std::pin::pin!(
+        http2::Builder::new(LocalExecutor)
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams)
+            .initial_stream_window_size(limits.stream_window_bytes)
+            .initial_connection_window_size(limits.connection_window_bytes)
+            .max_frame_size(limits.frame_bytes)
+            .max_send_buf_size(limits.send_buffer_bytes)
+            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+            .max_pending_accept_reset_streams(limits.pending_resets)
+            .max_local_error_reset_streams(limits.local_resets)
+            .serve_connection(TokioIo::new(io), service)
+    );
+    let outcome = loop {
+        match watch(&served, connection.as_mut()).await {
+            Watch::Ended(outcome) => break outcome,
+            Watch::Drain => connection.as_mut().graceful_shutdown(),
+            Watch::Cut => return,
+            Watch::Stalled | Watch::HeadLate => {
+                return log_unread(&served, "h2", Kind::ClientTimeout, 0, "the client stopped reading");
+            }
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(peer = %served.connection.peer, %error, "an HTTP/2 connection ended");
+        if !std::error::Error::source(&error).is_some_and(|source| source.is::<io::Error>()) && served.pulse.is_idle() {
+            log_unread(&served, "h2", Kind::MalformedRequest, 0, &describe(&error));
+        }
+    }
+}
+
+/// Why the wait for a connection ended.
+enum Watch {
+    Ended(hyper::Result<()>),
+    /// It shall end after what is under way.
+    Drain,
+    /// It shall end now.
+    Cut,
+    Stalled,
+    HeadLate,
+}
+
+/// What a watchdog looks after is due at this time.
+struct Due {
+    at: Instant,
+    what: Watch,
+}
+
+/// Waits for the connection to end, or for a reason to end it.
+async fn watch(served: &Served, mut connection: Pin<&mut impl Future<Output = hyper::Result<()>>>) -> Watch {
+    let mut drain = served.drain.clone();
+    let mut cut = served.drain.clone();
+    let drained = served.drained.get();
+    loop {
+        let due = due(served, Instant::now());
+        tokio::select! {
+            biased;
+            outcome = connection.as_mut() => return Watch::Ended(outcome),
+            () = cut.cut() => return Watch::Cut,
+            () = drain.draining(), if !drained => {
+                served.drained.set(true);
+                return Watch::Drain;
+            }
+            () = sleep_until(due.at) => {}
+        }
+        let now = Instant::now();
+        let due = self::due(served, now);
+        if due.at <= now {
+            match due.what {
+                Watch::Drain => {
+                    served.drained.set(true);
+                    return Watch::Drain;
+                }
+                what => return what,
+            }
+        }
+    }
+}
+
+/// The next thing that could be due. Never later than the shortest timeout from now, for what it looks at changes
+/// without a word.
+fn due(served: &Served, now: Instant) -> Due {
+    let timeouts = &served.listener.borrow().config.timeouts;
+    let mut next = Due { at: now + Duration::from_secs(3600), what: Watch::Drain };
+    let mut consider = |since: Option<std::time::Instant>, limit: Duration, what: Watch| {
+        if limit.is_zero() {
+            return;
+        }
+        let at = since.map_or(now + limit, |since| Instant::from_std(since) + limit);
+        if at < next.at {
+            next = Due { at, what: if since.is_some() { what } else { Watch::Drain } };
+        }
+    };
+    let pulse = &served.pulse;
+    consider(pulse.blocked_since(), timeouts.progress, Watch::Stalled);
+    consider(pulse.head_since(), timeouts.request_headers, Watch::HeadLate);
+    if !served.drained.get() {
+        consider(pulse.idle_since(), timeouts.idle, Watch::Drain);
+        consider(Some(pulse.opened()), timeouts.connection_age, Watch::Drain);
+    }
+    next
+}
+
+fn log_unread(served: &Served, protocol: &str, kind: Kind, status: u16, error: &str) {
+    served.connection.log_unread(&served.listener.borrow().access_log, protocol, kind, status, error);
+}
+
+/// hyper answers a head that it cannot read by itself; the log has to know.
+fn log_http1_error(served: &Served, error: &hyper::Error) {
+    tracing::debug!(peer = %served.connection.peer, %error, "an HTTP/1 connection ended");
+    if error.is_parse() {
+        let text = describe(error);
+        let (kind, status) = if text.contains("URI too long") {
+            (Kind::UriTooLong, 414)
+        } else if error.is_parse_too_large() {
+            (Kind::HeadersTooLarge, 431)
+        } else {
+            (Kind::MalformedRequest, 400)
+        };
+        log_unread(served, "http/1.1", kind, status, &text);
+    } else if error.is_incomplete_message() && served.pulse.is_idle() && served.pulse.head_since().is_some() {
+        log_unread(served, "http/1.1", Kind::ClientGone, 0, "the request head was cut off");
+    }
+}
+
+fn describe(error: &hyper::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,123 @@
+//! After a 101: bytes in both directions, until one side ends or nothing moves for too long.
+
+use std::cell::Cell;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{StatusCode, response};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
+
+use super::body::{Content, Upstream};
+use super::headers::Upgrade;
+use super::serve::Served;
+use crate::cluster::call::Lease;
+use crate::drain::Signal;
+use crate::exchange::{Failure, Kind, Origin, Record};
+use crate::snapshot::Listener;
+
+/// Bytes read at once in each direction.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// If the answer is a 101 that was asked for, a tunnel will follow it; any other answer passes.
+pub fn begin(served: &Served, listener: &Listener, record: &mut Record, upgrade: Option<Upgrade>, content: Content) -> Content {
+    let switching = |head: &response::Parts| head.status == StatusCode::SWITCHING_PROTOCOLS;
+    match (upgrade, content) {
+        (Some(asked), Content::Upstream(upstream)) if record.response.as_ref().is_some_and(switching) => {
+            let Upstream { lease, upgrade: Some(endpoint), .. } = *upstream else { return Content::Whole(Bytes::new()) };
+            if let Some(head) = &mut record.response {
+                head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                head.headers.insert(header::UPGRADE, asked.protocol);
+            }
+            let idle = listener.config.timeouts.upgrade_idle;
+            let drain = served.drain.clone();
+            Content::Upgraded(Box::new(Tunnel { lease, client: asked.client, endpoint, idle, drain }))
+        }
+        (_, content) => content,
+    }
+}
+
+/// Both sides of a connection that has switched, or is about to.
+#[derive(Debug)]
+pub struct Tunnel {
+    lease: Lease,
+    client: OnUpgrade,
+    endpoint: OnUpgrade,
+    idle: Duration,
+    drain: Signal,
+}
+
+impl Tunnel {
+    /// Runs on the worker until it ends; then the record is closed.
+    pub fn start(self, record: Record) {
+        tokio::task::spawn_local(self.run(record));
+    }
+
+    async fn run(mut self, mut record: Record) {
+        let outcome = match tokio::try_join!(self.client, self.endpoint) {
+            Err(error) => Err(Failure::new(Kind::UpstreamReset, "the connection could not be switched").because(error)),
+            Ok((client, endpoint)) => {
+                let flow = Flow { up: Cell::new(0), down: Cell::new(0), moved: Cell::new(Instant::now()) };
+                let outcome = tokio::select! {
+                    outcome = both_ways(TokioIo::new(client), TokioIo::new(endpoint), &flow) => {
+                        outcome.map_err(|error| Failure::new(Kind::UpstreamReset, "the tunnel broke").because(error))
+                    }
+                    () = flow.idle_for(self.idle) => Err(Failure::new(Kind::Timeout, "nothing moved for too long")),
+                    () = self.drain.cut() => Err(Failure::new(Kind::Overloaded, "the proxy is leaving")),
+                };
+                record.inflow.count(usize::try_from(flow.up.get()).unwrap_or(usize::MAX));
+                record.response_bytes = flow.down.get();
+                outcome
+            }
+        };
+        record.complete = true;
+        if let Err(failure) = outcome {
+            record.failed(&failure);
+            record.origin = Origin::Failure(failure.kind);
+        }
+        drop(self.lease);
+    }
+}
+
+/// What has moved.
+struct Flow {
+    up: Cell<u64>,
+    down: Cell<u64>,
+    moved: Cell<Instant>,
+}
+
+impl Flow {
+    async fn idle_for(&self, idle: Duration) {
+        if idle.is_zero() {
+            return std::future::pending().await;
+        }
+        while self.moved.get().elapsed() < idle {
+            tokio::time::sleep_until(self.moved.get() + idle).await;
+        }
+    }
+
+    async fn copy(&self, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, count: &Cell<u64>) -> io::Result<()> {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            let read = from.read(&mut buffer).await?;
+            if read == 0 {
+                return to.shutdown().await;
+            }
+            to.write_all(&buffer[..read]).await?;
+            to.flush().await?;
+            count.set(count.get() + read as u64);
+            self.moved.set(Instant::now());
+        }
+    }
+}
+
+async fn both_ways(client: impl AsyncRead + AsyncWrite, endpoint: impl AsyncRead + AsyncWrite, flow: &Flow) -> io::Result<()> {
+    let (from_client, to_client) = tokio::io::split(client);
+    let (from_endpoint, to_endpoint) = tokio::io::split(endpoint);
+    tokio::try_join!(flow.copy(from_client, to_endpoint, &flow.up), flow.copy(from_endpoint, to_client, &flow.down))?;
+    Ok(())
+}

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Every script of this folder, one after the other.
+set -euo pipefail
+cd "$(dirname "$0")"
+for script in demo swap h2load memory mistakes python; do
+    echo "== $script"
+    "./$script.sh"
+done

@@ -1,0 +1,58 @@
+//! Where the request goes.
+
+use std::time::Duration;
+
+use tamis_sdk::Verdict;
+
+use crate::case::Case;
+use crate::check::{is, refused, taken};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "destination/cluster",
+        on_request: |request| {
+            let mut destination = request.destination();
+            let cluster = destination.cluster().ok_or("the listener has no cluster")?;
+            refused("an unknown cluster", destination.set_cluster("no-such-cluster"), "no-such-cluster")?;
+            refused("an empty name", destination.set_cluster(""), "")?;
+            is("cluster", destination.cluster().as_deref(), Some(cluster.as_str()))?;
+            taken("a known cluster", destination.set_cluster(&cluster))?;
+            is("cluster", destination.cluster().as_deref(), Some(cluster.as_str()))?;
+            Ok(Verdict::Next)
+        },
+        on_response: |response| {
+            let destination = response.destination();
+            destination.cluster().ok_or("no cluster in the response phase")?;
+            Ok(Verdict::Next)
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        name: "destination/route",
+        on_request: |request| {
+            let mut destination = request.destination();
+            is("no route", destination.route(), None)?;
+            destination.set_route("first");
+            destination.set_route("users, by id");
+            is("route", destination.route().as_deref(), Some("users, by id"))?;
+            Ok(Verdict::Next)
+        },
+        on_response: |response| {
+            let destination = response.destination();
+            is("route", destination.route().as_deref(), Some("users, by id"))?;
+            Ok(Verdict::Next)
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        name: "destination/timeout",
+        on_request: |request| {
+            let mut destination = request.destination();
+            destination.set_timeout(Some(Duration::from_secs(20)));
+            destination.set_timeout(None);
+            destination.set_timeout(Some(Duration::from_secs(30)));
+            Ok(Verdict::Next)
+        },
+        ..Case::PLAIN
+    },
+];

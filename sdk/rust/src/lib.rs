@@ -1,0 +1,98 @@
+//! Write a filter for the Tamis proxy: one struct, plain methods, one [`export!`].
+//!
+//! ```
+//! use tamis_sdk::prelude::*;
+//!
+//! #[derive(Deserialize)]
+//! #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+//! struct Config {
+//!     greeting: String,
+//! }
+//!
+//! struct Hello {
+//!     greeting: String,
+//! }
+//!
+//! impl Filter for Hello {
+//!     type Config = Config;
+//!
+//!     fn configure(config: Config, _: &mut Setup) -> Result<Self, ConfigError> {
+//!         Ok(Hello { greeting: config.greeting })
+//!     }
+//! }
+//!
+//! impl RequestHook for Hello {
+//!     fn on_request(&self, request: &mut Request) -> Verdict {
+//!         match request.path().as_str() {
+//!             "/hello" => Reply::new(StatusCode::OK).text(&self.greeting).into(),
+//!             _ => Verdict::Next,
+//!         }
+//!     }
+//! }
+//!
+//! tamis_sdk::export!(Hello: request);
+//!
+//! # #[cfg(not(target_family = "wasm"))]
+//! # fn main() {
+//! use tamis_sdk::testing::{Exchange, configure};
+//!
+//! let hello = configure::<Hello>(r#"{ "greeting": "good day" }"#).unwrap();
+//! let outcome = Exchange::get("/hello").through(&hello);
+//! assert_eq!(outcome.response().unwrap().text(), "good day");
+//! # }
+//! ```
+//!
+//! A filter is configured once; then its hooks are called, one for each phase of an exchange (one request and its response).
+//! Which instance of a filter a hook runs in is the proxy's business: what one hook wants to tell the next goes into
+//! [`Notes`], unless the filter asks to [keep its state](Setup::keep_state).
+//!
+//! Natively, `cargo test` runs a filter against the fake host in [`testing`], which behaves as the real one does.
+
+pub mod clock;
+pub mod collections;
+pub mod config;
+pub mod entropy;
+pub mod log;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+
+mod connection;
+mod destination;
+mod error;
+mod fields;
+mod filter;
+mod notes;
+mod reply;
+mod request;
+mod response;
+
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+#[allow(unsafe_code, missing_docs)]
+pub mod abi;
+#[doc(hidden)]
+pub mod export;
+mod host;
+mod phase;
+
+pub use config::{ConfigError, NoConfig};
+pub use connection::Connection;
+pub use destination::Destination;
+pub use error::Refused;
+pub use fields::Fields;
+pub use filter::{Filter, Hook, RequestHook, ResponseHook, Setup, Verdict};
+pub use http::{HeaderValue, Method, StatusCode};
+pub use notes::Notes;
+pub use reply::Reply;
+pub use request::Request;
+pub use response::Response;
+pub use serde;
+
+/// What nearly every filter uses.
+pub mod prelude {
+    pub use crate::{
+        ConfigError, Connection, Destination, Filter, HeaderValue, Hook, Method, NoConfig, Notes, Refused, Reply, Request,
+        RequestHook, Response, ResponseHook, Setup, StatusCode, Verdict, clock, entropy, log,
+    };
+    pub use serde::Deserialize;
+}

@@ -1,0 +1,40 @@
+//! The fake host: a filter's unit tests run natively against it, with the real host's rules and without a proxy.
+//!
+//! ```
+//! # use tamis_sdk::prelude::*;
+//! # struct Teapot;
+//! # impl Filter for Teapot {
+//! #     type Config = NoConfig;
+//! #     fn configure(_: NoConfig, _: &mut Setup) -> Result<Self, ConfigError> { Ok(Teapot) }
+//! # }
+//! # impl RequestHook for Teapot {
+//! #     fn on_request(&self, request: &mut Request) -> Verdict {
+//! #         request.set_header("x-short", "and stout").unwrap();
+//! #         Verdict::Next
+//! #     }
+//! # }
+//! # tamis_sdk::export!(Teapot: request);
+//! # fn main() {
+//! use tamis_sdk::testing::{Exchange, configure};
+//!
+//! let teapot = configure::<Teapot>("{}").unwrap();
+//! let outcome = Exchange::get("/tea?sugar=2").header("cookie", "a=1").through(&teapot);
+//!
+//! assert_eq!(outcome.verdict(), &Verdict::Next);
+//! assert_eq!(outcome.upstream().unwrap().header("x-short").unwrap(), "and stout");
+//! # }
+//! ```
+//!
+//! What the fake does is what the proxy does: the cases of the conformance suite run against both.
+
+mod exchange;
+mod hand;
+#[doc(hidden)]
+#[allow(missing_docs)]
+pub mod host;
+mod outcome;
+mod rules;
+mod target;
+
+pub use exchange::{Configured, Exchange, configure};
+pub use outcome::{Line, Outcome, SentRequest, SentResponse};

@@ -1,0 +1,103 @@
+//! Targets: what a filter may set, and what the proxy makes of what a client sent.
+
+use http::uri::{Authority, PathAndQuery};
+
+const TARGET_BYTES_MAX: usize = 8 * 1024;
+
+pub(super) fn check(target: &str) -> Result<(), String> {
+    if target.len() > TARGET_BYTES_MAX {
+        return Err(format!("expected a target of at most {TARGET_BYTES_MAX} bytes, found {}", target.len()));
+    }
+    if target != "*" && !target.starts_with('/') {
+        return Err(format!("expected a target that begins with \"/\", found \"{target}\""));
+    }
+    if target.contains('#') {
+        return Err(format!("`{target}` is not a valid target; a fragment is never sent"));
+    }
+    PathAndQuery::try_from(target).map(drop).map_err(|_| format!("`{target}` is not a valid target"))
+}
+
+pub(super) fn check_authority(authority: &str) -> Result<(), String> {
+    let parsed: Authority = authority.parse().map_err(|_| format!("`{authority}` is not a valid authority"))?;
+    let port = authority.strip_prefix(parsed.host()).unwrap_or("@");
+    let port_is_one = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    match parsed.host().is_empty() || !port_is_one {
+        true => Err(format!("`{authority}` is not a valid authority")),
+        false => Ok(()),
+    }
+}
+
+pub(super) fn split(target: &str) -> (&str, Option<&str>) {
+    match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    }
+}
+
+/// What filters see of what a client sent: slashes merged, dot segments resolved, as a listener does unless told otherwise.
+pub(super) fn normalized(target: &str) -> String {
+    let (path, query) = split(target);
+    let mut segments: Vec<&str> = Vec::new();
+    let mut pieces = path.split('/').skip(1).peekable();
+    while let Some(piece) = pieces.next() {
+        let last = pieces.peek().is_none();
+        match piece {
+            "." | ".." => {
+                if piece == ".." {
+                    segments.pop();
+                }
+                if last {
+                    segments.push("");
+                }
+            }
+            "" if !last => {}
+            piece => segments.push(piece),
+        }
+    }
+    let path = if path.starts_with('/') { format!("/{}", segments.join("/")) } else { path.to_owned() };
+    match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clients_target_is_normalized() {
+        for (sent, seen) in [
+            ("/", "/"),
+            ("*", "*"),
+            ("/a/../b//c?x=/../y", "/b/c?x=/../y"),
+            ("/a/.", "/a/"),
+            ("/a/b/..", "/a/"),
+            ("/../..", "/"),
+            ("/a//", "/a/"),
+        ] {
+            assert_eq!(normalized(sent), seen, "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_target_of_a_filter_is_checked() {
+        for good in ["/", "*", "/a?b=c&d=%20", "/~x/(y)"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in ["", "a", "/a b", "/a#b", "http://a/", "*x"] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+        assert!(check(&format!("/{}", "a".repeat(8192))).is_err());
+    }
+
+    #[test]
+    fn an_authority_of_a_filter_is_checked() {
+        for good in ["a.example", "a.example:8080", "[::1]:80", "10.0.0.1"] {
+            assert_eq!(check_authority(good), Ok(()), "{good}");
+        }
+        for bad in ["", "a b", "a:port", "a:", ":80", "u@a.example", "a/b"] {
+            assert!(check_authority(bad).is_err(), "{bad}");
+        }
+    }
+}

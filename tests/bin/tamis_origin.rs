@@ -1,0 +1,59 @@
+//! An upstream service for scripts/must-show: `/` answers briefly, `/bytes/N` sends N bytes, `/count` takes a body and tells its
+//! length, `/sip` does so slowly. Prints its address, and serves until it is killed.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tamis_tests::{Feed, Reply, body, origin};
+
+const PIECE_BYTES: usize = 64 * 1024;
+/// About 50 MiB a second.
+const SIP_BYTES: usize = 256 * 1024;
+const SIP_EVERY: Duration = Duration::from_millis(4);
+
+fn main() {
+    let origin = origin()
+        .route("*", "hello\n")
+        .route_fn("/bytes/*", |request| async move {
+            let Some(length) = request.uri().path().strip_prefix("/bytes/").and_then(|length| length.parse().ok()) else {
+                return Reply::new(400).body("expected a number of bytes\n");
+            };
+            let (feed, body) = body::channel();
+            tokio::spawn(send(feed, length));
+            Reply::new(200).header("content-length", &length.to_string()).streaming(body)
+        })
+        .route_fn("/count", |request| count(request, Duration::ZERO))
+        .route_fn("/sip", |request| count(request, SIP_EVERY))
+        .forgetting()
+        .run();
+    println!("{origin}");
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Reads a body, with a pause after each sip, and tells its length.
+async fn count(request: Request<Incoming>, pause: Duration) -> Reply {
+    let mut body = request.into_body();
+    let (mut length, mut sip) = (0, 0);
+    while let Some(Ok(frame)) = body.frame().await {
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        (length, sip) = (length + bytes, sip + bytes);
+        if sip >= SIP_BYTES && !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+            sip = 0;
+        }
+    }
+    Reply::new(200).body(format!("{length}\n"))
+}
+
+async fn send(feed: Feed, length: usize) {
+    let piece = Bytes::from(vec![b'x'; PIECE_BYTES]);
+    let mut left = length;
+    while left > 0 && feed.send(piece.slice(..left.min(PIECE_BYTES))).await {
+        left -= left.min(PIECE_BYTES);
+    }
+}

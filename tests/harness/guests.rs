@@ -1,0 +1,69 @@
+//! The small filters of `tests/guests`, compiled when this crate was.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::proxy::replace;
+
+/// The compiled module of a guest, by the name of its package.
+pub fn guest(name: &str) -> Guest {
+    let file = Path::new(env!("TAMIS_GUESTS")).join(format!("{}.wasm", name.replace('-', "_")));
+    assert!(file.exists(), "tests/guests has no guest `{name}` ({} is missing)", file.display());
+    Guest(file)
+}
+
+/// Shown as its path.
+pub struct Guest(PathBuf);
+
+impl Guest {
+    /// A copy of it that may change.
+    pub fn watched(&self) -> Watched {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let watched = Watched { file: folder.path().join("module.wasm"), _folder: folder };
+        watched.becomes(self);
+        watched
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        std::fs::read(&self.0).expect("a guest can be read")
+    }
+}
+
+impl AsRef<Path> for Guest {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Guest {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.display().fmt(formatter)
+    }
+}
+
+/// A module on disk that changes while the proxy runs. Shown as its path.
+pub struct Watched {
+    file: PathBuf,
+    _folder: TempDir,
+}
+
+impl Watched {
+    pub fn becomes(&self, guest: &Guest) {
+        self.becomes_bytes(&guest.bytes());
+    }
+
+    pub fn becomes_bytes(&self, bytes: &[u8]) {
+        replace(&self.file, bytes);
+    }
+
+    pub fn goes_away(&self) {
+        std::fs::remove_file(&self.file).expect("the module can be removed");
+    }
+}
+
+impl std::fmt::Display for Watched {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.file.display().fmt(formatter)
+    }
+}

@@ -1,0 +1,155 @@
+//! Requests that break a rule of HTTP are answered 400, on a connection that is then closed, and the access log has them.
+
+use tamis_tests::{Edge, Origin, Proxy, matrix, origin};
+
+/// Sends these bytes on a connection of their own and expects them to be refused.
+async fn refused(proxy: &Proxy, origin: &Origin, bytes: &[u8]) {
+    let shown = String::from_utf8_lossy(bytes).into_owned();
+    let before = proxy.access_log().present().len();
+    let mut raw = proxy.raw().await;
+    raw.try_send(bytes).await;
+    let head = raw.head().await;
+    assert_eq!(head.status, 400, "{shown:?}");
+    let rest = String::from_utf8_lossy(&raw.rest().await).into_owned();
+    assert!(!rest.contains("HTTP/1.1"), "after {shown:?} the connection is closed, but it went on: {rest}");
+    let line = proxy.access_log().lines(before + 1).await.pop().unwrap();
+    assert_eq!((&line["status"], &line["reason"]), (&400.into(), &"malformed-request".into()), "{shown:?}");
+    assert_eq!(origin.requests().len(), 0, "{shown:?} reached the origin");
+}
+
+async fn all_refused(edge: Edge, rows: &[&str]) {
+    let origin = origin().echo("*").run();
+    let proxy = edge.forward_to(&origin);
+    for row in rows {
+        refused(&proxy, &origin, row.as_bytes()).await;
+    }
+}
+
+matrix!(a_doubtful_end_of_the_body_is_refused, http1, because "HTTP/2 frames say where a body ends");
+async fn a_doubtful_end_of_the_body_is_refused(edge: Edge) {
+    all_refused(
+        edge,
+        &[
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5, 6\r\n\r\nhello!",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5, 5\r\n\r\nhello",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: +5\r\n\r\nhello",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\nhello",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0x5\r\n\r\nhello",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5 5\r\n\r\nhello",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999999999999999\r\n\r\nhello",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length:\r\n\r\nhello",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: identity\r\n\r\nhello",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, identity\r\n\r\nhello",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding:\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        ],
+    )
+    .await;
+}
+
+matrix!(a_head_that_breaks_the_grammar_is_refused, http1, because "the bytes are those of HTTP/1");
+async fn a_head_that_breaks_the_grammar_is_refused(edge: Edge) {
+    all_refused(
+        edge,
+        &[
+            "GET / HTTP/1.1\r\nhost: a\r\nx-a : b\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\n: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\nx-a: b\r\n folded\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\n x-a: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\nx-a: b\0c\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\nx-a: b\rc\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\nx(a: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\nnonsense\r\n\r\n",
+            "G@T / HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET / HTTP/1.2\r\nhost: a\r\n\r\n",
+            "GET / HTTP/3.0\r\nhost: a\r\n\r\n",
+            "GET /\r\nhost: a\r\n\r\n",
+            "GET / a HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET nonsense HTTP/1.1\r\nhost: a\r\n\r\n",
+            "\x16\x03\x01\x02\x00\x01\x00\x01\x00\r\n\r\n",
+        ],
+    )
+    .await;
+}
+
+matrix!(a_head_with_bare_line_feeds_is_refused, http1, because "the bytes are those of HTTP/1");
+async fn a_head_with_bare_line_feeds_is_refused(edge: Edge) {
+    all_refused(edge, &["GET / HTTP/1.1\nhost: a\n\n", "GET / HTTP/1.1\r\nhost: a\nx-a: b\r\n\r\n"]).await;
+}
+
+matrix!(a_chunked_body_that_breaks_the_grammar_ends_the_exchange, http1, because "HTTP/2 has no chunked coding");
+async fn a_chunked_body_that_breaks_the_grammar_ends_the_exchange(edge: Edge) {
+    for body in ["nonsense\r\n\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "-1\r\n\r\n", "fffffffffffffffff\r\n\r\n", "5;a\nb\r\nhello\r\n0\r\n\r\n"] {
+        let origin = origin().echo("*").run();
+        let proxy = edge.forward_to(&origin);
+        let mut raw = proxy.raw().await;
+        raw.try_send(format!("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{body}")).await;
+        let said = String::from_utf8_lossy(&raw.rest().await).into_owned();
+        assert!(!said.starts_with("HTTP/1.1 2"), "{body:?} was taken for a whole body: {said}");
+        let line = proxy.access_log().line().await;
+        assert_ne!(line["status"], 200, "{body:?}: {line}");
+    }
+}
+
+matrix!(the_host_must_be_one_and_valid, http1, because "HTTP/2 carries it in a pseudo-field");
+async fn the_host_must_be_one_and_valid(edge: Edge) {
+    all_refused(
+        edge,
+        &[
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a b\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a, b\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: user@a\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a/b\r\n\r\n",
+            "GET http://a/ HTTP/1.1\r\nhost: b\r\n\r\n",
+        ],
+    )
+    .await;
+}
+
+matrix!(a_host_that_contradicts_the_authority_is_refused, http2, because "in HTTP/1 the row above has it");
+async fn a_host_that_contradicts_the_authority_is_refused(edge: Edge) {
+    let origin = origin().echo("*").run();
+    let proxy = edge.forward_to(&origin);
+    let answer = proxy.client().await.get("/").header("host", "other.test").await;
+    assert_eq!((answer.status, answer.reason()), (400, Some("malformed-request")));
+    assert_eq!(origin.requests().len(), 0);
+}
+
+matrix!(a_host_equal_to_the_authority_passes, http2, because "in HTTP/1 it is the rule");
+async fn a_host_equal_to_the_authority_passes(edge: Edge) {
+    let origin = origin().echo("*").run();
+    let proxy = edge.forward_to(&origin);
+    let answer = proxy.client().await.get("/").header("host", "edge.test").await;
+    assert_eq!((answer.status, &answer.json()["headers"]["host"]), (200, &serde_json::json!(["edge.test"])));
+}
+
+matrix!(connect_is_no_way_through, http1, because "an HTTP/2 client library speaks it by an interface of its own");
+async fn connect_is_no_way_through(edge: Edge) {
+    let origin = origin().echo("*").run();
+    let proxy = edge.forward_to(&origin);
+    let mut raw = proxy.raw().await;
+    raw.send("CONNECT origin.test:443 HTTP/1.1\r\nhost: origin.test:443\r\n\r\n").await;
+    let head = raw.head().await;
+    assert!((400..600).contains(&head.status), "{}", head.text);
+    assert_eq!(origin.requests().len(), 0);
+}
+
+matrix!(a_refusal_says_why, http1, because "the bytes are those of HTTP/1");
+async fn a_refusal_says_why(edge: Edge) {
+    let origin = origin().echo("*").run();
+    let proxy = edge.forward_to(&origin);
+    let mut raw = proxy.raw().await;
+    raw.send("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n").await;
+    let (head, body) = raw.answer().await;
+    assert_eq!(head.header("x-tamis-reason"), Some("malformed-request"));
+    assert!(body.contains("host"), "the text says which rule: {body}");
+}

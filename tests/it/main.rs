@@ -1,0 +1,30 @@
+//! Every scenario, in one binary: a module a topic. Each asserts what a user would notice.
+
+mod access_log;
+mod admin;
+mod cli;
+mod conformance;
+mod cut;
+mod drain;
+mod examples;
+mod failures;
+mod filters;
+mod forward;
+mod grpc;
+mod guests;
+mod headers;
+mod hooks;
+mod hot;
+mod hygiene;
+mod limits;
+mod paths;
+mod pools;
+mod protocol;
+mod python;
+mod reload;
+mod router;
+mod stream;
+mod timeouts;
+mod tls;
+mod trailers;
+mod upgrade;

@@ -1,0 +1,53 @@
+//! Clients and servers that know nothing of the proxy talk through it unchanged: gRPC and WebSocket in Python.
+
+use tamis_tests::command::{Running, output, python, python_script, stderr, stdout};
+use tamis_tests::{Edge, Proxy, certificates, matrix};
+
+/// Starts a server and returns it with the port it printed.
+async fn server(script: &str) -> (Running, u16) {
+    let mut server = Running::start(python(), &[python_script(script).to_str().unwrap()]);
+    let line = server.prints("port ").await;
+    let port = line.trim_start_matches("port ").parse().expect("the server prints its port");
+    (server, port)
+}
+
+/// Runs all cases of a client through the proxy.
+async fn client_passes(script: &str, edge: Edge, proxy: &Proxy) {
+    let (script, address, authority) = (python_script(script), proxy.address().to_string(), certificates::authority_file());
+    let mut arguments = vec![script.to_str().unwrap(), &address];
+    if edge.tls {
+        arguments.extend([authority.to_str().unwrap(), certificates::EDGE_NAME]);
+    }
+    let ran = output(python(), &arguments).await;
+    let said = stdout(&ran);
+    assert!(ran.status.success() && said.ends_with("all passed\n"), "{said}{}", stderr(&ran));
+}
+
+matrix!(a_grpc_client_and_server_talk, http2, because "gRPC is HTTP/2");
+async fn a_grpc_client_and_server_talk(edge: Edge) {
+    let (_server, port) = server("grpc_server.py").await;
+    let proxy = edge.proxy(format!(
+        r#"
+        [listeners.edge]
+        cluster = "grpc"
+        [clusters.grpc]
+        endpoints = ["127.0.0.1:{port}"]
+        protocol = "h2"
+        "#
+    ));
+    client_passes("grpc_client.py", edge, &proxy).await;
+}
+
+matrix!(a_websocket_client_and_server_talk, http1, because "WebSocket over HTTP/2 is not offered");
+async fn a_websocket_client_and_server_talk(edge: Edge) {
+    let (_server, port) = server("websocket_server.py").await;
+    let proxy = edge.proxy(format!(
+        r#"
+        [listeners.edge]
+        cluster = "sockets"
+        [clusters.sockets]
+        endpoints = ["127.0.0.1:{port}"]
+        "#
+    ));
+    client_passes("websocket_client.py", edge, &proxy).await;
+}

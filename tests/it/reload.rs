@@ -1,0 +1,160 @@
+//! A changed file takes effect while requests flow; a bad one changes nothing.
+
+use std::net::SocketAddr;
+
+use tamis_tests::{Client, Edge, Gate, Origin, matrix, origin, scenario};
+
+fn to(origin: &Origin) -> String {
+    format!("[listeners.edge]\ncluster = 'origin'\n[clusters.origin]\nendpoints = ['{origin}']")
+}
+
+/// Asks until the answer is this one; all others must be `before`.
+async fn becomes(client: &Client, before: &str, after: &str) {
+    loop {
+        let answer = client.get("/").await;
+        assert_eq!(answer.status, 200);
+        if answer.text() == after {
+            return;
+        }
+        assert_eq!(answer.text(), before);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+matrix!(a_replaced_file_takes_effect);
+async fn a_replaced_file_takes_effect(edge: Edge) {
+    let (one, two) = (origin().route("/", "one").run(), origin().route("/", "two").run());
+    let proxy = edge.proxy(to(&one));
+    let client = proxy.client().await;
+    assert_eq!(client.get("/").await.text(), "one");
+    proxy.rewrite(to(&two));
+    becomes(&client, "one", "two").await;
+    assert!(client.is_open(), "the client's connection goes on");
+}
+
+matrix!(a_file_written_in_place_takes_effect);
+async fn a_file_written_in_place_takes_effect(edge: Edge) {
+    let (one, two) = (origin().route("/", "one").run(), origin().route("/", "two").run());
+    let proxy = edge.proxy(to(&one));
+    let client = proxy.client().await;
+    assert_eq!(client.get("/").await.text(), "one");
+    let text = std::fs::read_to_string(proxy.file()).unwrap();
+    std::fs::write(proxy.file(), text.replace(&one.to_string(), &two.to_string())).unwrap();
+    becomes(&client, "one", "two").await;
+}
+
+matrix!(a_bad_file_changes_nothing);
+async fn a_bad_file_changes_nothing(edge: Edge) {
+    let (one, two) = (origin().route("/", "one").run(), origin().route("/", "two").run());
+    let proxy = edge.proxy(to(&one));
+    let client = proxy.client().await;
+    let good = std::fs::read_to_string(proxy.file()).unwrap();
+    let bad = [
+        "this is no TOML".to_owned(),
+        good.replace("cluster = \"origin\"", "cluster = \"missing\""),
+        good.replace(&one.to_string(), "nonsense"),
+        format!("{good}\n[filters.missing]\nmodule = \"missing.wasm\"\n"),
+    ];
+    for bad in bad {
+        assert_ne!(bad, good);
+        std::fs::write(proxy.file(), bad).unwrap();
+        proxy.handle().reload();
+        for _ in 0..5 {
+            assert_eq!(client.get("/").await.text(), "one");
+        }
+    }
+    proxy.rewrite(to(&two));
+    becomes(&client, "one", "two").await;
+}
+
+matrix!(a_file_that_goes_away_changes_nothing);
+async fn a_file_that_goes_away_changes_nothing(edge: Edge) {
+    let (one, two) = (origin().route("/", "one").run(), origin().route("/", "two").run());
+    let proxy = edge.proxy(to(&one));
+    let client = proxy.client().await;
+    std::fs::remove_file(proxy.file()).unwrap();
+    proxy.handle().reload();
+    assert_eq!(client.get("/").await.text(), "one");
+    proxy.rewrite(to(&two));
+    becomes(&client, "one", "two").await;
+}
+
+matrix!(an_exchange_sees_one_configuration);
+async fn an_exchange_sees_one_configuration(edge: Edge) {
+    let gate = Gate::new();
+    let (one, two) = (origin().route("/", "one").gated("/late", &gate, "from one").run(), origin().route("/", "two").run());
+    let proxy = edge.proxy(to(&one));
+    let late = tokio::spawn(proxy.client().await.get("/late").into_future());
+    gate.arrived().await;
+    proxy.rewrite(to(&two));
+    becomes(&proxy.client().await, "one", "two").await;
+    gate.open();
+    assert_eq!(late.await.unwrap().text(), "from one");
+}
+
+matrix!(a_reload_without_a_change_changes_nothing);
+async fn a_reload_without_a_change_changes_nothing(edge: Edge) {
+    let origin = origin().route("/", "one").run();
+    let proxy = edge.proxy(format!("workers = 1\n{}", to(&origin)));
+    let client = proxy.client().await;
+    for _ in 0..5 {
+        assert_eq!(client.get("/").await.text(), "one");
+        proxy.handle().reload();
+    }
+    assert!(client.is_open());
+    assert_eq!(origin.connections(), 1, "the upstream connection is carried over");
+}
+
+fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+matrix!(listeners_come_and_go);
+async fn listeners_come_and_go(edge: Edge) {
+    let origin = origin().route("/", "one").run();
+    let proxy = edge.proxy(to(&origin));
+    let client = proxy.client().await;
+    let address = free_address();
+    proxy.rewrite(format!("{}\n[listeners.second]\nlisten = '{address}'\ncluster = 'origin'", to(&origin)));
+    let second = loop {
+        match tamis_tests::client::connect(address).try_open().await {
+            Ok(client) => break client,
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+        }
+    };
+    assert_eq!(second.get("/").await.text(), "one");
+    assert_eq!(proxy.access_log().line_where("listener", "second").await["status"], 200);
+    proxy.rewrite(to(&origin));
+    second.closed().await.expect("the connection ends in order");
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(client.get("/").await.text(), "one", "the other listener goes on");
+}
+
+scenario!(no_request_fails_while_reloads_follow_each_other);
+async fn no_request_fails_while_reloads_follow_each_other() {
+    const RELOADS: usize = 10;
+    let (one, two) = (origin().route("/", "one").run(), origin().route("/", "two").run());
+    let proxy = Edge::HTTP1_PLAIN.proxy(to(&one));
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let mut asking = Vec::new();
+    for _ in 0..4 {
+        let (client, stop) = (proxy.client().await, stop.clone());
+        asking.push(tokio::spawn(async move {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                assert_eq!(client.get("/").await.status, 200);
+            }
+        }));
+    }
+    let client = proxy.client().await;
+    for round in 0..RELOADS {
+        let (before, after, origin) = if round % 2 == 0 { ("one", "two", &two) } else { ("two", "one", &one) };
+        proxy.rewrite(to(origin));
+        becomes(&client, before, after).await;
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    for asking in asking {
+        asking.await.unwrap();
+    }
+}
