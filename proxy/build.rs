@@ -23,7 +23,9 @@ fn main() {
     let target = out.ancestors().nth(4).unwrap_or(&out).join("filters");
     build(&root.join("filters"), &target);
 
-    let mut table = String::from("/// The filters that ship inside this binary: name and module.\npub const BUILT_IN: &[(&str, &[u8])] = &[\n");
+    let mut table = String::from(
+        "/// The filters that ship inside this binary: name and module.\npub const BUILT_IN: &[(&str, &[u8])] = &[\n",
+    );
     for name in FILTERS {
         let module = target.join(TARGET).join("release").join(format!("{name}.wasm"));
         let copy = out.join(format!("{name}.wasm"));
@@ -40,12 +42,11 @@ fn main() {
 
 fn build(workspace: &Path, target: &Path) {
     let mut cargo = Command::new(variable("CARGO"));
-    cargo
-        .current_dir(workspace)
-        .args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"])
-        .arg(target);
+    cargo.current_dir(workspace).args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"]).arg(target);
     // What is set for the host must not leak into the guests.
-    for leak in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CLIPPY_ARGS", "CARGO_TARGET_DIR"] {
+    for leak in
+        ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CLIPPY_ARGS", "CARGO_TARGET_DIR"]
+    {
         cargo.env_remove(leak);
     }
     match cargo.output() {

@@ -33,9 +33,13 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
+/// Of no declared length, for HTTP/1 has no trailers after a body of known length.
 pub fn with_trailers(bytes: impl Into<Bytes>, trailers: &[(&'static str, &str)]) -> Body {
-    let trailers = headers(trailers);
-    Full::new(bytes.into()).map_err(|never| match never {}).with_trailers(async { Some(Ok(trailers)) }).boxed_unsync()
+    let (sender, receiver) = mpsc::channel(2);
+    for frame in [Frame::data(bytes.into()), Frame::trailers(headers(trailers))] {
+        sender.try_send(Ok(frame)).expect("there is room for both");
+    }
+    Channel(receiver).boxed_unsync()
 }
 
 /// A body that is sent while its `Feed` is used. One piece waits at most, so that `send` feels the other side's pressure.

@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
 use tamis::app::{App, Handle};
 use tempfile::TempDir;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::access_log::AccessLog;
 use crate::certificates;
@@ -35,6 +37,7 @@ pub fn refused(toml: impl AsRef<str>) -> String {
 }
 
 pub(crate) fn start(toml: &str, edge: Edge) -> Proxy {
+    listen_to_logs();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let file = folder.path().join("tamis.toml");
     std::fs::write(&file, completed(toml, edge, folder.path())).expect("the configuration can be written");
@@ -44,16 +47,22 @@ pub(crate) fn start(toml: &str, edge: Edge) -> Proxy {
     let admin = bound.admin().expect("the admin is bound");
     let handle = bound.handle();
     let thread = std::thread::Builder::new().name("proxy".into()).spawn(move || {
-        bound.run().unwrap_or_else(|error| panic!("the proxy ended with: {error}"));
+        if let Err(error) = bound.run() {
+            panic!("the proxy ended with: {error}");
+        }
     });
     let access_log = AccessLog::new(folder.path().join("access.log"));
     Proxy { edge, listeners, admin, handle, access_log, folder, thread: Some(thread.expect("a thread can be started")) }
 }
 
+/// On a thread of its own, because a scenario runs on a runtime and the proxy brings its own.
 fn build(file: &Path) -> Result<tamis::app::Bound, String> {
-    let text = std::fs::read_to_string(file).expect("the configuration was just written");
-    let loaded = tamis::config::parse(&text, file).map_err(|problems| problems.to_string())?;
-    App::build(loaded).map_err(|error| error.to_string())
+    let building = || {
+        let text = std::fs::read_to_string(file).expect("the configuration was just written");
+        let loaded = tamis::config::parse(&text, file).map_err(|problems| problems.to_string())?;
+        App::build(loaded).map_err(|error| error.to_string())
+    };
+    std::thread::scope(|scope| scope.spawn(building).join()).expect("building does not panic")
 }
 
 /// A running proxy.
@@ -162,6 +171,18 @@ pub fn replace(file: &Path, content: &[u8]) {
     next.push(".next");
     std::fs::write(&next, content).expect("the file's successor can be written");
     std::fs::rename(&next, file).expect("the file can be replaced");
+}
+
+/// Somebody listens, as in a real process. `TAMIS_TEST_LOG=debug` shows what is logged.
+fn listen_to_logs() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        let builder = tracing_subscriber::fmt().with_ansi(false);
+        match std::env::var("TAMIS_TEST_LOG").ok().and_then(|level| level.parse::<LevelFilter>().ok()) {
+            Some(level) => builder.with_max_level(level).with_writer(std::io::stderr).init(),
+            None => builder.with_max_level(LevelFilter::INFO).with_writer(std::io::sink).init(),
+        }
+    });
 }
 
 fn listener_names(toml: &str) -> Vec<String> {

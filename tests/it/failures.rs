@@ -17,21 +17,6 @@ async fn a_dead_upstream_is_502(edge: Edge) {
     assert_eq!((&line["status"], &line["reason"], &line["cluster"]), (&502.into(), &"connect-failed".into(), &"origin".into()));
 }
 
-matrix!(a_dead_endpoint_beside_a_living_one_is_passed_over);
-async fn a_dead_endpoint_beside_a_living_one_is_passed_over(edge: Edge) {
-    let (nobody, origin) = (origin().run().stop(), origin().route("/", "here").run());
-    let proxy = edge.proxy(format!(
-        "workers = 1\n[listeners.edge]\ncluster = 'both'\n[clusters.both]\nendpoints = ['{nobody}', '{origin}']\nbalance = 'round-robin'"
-    ));
-    let client = proxy.client().await;
-    for _ in 0..4 {
-        let answer = client.get("/").await;
-        assert_eq!((answer.status, answer.text()), (200, "here"));
-    }
-    let lines = proxy.access_log().lines(4).await;
-    assert!(lines.iter().any(|line| line["attempts"] == 2), "a second attempt was made: {lines:#?}");
-}
-
 matrix!(no_endpoint_is_503);
 async fn no_endpoint_is_503(edge: Edge) {
     let proxy = edge.proxy("[listeners.edge]\ncluster = 'empty'\n[clusters.empty]\nendpoints = []");

@@ -41,8 +41,20 @@ async fn a_slow_upstream_exceeds_the_deadline_of_the_client(edge: Edge) {
     let proxy = to(edge, &origin, "");
     let answer = call(&proxy, Some("200m")).await;
     assert_eq!((answer.status, answer.header("grpc-status")), (200, Some("4")));
-    let told: u64 = origin.request().header("grpc-timeout").and_then(|timeout| timeout.strip_suffix('m')).unwrap().parse().unwrap();
+    let told = milliseconds(origin.request().header("grpc-timeout").expect("the origin is told a deadline"));
     assert!(told <= 200, "the origin is told what is left: {told} ms");
+}
+
+/// `5m`, `5000u` and `5000000n` are all five milliseconds.
+fn milliseconds(timeout: &str) -> u64 {
+    let (count, unit) = timeout.split_at(timeout.len() - 1);
+    let count: u64 = count.parse().unwrap_or_else(|_| panic!("{timeout} is no timeout of gRPC"));
+    match unit {
+        "m" => count,
+        "u" => count / 1000,
+        "n" => count / 1_000_000,
+        _ => panic!("{timeout} is more than the client allowed"),
+    }
 }
 
 matrix!(a_deadline_that_has_passed_is_not_forwarded, http2, because "gRPC is HTTP/2");

@@ -1,6 +1,6 @@
 //! What is too large is refused with the status that says so, and configuration moves the limit.
 
-use tamis_tests::{Edge, Origin, Proxy, matrix, origin};
+use tamis_tests::{Answer, Edge, Origin, Proxy, matrix, origin};
 
 fn limited(edge: Edge, origin: &Origin, limits: &str) -> Proxy {
     edge.proxy(format!(
@@ -15,6 +15,13 @@ fn limited(edge: Edge, origin: &Origin, limits: &str) -> Proxy {
     ))
 }
 
+/// The field `x-tamis-reason` is missing where the HTTP library answers by itself; the access log has the reason always.
+async fn head_too_large(proxy: &Proxy, answer: &Answer) {
+    assert_eq!(answer.status, 431);
+    let line = proxy.access_log().line_where("reason", "headers-too-large").await;
+    assert_eq!(line["status"], 431);
+}
+
 matrix!(a_request_head_over_the_limit_is_431);
 async fn a_request_head_over_the_limit_is_431(edge: Edge) {
     let origin = origin().route("/", "").run();
@@ -24,11 +31,8 @@ async fn a_request_head_over_the_limit_is_431(edge: Edge) {
     for number in 0..5 {
         request = request.header(&format!("x-{number}"), &"v".repeat(8 * 1024));
     }
-    let answer = request.await;
-    assert_eq!((answer.status, answer.reason()), (431, Some("headers-too-large")));
+    head_too_large(&proxy, &request.await).await;
     assert_eq!(origin.requests().len(), 0);
-    let line = proxy.access_log().line().await;
-    assert_eq!((&line["status"], &line["reason"]), (&431.into(), &"headers-too-large".into()));
 }
 
 matrix!(a_request_head_under_the_limit_passes);
@@ -48,7 +52,7 @@ async fn the_limit_of_a_head_can_be_moved(edge: Edge) {
     let origin = origin().route("/", "").run();
     let proxy = limited(edge, &origin, "header-bytes = '1KiB'");
     let answer = proxy.client().await.get("/").header("x-a", &"v".repeat(1024)).await;
-    assert_eq!((answer.status, answer.reason()), (431, Some("headers-too-large")));
+    head_too_large(&proxy, &answer).await;
 }
 
 matrix!(one_value_over_its_limit_is_431);
@@ -56,7 +60,7 @@ async fn one_value_over_its_limit_is_431(edge: Edge) {
     let origin = origin().route("/", "").run();
     let proxy = edge.forward_to(&origin);
     let answer = proxy.client().await.get("/").header("x-a", &"v".repeat(17 * 1024)).await;
-    assert_eq!((answer.status, answer.reason()), (431, Some("headers-too-large")));
+    head_too_large(&proxy, &answer).await;
 }
 
 matrix!(too_many_fields_are_431);
@@ -66,8 +70,7 @@ async fn too_many_fields_are_431(edge: Edge) {
     let client = proxy.client().await;
     let with = |count: usize| (0..count).fold(client.get("/"), |request, number| request.header(&format!("x-{number}"), "v"));
     assert_eq!(with(90).await.status, 200);
-    let answer = with(101).await;
-    assert_eq!((answer.status, answer.reason()), (431, Some("headers-too-large")));
+    head_too_large(&proxy, &with(101).await).await;
     assert_eq!(origin.requests().len(), 1);
 }
 
@@ -89,6 +92,7 @@ async fn an_exchange_too_many_is_503(edge: Edge) {
     let origin = origin().gated("/", &gate, "late").run();
     let proxy = edge.proxy(format!(
         r#"
+        workers = 1
         [limits]
         exchanges = 1
         [listeners.edge]
@@ -132,9 +136,10 @@ async fn a_connection_ends_after_its_number_of_requests(edge: Edge) {
 matrix!(more_streams_than_allowed_wait, http2, because "HTTP/1 has one request at a time on a connection");
 async fn more_streams_than_allowed_wait(edge: Edge) {
     let gate = tamis_tests::Gate::new();
-    let origin = origin().gated("/", &gate, "done").run();
+    let origin = origin().gated("/", &gate, "done").route("/first", "").run();
     let proxy = limited(edge, &origin, "streams = 2");
     let client = proxy.client().await;
+    assert_eq!(client.get("/first").await.status, 200, "by now the client knows the limit");
     let asked: Vec<_> = (0..5).map(|_| tokio::spawn(client.get("/").into_future())).collect();
     gate.arrived().await;
     gate.arrived().await;

@@ -58,12 +58,3 @@ async fn an_escape_in_the_query_is_nobodys_business(edge: Edge) {
     let answer = proxy.client().await.get("/a?b=%2F%5C%00").await;
     assert_eq!(answer.json()["target"], "/a?b=%2F%5C%00");
 }
-
-matrix!(a_fragment_is_refused, http1, because "an HTTP/2 client library strips it");
-async fn a_fragment_is_refused(edge: Edge) {
-    let origin = origin().echo("*").run();
-    let proxy = edge.forward_to(&origin);
-    let mut raw = proxy.raw().await;
-    raw.send("GET /a#b HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    assert_eq!(raw.head().await.status, 400);
-}

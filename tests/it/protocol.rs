@@ -34,19 +34,15 @@ async fn first_bytes_may_come_one_by_one() {
     assert_eq!(raw.answer().await.1, "here", "a P could also have begun HTTP/2");
 }
 
-fn impatient() -> tamis_tests::Proxy {
-    proxy("[listeners.edge]\ntimeouts = { protocol-detect = '100ms' }")
-}
-
-scenario!(a_client_that_says_nothing_is_left_after_the_deadline);
-async fn a_client_that_says_nothing_is_left_after_the_deadline() {
-    let proxy = impatient();
+scenario!(a_client_that_says_nothing_is_idle);
+async fn a_client_that_says_nothing_is_idle() {
+    let proxy = proxy("[listeners.edge]\ntimeouts = { idle = '100ms' }");
     Raw::plain(proxy.address()).await.closed().await;
 }
 
 scenario!(a_client_that_stops_within_the_preface_is_left_after_the_deadline);
 async fn a_client_that_stops_within_the_preface_is_left_after_the_deadline() {
-    let proxy = impatient();
+    let proxy = proxy("[listeners.edge]\ntimeouts = { protocol-detect = '100ms' }");
     let mut raw = proxy.raw().await;
     raw.send("PRI * HTTP/2.0\r\n").await;
     raw.rest().await;

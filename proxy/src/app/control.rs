@@ -222,7 +222,8 @@ impl Control {
             .config
             .filters
             .iter()
-            .filter_map(|(name, filter)| (filter.module == source).then(|| Arc::clone(name)))
+            .filter(|(_, filter)| filter.module == source)
+            .map(|(name, _)| Arc::clone(name))
             .collect();
         if filters.is_empty() {
             return;

@@ -134,6 +134,59 @@ impl Resolver {
 mod tests {
     use super::*;
 
+    use hickory_resolver::proto::op::{Message, ResponseCode};
+    use hickory_resolver::proto::rr::rdata::A;
+    use hickory_resolver::proto::rr::{RData, Record, RecordType};
+    use std::net::Ipv4Addr;
+    use tokio::net::UdpSocket;
+
+    /// A name server that answers with the next of these addresses each time it is asked for an IPv4 one; after the
+    /// last it fails.
+    async fn name_server(addresses: Vec<Ipv4Addr>) -> SocketAddr {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+        let address = socket.local_addr().expect("bound");
+        tokio::spawn(async move {
+            let mut addresses = addresses.into_iter();
+            let mut buffer = [0; 512];
+            while let Ok((count, client)) = socket.recv_from(&mut buffer).await {
+                let question = Message::from_vec(&buffer[..count]).expect("a question");
+                let query = question.queries.first().cloned().expect("one query");
+                let mut answer = Message::response(question.metadata.id, question.metadata.op_code);
+                if query.query_type() == RecordType::A {
+                    match addresses.next() {
+                        Some(address) => {
+                            answer.add_answer(Record::from_rdata(query.name().clone(), 0, RData::A(A(address))));
+                        }
+                        None => answer.metadata.response_code = ResponseCode::ServFail,
+                    }
+                }
+                answer.add_query(query);
+                let _ = socket.send_to(&answer.to_vec().expect("a message"), client).await;
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_name_is_asked_again_and_a_failure_is_no_answer() {
+        let (first, second) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
+        let config = config::Dns {
+            servers: vec![name_server(vec![first, second]).await],
+            query_timeout: Duration::from_secs(5),
+            ttl_min: Duration::from_millis(1),
+            retry: Duration::from_millis(1),
+        };
+        let resolver = Resolver::build(&config).expect("servers of its own");
+        let (reports, mut reported) = tokio::sync::mpsc::channel(8);
+        let report = async move |_: &Arc<str>, addresses| reports.send(addresses).await.is_ok();
+        let following = tokio::spawn(resolver.clone().follow("users.internal.".into(), report));
+        assert_eq!(reported.recv().await, Some(vec![IpAddr::from(first)]));
+        assert_eq!(reported.recv().await, Some(vec![IpAddr::from(second)]));
+        assert!(resolver.resolve("users.internal.").await.is_err());
+        assert!(reported.try_recv().is_err());
+        following.abort();
+    }
+
     #[test]
     fn an_answer_in_another_order_is_no_news() {
         let mut resolved = Resolved::default();

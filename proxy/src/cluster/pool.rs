@@ -192,7 +192,7 @@ impl Pool {
                 .await
                 .map_err(|_| Failure::new(Kind::ConnectTimeout, "the upstream did not accept a connection in time"))?
         };
-        let stream = stream.map_err(|error| refused(error))?;
+        let stream = stream.map_err(refused)?;
         // Requests are written whole; waiting for more to write only delays them.
         let _ = stream.set_nodelay(true);
         Ok(stream)

@@ -37,7 +37,7 @@ pub async fn forward(
     let upgrade = outbound.upgrade.filter(|_| cluster.config.protocol == UpstreamProtocol::Http1);
     let request = request(record, cluster, upgrade, outbound.keep_head, body)?;
 
-    let timeout = timeout(record, cluster, upgrade.is_some());
+    let timeout = timeout(record, cluster, listener, upgrade.is_some());
     let inflow = record.inflow.clone();
     let mut attempt = Attempt::default();
     let answer = {
@@ -146,11 +146,12 @@ fn set_grpc_timeout(headers: &mut HeaderMap, deadline: Instant) -> Result<(), Fa
 }
 
 /// From the end of the request to the head of the response. Whoever set one for this exchange is heard; the cluster's
-/// own is not for streams, which may take their time.
-fn timeout(exchange: &Exchange, cluster: &Cluster, upgrade: bool) -> Option<Duration> {
+/// own is not for streams, which may take their time, but none is waited for longer than `stream-idle`.
+fn timeout(exchange: &Exchange, cluster: &Cluster, listener: &Listener, upgrade: bool) -> Option<Duration> {
     let streams = upgrade || exchange.is_grpc;
     let usual = (!streams).then_some(cluster.config.timeouts.request);
-    exchange.destination.timeout.or(usual).filter(|timeout| !timeout.is_zero())
+    let set = exchange.destination.timeout.or(usual).filter(|timeout| !timeout.is_zero());
+    set.or(Some(listener.config.timeouts.stream_idle)).filter(|timeout| !timeout.is_zero())
 }
 
 /// A timeout that was set for this exchange, and the client's own deadline, hold until the last byte.

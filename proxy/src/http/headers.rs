@@ -15,6 +15,7 @@ use super::body::{Content, Downstream};
 use super::paths;
 use super::serve::{Served, UnderWay};
 use crate::exchange::{Connection, Destination, Exchange, Failure, Inflow, Kind, Origin, Record};
+use crate::filter::host::request::is_authority;
 use crate::snapshot::{Listener, Snapshot};
 
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -149,7 +150,7 @@ fn authority(head: &request::Parts) -> Result<String, Failure> {
         (Some(authority), _) | (None, Some(authority)) => authority,
         (None, None) => return Err(malformed("expected a Host field")),
     };
-    if authority.contains('@') || authority.parse::<http::uri::Authority>().is_err() {
+    if !is_authority(authority) {
         return Err(malformed("expected a host, with a port or without"));
     }
     Ok(authority.to_owned())

@@ -23,6 +23,8 @@ pub struct Pulse {
     head_since: AtomicU64,
     idle_since: AtomicU64,
     blocked_since: AtomicU64,
+    /// When a byte last moved, in either direction.
+    moved: AtomicU64,
 }
 
 impl Pulse {
@@ -33,6 +35,7 @@ impl Pulse {
             head_since: AtomicU64::new(0),
             idle_since: AtomicU64::new(1),
             blocked_since: AtomicU64::new(0),
+            moved: AtomicU64::new(1),
         }
     }
 
@@ -80,7 +83,13 @@ impl Pulse {
         self.at(&self.blocked_since)
     }
 
+    /// An exchange is under way and nothing has moved on the connection since.
+    pub fn still_since(&self) -> Option<Instant> {
+        self.at(&self.moved).filter(|_| !self.is_idle())
+    }
+
     fn read(&self) {
+        self.moved.store(self.now(), Relaxed);
         if self.is_idle() && self.head_since.load(Relaxed) == 0 {
             self.head_since.store(self.now(), Relaxed);
         }
@@ -88,7 +97,10 @@ impl Pulse {
 
     fn write<T>(&self, outcome: &Poll<T>) {
         match outcome {
-            Poll::Ready(_) => self.blocked_since.store(0, Relaxed),
+            Poll::Ready(_) => {
+                self.blocked_since.store(0, Relaxed);
+                self.moved.store(self.now(), Relaxed);
+            }
             Poll::Pending if self.blocked_since.load(Relaxed) == 0 => self.blocked_since.store(self.now(), Relaxed),
             Poll::Pending => {}
         }

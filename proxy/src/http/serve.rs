@@ -26,6 +26,8 @@ use crate::snapshot::{Listener, Live, Snapshot};
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A connection that has sent nothing when a drain begins is waited for this long: its first request may be on its way.
 const UNUSED_DRAIN: Duration = Duration::from_secs(1);
+/// How much later than its streams a whole connection is given up on: each stream that can be told is told by itself.
+const STILL_GRACE: Duration = Duration::from_secs(1);
 /// What a client gets whose head did not arrive in time.
 const HEAD_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\nx-tamis-reason: client-timeout\r\n\r\n";
@@ -316,6 +318,9 @@ fn due(served: &Served, now: Instant) -> Due {
     };
     let pulse = &served.pulse;
     consider(pulse.blocked_since(), timeouts.progress, Watch::Stalled);
+    if !timeouts.stream_idle.is_zero() {
+        consider(pulse.still_since(), timeouts.stream_idle + STILL_GRACE, Watch::Stalled);
+    }
     consider(pulse.head_since(), timeouts.request_headers, Watch::HeadLate);
     if !served.drained.get() {
         consider(pulse.idle_since(), timeouts.idle, Watch::Drain);

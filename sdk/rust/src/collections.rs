@@ -1,7 +1,7 @@
 //! Maps whose order nobody outside can guess.
 //!
 //! On wasm32 the maps of std hash with fixed keys, so that a client that chooses its keys well can make all of them collide.
-//! These draw their keys from [`entropy`](crate::entropy): once an instance, and never while the filter is being configured,
+//! These draw their keys from [`entropy`]: once an instance, and never while the filter is being configured,
 //! because the configured memory is copied and all copies would share them. A map is seeded when something is first put into
 //! it: one that is filled in a hook is safe for keys from traffic; one that `configure` fills is for keys of the
 //! configuration alone, and keeps fixed keys ever after.

@@ -11,6 +11,24 @@ use crate::{ConfigError, Filter, Hook, Request, RequestHook, Response, ResponseH
 /// The type must be a [`Filter`](crate::Filter) and implement the trait of each hook that is named; a hook that it implements
 /// and that is not named is an error, because it would never be called. Hooks: `request`
 /// ([`RequestHook`](crate::RequestHook)), `response` ([`ResponseHook`](crate::ResponseHook)).
+///
+/// A hook that would never be called does not compile:
+///
+/// ```compile_fail
+/// use tamis_sdk::prelude::*;
+/// # struct Gate;
+/// # impl Filter for Gate {
+/// #     type Config = NoConfig;
+/// #     fn configure(_: NoConfig, _: &mut Setup) -> Result<Self, ConfigError> { Ok(Gate) }
+/// # }
+/// # impl ResponseHook for Gate { fn on_response(&self, _: &mut Response) -> Verdict { Verdict::Next } }
+/// impl RequestHook for Gate {
+///     fn on_request(&self, _: &mut Request) -> Verdict {
+///         Verdict::Reset
+///     }
+/// }
+/// tamis_sdk::export!(Gate: response);
+/// ```
 #[macro_export]
 macro_rules! export {
     ($filter:ident: $($hook:ident),+ $(,)?) => {

@@ -88,6 +88,10 @@ pub use request::Request;
 pub use response::Response;
 pub use serde;
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// What nearly every filter uses.
 pub mod prelude {
     pub use crate::{

@@ -30,18 +30,14 @@ impl Open {
         Self { status: response.status().as_u16(), headers: response.headers().clone(), response, client }
     }
 
-    /// The next piece of the body; `None` at its end.
+    /// The next piece of the body that holds a byte; `None` at its end.
     pub async fn piece(&mut self) -> hyper::Result<Option<Bytes>> {
-        loop {
-            match self.response.frame().await.transpose()? {
-                None => return Ok(None),
-                Some(frame) => {
-                    if let Ok(bytes) = frame.into_data() {
-                        return Ok(Some(bytes));
-                    }
-                }
+        while let Some(frame) = self.response.frame().await.transpose()? {
+            if let Some(bytes) = frame.into_data().ok().filter(|bytes| !bytes.is_empty()) {
+                return Ok(Some(bytes));
             }
         }
+        Ok(None)
     }
 
     pub async fn whole(self) -> hyper::Result<Whole> {

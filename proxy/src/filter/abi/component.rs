@@ -167,10 +167,13 @@ impl Exports {
     }
 }
 
+/// `configure`: a configuration and its inputs, or why they are refused.
+type Configure = TypedFunc<(String, Vec<Input>), (Result<(), String>,)>;
+
 /// One instance in a store of its own.
 pub struct Instance {
     store: Store<Guest>,
-    configure: Option<TypedFunc<(String, Vec<Input>), (Result<(), String>,)>>,
+    configure: Option<Configure>,
     request: Option<TypedFunc<(), (GuestVerdict,)>>,
     response: Option<TypedFunc<(), (GuestVerdict,)>>,
 }

@@ -26,12 +26,19 @@ pub fn set_method(exchange: &mut Exchange, method: &str) -> Result<(), String> {
 }
 
 pub fn set_authority(exchange: &mut Exchange, authority: &str) -> Result<(), String> {
-    let parsed = authority.parse::<Authority>();
-    if parsed.is_err() || authority.contains('@') {
+    if !is_authority(authority) {
         return Err(format!("`{authority}` is no valid authority; expected a host, with a port or without"));
     }
     authority.clone_into(&mut exchange.authority);
     Ok(())
+}
+
+/// A host, with a port that is a number or without one. The parser lets any text stand for a port.
+pub fn is_authority(text: &str) -> bool {
+    let Ok(parsed) = text.parse::<Authority>() else { return false };
+    let port = text.strip_prefix(parsed.host()).and_then(|rest| rest.strip_prefix(':'));
+    let port_is_sound = port.is_none_or(|port| port.is_empty() || port.parse::<u16>().is_ok());
+    !text.contains('@') && !parsed.host().is_empty() && port_is_sound
 }
 
 pub fn set_target(exchange: &mut Exchange, target: &str) -> Result<(), String> {
@@ -44,6 +51,9 @@ pub fn set_target(exchange: &mut Exchange, target: &str) -> Result<(), String> {
     if target.contains('#') {
         return Err(format!("`{target}` is no valid target; a fragment is never sent"));
     }
+    if let Some(found) = target.chars().find(|found| !found.is_ascii_graphic() || "\"<>\\^`{|}".contains(*found)) {
+        return Err(format!("`{target}` is no valid target; {found:?} has to be escaped"));
+    }
     let target = target.parse::<PathAndQuery>().map_err(|_| format!("`{target}` is no valid target"))?;
     exchange.request.uri = Uri::from(target);
     Ok(())
@@ -53,4 +63,19 @@ pub fn set_target(exchange: &mut Exchange, target: &str) -> Result<(), String> {
 pub fn deadline_left_ms(exchange: &Exchange) -> Option<u64> {
     let left = exchange.deadline?.saturating_duration_since(Instant::now());
     Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_authority;
+
+    #[test]
+    fn a_port_is_a_number() {
+        for sound in ["example.com", "example.com:80", "[::1]:8443", "127.0.0.1", "localhost:"] {
+            assert!(is_authority(sound), "{sound}");
+        }
+        for unsound in ["", ":80", "a:port", "user@example.com", "a b", "example.com:99999", "example.com/path"] {
+            assert!(!is_authority(unsound), "{unsound}");
+        }
+    }
 }

@@ -1,0 +1,104 @@
+//! What is done to the fields of one message.
+
+use tamis_sdk::prelude::*;
+
+use crate::config::{Fields, Name};
+use crate::template::Template;
+
+/// Removed first, then set, then added.
+#[derive(Debug)]
+pub struct Rules {
+    remove: Vec<Name>,
+    set: Vec<(Name, Template)>,
+    add: Vec<(Name, Template)>,
+}
+
+/// Rules with the values of one exchange in them.
+#[derive(Debug)]
+pub struct Changes<'a> {
+    remove: &'a [Name],
+    set: Vec<(&'a str, Vec<u8>)>,
+    add: Vec<(&'a str, Vec<u8>)>,
+}
+
+/// A message whose fields can be changed.
+pub trait Message {
+    fn remove(&mut self, name: &str);
+    fn set(&mut self, name: &str, value: &[u8]) -> Result<(), Refused>;
+    fn add(&mut self, name: &str, value: &[u8]) -> Result<(), Refused>;
+}
+
+impl From<Fields> for Rules {
+    fn from(fields: Fields) -> Self {
+        let add = fields.add.into_iter();
+        Rules {
+            remove: fields.remove.0,
+            set: fields.set.into_iter().collect(),
+            add: add.flat_map(|(name, values)| values.0.into_iter().map(move |value| (name.clone(), value))).collect(),
+        }
+    }
+}
+
+impl Rules {
+    pub fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
+    }
+
+    /// All values are read before anything is changed, so that their order does not matter.
+    pub fn changes(&self, request: &Request) -> Changes<'_> {
+        Changes { remove: &self.remove, set: expanded(&self.set, request), add: expanded(&self.add, request) }
+    }
+}
+
+fn expanded<'a>(rules: &'a [(Name, Template)], request: &Request) -> Vec<(&'a str, Vec<u8>)> {
+    rules.iter().map(|(name, template)| (name.0.as_str(), template.expand(request))).collect()
+}
+
+impl Changes<'_> {
+    /// A value that cannot be sent, from a note with a line break in it say, leaves its field alone.
+    pub fn apply(self, message: &mut impl Message) {
+        for name in self.remove {
+            message.remove(&name.0);
+        }
+        for (name, value) in self.set {
+            told(message.set(name, &value));
+        }
+        for (name, value) in self.add {
+            told(message.add(name, &value));
+        }
+    }
+}
+
+fn told(result: Result<(), Refused>) {
+    if let Err(why) = result {
+        log::warn!("a field is left alone: {why}");
+    }
+}
+
+impl Message for Request {
+    fn remove(&mut self, name: &str) {
+        self.remove_header(name);
+    }
+
+    fn set(&mut self, name: &str, value: &[u8]) -> Result<(), Refused> {
+        self.set_header(name, value)
+    }
+
+    fn add(&mut self, name: &str, value: &[u8]) -> Result<(), Refused> {
+        self.add_header(name, value)
+    }
+}
+
+impl Message for Response {
+    fn remove(&mut self, name: &str) {
+        self.remove_header(name);
+    }
+
+    fn set(&mut self, name: &str, value: &[u8]) -> Result<(), Refused> {
+        self.set_header(name, value)
+    }
+
+    fn add(&mut self, name: &str, value: &[u8]) -> Result<(), Refused> {
+        self.add_header(name, value)
+    }
+}
