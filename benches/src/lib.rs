@@ -37,7 +37,7 @@ pub fn filter(name: &str, toml: &str) -> Arc<Filter> {
     let config = Arc::clone(&loaded.config.filters[name]);
     let mut modules = Modules::new(Engine::new().expect("an engine"));
     let module = modules.load(&ModuleSource::Builtin(name.into())).expect("a shipped filter");
-    Filter::build(&name.into(), &config, module).expect("a configuration that the filter takes")
+    Filter::build(&name.into(), &config, module, 1).expect("a configuration that the filter takes")
 }
 
 /// An exchange at the beginning of its request phase.
@@ -57,6 +57,7 @@ pub fn record(path: &str) -> Record {
         trusted: false,
         tls_version: None,
         server_name: None,
+        permit: None,
     };
     let exchange = Exchange {
         source: connection.peer.ip(),

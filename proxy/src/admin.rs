@@ -6,6 +6,7 @@ pub mod ledger;
 use std::convert::Infallible;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -24,6 +25,7 @@ use ledger::Ledger;
 
 /// Connections of operators at once. Scrapers and probes need a few.
 const CONNECTIONS_MAX: usize = 64;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the admin shows.
 #[derive(Clone)]
@@ -44,7 +46,11 @@ impl Admin {
         let room = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
         loop {
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-            let Ok((stream, _)) = socket.accept().await else { continue };
+            let Ok((stream, _)) = socket.accept().await else {
+                // Out of descriptors, most likely: closing ones need a moment.
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
             let admin = self.clone();
             tokio::spawn(async move {
                 let service = service_fn(move |request| {

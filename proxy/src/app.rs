@@ -79,7 +79,7 @@ impl App {
             Err(error) => return Err(StartError::Resolver(error.to_string())),
         };
         let resolved = match &resolver {
-            Some(resolver) => runtime.block_on(resolve_all(resolver, &config)),
+            Some(resolver) => runtime.block_on(resolver.resolve_new(&config, Resolved::default())),
             None => Resolved::default(),
         };
         let (loaded, mut problems) = load_modules(&mut modules, &config, &source);
@@ -95,7 +95,7 @@ impl App {
         let listeners = Listeners::bind(&parts, workers)?;
         let admin = match &parts.config.admin {
             Some(admin) => {
-                let bound = listener::bind(admin.listen, ADMIN_BACKLOG, 1);
+                let bound = listener::bind(admin.listen, ADMIN_BACKLOG, 1, false);
                 bound.map_err(|source| StartError::Admin { address: admin.listen, source })?.pop()
             }
             None => None,
@@ -214,22 +214,6 @@ impl Handle {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// The first answers. A name that does not resolve has no endpoints until it does.
-async fn resolve_all(resolver: &Resolver, config: &Config) -> Resolved {
-    let mut resolved = Resolved::default();
-    let asked = discovery::names(config).into_iter().map(|host| async move { (resolver.resolve(&host).await, host) });
-    let asked: Vec<_> = asked.collect();
-    for question in asked {
-        match question.await {
-            (Ok((addresses, _)), host) => drop(resolved.learn(&host, addresses)),
-            (Err(error), host) => {
-                tracing::warn!(%host, %error, "the name does not resolve yet; its cluster has no endpoint for it")
-            }
-        }
-    }
-    resolved
 }
 
 /// Every module that the configuration names, and what is wrong with those that are missing.

@@ -12,9 +12,9 @@ pub mod pool;
 
 use std::sync::Arc;
 
-pub use call::{Answer, Attempt, send};
+pub use call::{Answer, send};
 pub use endpoint::Endpoint;
-pub use outgoing::Outgoing;
+pub use outgoing::{Outgoing, Pace};
 
 use crate::config;
 use balance::Balancer;

@@ -5,8 +5,10 @@
 
 mod connection;
 pub mod failure;
+mod gate;
 mod inflow;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -18,6 +20,7 @@ use http::{HeaderMap, StatusCode, Version, request, response};
 
 pub use connection::Connection;
 pub use failure::{Failure, Kind};
+pub use gate::{Gate, Permit};
 pub use inflow::Inflow;
 
 use crate::telemetry::access_log::{AccessLog, Entry};
@@ -108,6 +111,22 @@ pub fn protocol(version: Version) -> &'static str {
     }
 }
 
+/// What happened on the way upstream, whether it succeeded or not.
+#[derive(Debug, Default)]
+pub struct Attempt {
+    pub endpoint: Option<SocketAddr>,
+    pub count: u32,
+}
+
+thread_local! {
+    static CUTTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on this worker ends exchanges that nobody else has ended: the proxy's deadline for leaving has passed.
+pub fn cutting() {
+    CUTTING.set(true);
+}
+
 /// Owns an exchange until its last byte, counts, and writes the access log when it is dropped.
 #[derive(Debug)]
 pub struct Record {
@@ -122,8 +141,7 @@ pub struct Record {
     pub status: StatusCode,
     /// The first failure, in words for the log.
     error: Option<String>,
-    pub endpoint: Option<SocketAddr>,
-    pub attempts: u32,
+    pub attempt: Attempt,
     pub inflow: Rc<Inflow>,
     pub response_bytes: u64,
     /// The answer went out whole. Without it the client left before.
@@ -142,8 +160,7 @@ impl Record {
             log,
             status: StatusCode::OK,
             error: None,
-            endpoint: None,
-            attempts: 0,
+            attempt: Attempt::default(),
             inflow,
             response_bytes: 0,
             complete: false,
@@ -182,6 +199,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         let Some(exchange) = self.exchange.take() else { return };
         let origin = match exchange.origin {
+            Origin::Upstream if !self.complete && CUTTING.get() => Origin::Failure(Kind::Cut),
             Origin::Upstream if !self.complete => Origin::Failure(Kind::ClientGone),
             origin => origin,
         };
@@ -197,14 +215,14 @@ impl Drop for Record {
             reason: origin.reason(),
             error: self.error.as_deref(),
             cluster: exchange.destination.cluster.as_deref(),
-            endpoint: self.endpoint,
+            endpoint: self.attempt.endpoint,
             route: exchange.destination.route.as_deref(),
-            attempts: self.attempts,
+            attempts: self.attempt.count,
             request_bytes: self.inflow.bytes(),
             response_bytes: self.response_bytes,
             duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             request_id: Some(&exchange.id),
-            source: SocketAddr::new(exchange.source, exchange.connection.peer.port()),
+            source: exchange.source,
             notes: &exchange.notes,
         });
     }

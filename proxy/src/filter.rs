@@ -14,8 +14,8 @@ pub mod module;
 pub mod pool;
 pub mod source;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use chain::Chain;
 pub use engine::Engine;
@@ -60,12 +60,19 @@ pub struct Filter {
     pub config_json: Arc<str>,
     /// Differs for every filter that was ever built, so that workers can key their instances by it.
     pub id: u64,
+    /// Configured off the workers, so that the first exchange of each worker does not wait for it.
+    spares: Mutex<Vec<abi::component::Instance>>,
 }
 
 impl Filter {
-    /// Configures one instance of the module, which proves that it accepts the configuration and says which hooks it
-    /// wants. Runs on a thread that may block.
-    pub fn build(name: &Arc<str>, config: &Arc<config::Filter>, module: Arc<Module>) -> Result<Arc<Self>, LoadError> {
+    /// Configures one instance of the module for each worker, which proves that it accepts the configuration and says
+    /// which hooks it wants. Runs on a thread that may block.
+    pub fn build(
+        name: &Arc<str>,
+        config: &Arc<config::Filter>,
+        module: Arc<Module>,
+        workers: usize,
+    ) -> Result<Arc<Self>, LoadError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut filter = Self {
             name: Arc::clone(name),
@@ -74,13 +81,24 @@ impl Filter {
             setup: Setup::default(),
             config_json: config.config.to_string().into(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            spares: Mutex::default(),
         };
-        let (_, setup) = filter.instance().map_err(|error| match error {
-            ConfigureError::Refused(message) => LoadError::Refused(message),
-            ConfigureError::Fault(fault) => LoadError::Fault(fault),
-        })?;
-        filter.setup = setup;
+        let mut spares = Vec::with_capacity(workers);
+        for _ in 0..workers.max(1) {
+            let (instance, setup) = filter.instance().map_err(|error| match error {
+                ConfigureError::Refused(message) => LoadError::Refused(message),
+                ConfigureError::Fault(fault) => LoadError::Fault(fault),
+            })?;
+            filter.setup = setup;
+            spares.push(instance);
+        }
+        filter.spares = Mutex::new(spares);
         Ok(Arc::new(filter))
+    }
+
+    /// One of the instances that were configured before the filter went live.
+    pub fn spare(&self) -> Option<abi::component::Instance> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
     /// A new, configured instance, and what it said while it was configured.

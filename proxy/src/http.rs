@@ -12,4 +12,5 @@ pub mod paths;
 pub mod pulse;
 pub mod reply;
 pub mod serve;
+pub mod stall;
 pub mod upgrade;

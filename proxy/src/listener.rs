@@ -6,7 +6,6 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -14,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::server::TlsStream;
 
 use crate::drain::Signal;
-use crate::exchange::{Connection, Kind};
+use crate::exchange::{Connection, Gate, Kind};
 use crate::http::serve;
 use crate::snapshot::{self, Live};
 
@@ -23,11 +22,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Opens one socket a worker on the same address. With port 0 the first one chooses.
 ///
-/// Addresses that somebody else serves already are refused, although the kernel would share them.
-pub fn bind(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<Vec<StdListener>> {
-    let probe = open(address, backlog, false)?;
-    let address = probe.local_addr()?;
-    drop(probe);
+/// Addresses that somebody else serves already are refused, although the kernel would share them; `ours` says that the
+/// port is one that this process serves.
+pub fn bind(address: SocketAddr, backlog: u32, workers: usize, ours: bool) -> io::Result<Vec<StdListener>> {
+    let address = if ours { address } else { open(address, backlog, false)?.local_addr()? };
     (0..workers).map(|_| open(address, backlog, true)).collect()
 }
 
@@ -41,44 +39,13 @@ fn open(address: SocketAddr, backlog: u32, shared: bool) -> io::Result<StdListen
     Ok(socket.into())
 }
 
-/// Counts connections against the limits of the listener and of the process.
-#[derive(Debug, Clone, Default)]
-pub struct Gate {
-    process: Arc<AtomicUsize>,
-    listener: Arc<AtomicUsize>,
-}
-
-/// One connection's place under the limits.
-#[derive(Debug)]
-struct Permit(Gate);
-
-impl Gate {
-    /// A gate for another listener of the same process.
-    pub fn sibling(&self) -> Self {
-        Self { process: Arc::clone(&self.process), listener: Arc::default() }
-    }
-
-    fn enter(&self, process_max: usize, listener_max: usize) -> Option<Permit> {
-        let process = self.process.fetch_add(1, Ordering::Relaxed);
-        let listener = self.listener.fetch_add(1, Ordering::Relaxed);
-        let permit = Permit(self.clone());
-        (process < process_max && listener < listener_max).then_some(permit)
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.process.fetch_sub(1, Ordering::Relaxed);
-        self.0.listener.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Accepts on this worker until the drain begins, and then what the kernel has queued already.
-pub async fn accept(socket: StdListener, name: Arc<str>, live: Arc<Live>, gate: Gate, mut drain: Signal) {
+pub async fn accept(socket: StdListener, listener: Arc<snapshot::Listener>, live: Arc<Live>, gate: Gate, mut drain: Signal) {
     let socket = match TcpListener::from_std(socket) {
         Ok(socket) => socket,
-        Err(error) => return tracing::error!(listener = %name, %error, "the socket cannot be served"),
+        Err(error) => return tracing::error!(listener = %listener.name, %error, "the socket cannot be served"),
     };
+    let mut acceptor = Acceptor { listener, live, gate, drain: drain.clone() };
     loop {
         let accepted = tokio::select! {
             biased;
@@ -86,25 +53,18 @@ pub async fn accept(socket: StdListener, name: Arc<str>, live: Arc<Live>, gate: 
             () = drain.draining() => break,
         };
         match accepted {
-            Ok((stream, peer)) => begin(stream, peer, &name, &live, &gate, &drain),
-            Err(error) => paused(&name, &error).await,
+            Ok((stream, peer)) => acceptor.begin(stream, peer),
+            Err(error) => paused(&acceptor.listener.name, &error).await,
         }
     }
-    // Closing the socket resets what waits in its queue.
-    while let Some(accepted) = accepted_already(&socket) {
-        match accepted {
-            Ok((stream, peer)) => begin(stream, peer, &name, &live, &gate, &drain),
-            Err(_) => break,
+    // Closing the last socket of an address resets what waits in its queue.
+    let Ok(socket) = socket.into_std() else { return };
+    while let Ok((stream, peer)) = socket.accept() {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            acceptor.begin(stream, peer);
         }
-    }
-}
-
-/// What waits in the queue, without waiting for more.
-fn accepted_already(socket: &TcpListener) -> Option<io::Result<(TcpStream, SocketAddr)>> {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match socket.poll_accept(&mut context) {
-        std::task::Poll::Ready(accepted) => Some(accepted),
-        std::task::Poll::Pending => None,
     }
 }
 
@@ -117,29 +77,51 @@ async fn paused(name: &str, error: &io::Error) {
     }
 }
 
-fn begin(stream: TcpStream, peer: SocketAddr, name: &Arc<str>, live: &Arc<Live>, gate: &Gate, drain: &Signal) {
-    let snapshot = live.load();
-    let Some(listener) = snapshot.listeners.get(name).cloned() else { return };
-    let limits = (snapshot.config.limits.connections, listener.config.limits.connections);
-    let Some(permit) = gate.enter(limits.0, limits.1) else {
-        tracing::debug!(listener = %name, %peer, "too many connections; this one is closed");
-        return;
-    };
-    let (live, drain) = (Arc::clone(live), drain.clone());
-    tokio::task::spawn_local(async move {
-        serve_stream(stream, peer, listener, live, drain).await;
-        drop(permit);
-    });
+/// What new connections of one listener need.
+struct Acceptor {
+    /// As it last was: it outlives its removal from the configuration for as long as something is queued.
+    listener: Arc<snapshot::Listener>,
+    live: Arc<Live>,
+    gate: Gate,
+    drain: Signal,
 }
 
-async fn serve_stream(stream: TcpStream, peer: SocketAddr, listener: Arc<snapshot::Listener>, live: Arc<Live>, drain: Signal) {
-    // Answers are written whole; waiting for more to write only delays them.
-    let _ = stream.set_nodelay(true);
-    let Ok(local) = stream.local_addr() else { return };
-    let (peer, local) = (unmapped(peer), unmapped(local));
-    let trusted = listener.config.trusted.iter().any(|range| range.contains(&peer.ip()));
-    let mut connection =
-        Connection { listener: Arc::clone(&listener.name), peer, local, trusted, tls_version: None, server_name: None };
+impl Acceptor {
+    fn begin(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let snapshot = self.live.load();
+        if let Some(present) = snapshot.listeners.get(&self.listener.name) {
+            self.listener = Arc::clone(present);
+        }
+        let listener = Arc::clone(&self.listener);
+        let limits = (snapshot.config.limits.connections, listener.config.limits.connections);
+        let Some(permit) = self.gate.enter(limits.0, limits.1) else {
+            tracing::debug!(listener = %listener.name, %peer, "too many connections; this one is closed");
+            return;
+        };
+        // Answers are written whole; waiting for more to write only delays them.
+        let _ = stream.set_nodelay(true);
+        let Ok(local) = stream.local_addr() else { return };
+        let (peer, local) = (unmapped(peer), unmapped(local));
+        let connection = Connection {
+            listener: Arc::clone(&listener.name),
+            peer,
+            local,
+            trusted: listener.config.trusted.iter().any(|range| range.contains(&peer.ip())),
+            tls_version: None,
+            server_name: None,
+            permit: Some(permit),
+        };
+        tokio::task::spawn_local(serve_stream(stream, connection, listener, Arc::clone(&self.live), self.drain.clone()));
+    }
+}
+
+async fn serve_stream(
+    stream: TcpStream,
+    mut connection: Connection,
+    listener: Arc<snapshot::Listener>,
+    live: Arc<Live>,
+    drain: Signal,
+) {
     let Some(tls) = listener.tls.clone() else {
         return serve::serve(stream, connection, None, live, listener, drain).await;
     };
@@ -185,21 +167,9 @@ mod tests {
 
     #[test]
     fn an_address_that_is_served_is_refused() {
-        let sockets = bind(([127, 0, 0, 1], 0).into(), 16, 2).expect("a free port");
+        let sockets = bind(([127, 0, 0, 1], 0).into(), 16, 2, false).expect("a free port");
         let address = sockets[0].local_addr().expect("bound");
         assert_eq!(sockets[1].local_addr().expect("bound"), address);
-        assert_eq!(bind(address, 16, 2).expect_err("it is taken").kind(), io::ErrorKind::AddrInUse);
-    }
-
-    #[test]
-    fn both_limits_count_and_a_leaving_connection_makes_room() {
-        let gate = Gate::default();
-        let first = gate.enter(2, 1).expect("room");
-        assert!(gate.enter(2, 1).is_none());
-        let other = gate.sibling();
-        let second = other.enter(2, 1).expect("room at another listener");
-        assert!(other.enter(2, 9).is_none());
-        drop((first, second));
-        assert!(gate.enter(1, 1).is_some());
+        assert_eq!(bind(address, 16, 2, false).expect_err("it is taken").kind(), io::ErrorKind::AddrInUse);
     }
 }

@@ -131,7 +131,7 @@ fn filters(parts: &Parts, previous: Option<&Snapshot>, problems: &mut Vec<Proble
             .filter(|kept| kept.config == *config && kept.module.hash == module.hash);
         let built = match kept {
             Some(kept) => Ok(Arc::clone(kept)),
-            None => Filter::build(name, config, Arc::clone(module)),
+            None => Filter::build(name, config, Arc::clone(module), parts.config.workers.unwrap_or(1)),
         };
         match built {
             Ok(filter) => drop(filters.insert(Arc::clone(name), filter)),

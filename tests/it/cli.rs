@@ -35,7 +35,7 @@ async fn five_mistakes_in_five_lines_are_five() {
     for command in ["check", "run"] {
         let (succeeded, said) = tamis(command, &file).await;
         assert!(!succeeded, "{command}: {said}");
-        let positions: Vec<_> = said.lines().filter(|line| line.contains("tamis.toml:")).collect();
+        let positions: Vec<_> = said.lines().filter(|line| line.contains("--> ")).collect();
         assert_eq!(positions.len(), 5, "{command}: {said}");
         for (position, line) in positions.iter().zip(1..) {
             assert!(position.contains(&format!("tamis.toml:{line}:")), "in order of their lines: {said}");

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -21,10 +22,16 @@ use crate::cluster::discovery::{self, Resolver};
 use crate::cluster::pool;
 use crate::config::{self, ModuleSource, Problems};
 use crate::drain;
+use crate::exchange;
 use crate::filter::source::Modules;
 use crate::filter::{self, LoadError, Module};
 use crate::snapshot::{Live, Parts, Snapshot};
 use crate::worker::Worker;
+
+/// How long the last lines of the access log are waited for at the end.
+const FLUSH: Duration = Duration::from_secs(1);
+/// How long exchanges that are cut are given to tell the log.
+const CUT: Duration = Duration::from_millis(200);
 
 /// Something to see to.
 #[derive(Debug)]
@@ -46,6 +53,8 @@ pub enum Event {
 
 /// See the module.
 pub struct Control {
+    /// The configuration, if it was read from a file.
+    file: Option<PathBuf>,
     parts: Parts,
     modules: Modules,
     live: Arc<Live>,
@@ -72,7 +81,9 @@ impl Control {
                 tokio::spawn(admin.serve(socket));
             }
             let watch = Watch::new(events.clone());
+            let file = Some(parts.source.file().to_owned()).filter(|file| file.exists());
             let mut control = Self {
+                file,
                 parts,
                 modules,
                 live,
@@ -109,6 +120,9 @@ impl Control {
         for worker in self.workers.drain(..) {
             worker.stop();
         }
+        if !self.live.load().access_log.flush(FLUSH) {
+            tracing::warn!("the access log's output does not take what is left; its last lines are lost");
+        }
     }
 
     async fn serve(&mut self, mut queue: mpsc::Receiver<Event>, mut signals: Option<Signals>, trigger: drain::Trigger) -> Left {
@@ -125,7 +139,11 @@ impl Control {
                 Event::Reload => self.reload().await,
                 Event::Touched { paths, renamed } => self.watch.touched(&paths, renamed),
                 Event::Resolved { host, addresses } => self.resolved(host, addresses).await,
-                Event::Stop => return Left::Cut,
+                Event::Stop => {
+                    let triggers = self.listeners.drain();
+                    self.cut(&triggers).await;
+                    return Left::Cut;
+                }
                 Event::Drain => {
                     trigger.drain();
                     return self.drain(queue, signals).await;
@@ -139,9 +157,10 @@ impl Control {
         let drain = self.parts.config.drain.clone();
         tracing::info!(pre_stop = ?drain.pre_stop, timeout = ?drain.timeout, "draining; a second signal stops at once");
         let mut triggers = std::mem::take(&mut self.leaving);
+        let listeners = &mut self.listeners;
         let calmly = async {
             tokio::time::sleep(drain.pre_stop).await;
-            triggers.extend(self.listeners.drain());
+            triggers.extend(listeners.drain());
             let all = async {
                 for trigger in &triggers {
                     trigger.finished().await;
@@ -168,10 +187,25 @@ impl Control {
             tracing::info!("drained");
             return Left::Drained;
         }
+        triggers.extend(self.listeners.drain());
         let remaining: usize = triggers.iter().map(drain::Trigger::remaining).sum();
         tracing::warn!(connections = remaining, "not everything finished in time; the rest is cut");
-        triggers.iter().for_each(drain::Trigger::cut);
+        self.cut(&triggers).await;
         Left::Cut
+    }
+
+    /// Ends what is under way, and lets the log say so.
+    async fn cut(&self, triggers: &[drain::Trigger]) {
+        for worker in &self.workers {
+            worker.post(exchange::cutting).await;
+        }
+        triggers.iter().for_each(drain::Trigger::cut);
+        let finished = async {
+            for trigger in triggers {
+                trigger.finished().await;
+            }
+        };
+        let _ = tokio::time::timeout(CUT, finished).await;
     }
 
     /// The configuration and every module are read again.
@@ -194,8 +228,12 @@ impl Control {
             Ok((parts, modules))
         });
         let outcome = match read.await {
-            Ok(Ok((parts, modules))) => {
+            Ok(Ok((mut parts, modules))) => {
                 self.modules = modules;
+                self.take_dns(&parts.config);
+                if let Some(resolver) = &self.resolver {
+                    parts.resolved = resolver.resolve_new(&parts.config, parts.resolved).await;
+                }
                 self.apply(parts, true).await
             }
             Ok(Err(problems)) => Err(problems),
@@ -303,10 +341,26 @@ impl Control {
             let (filters, endpoints) = (Arc::clone(&filters), Arc::clone(&endpoints));
             worker
                 .post(move || {
-                    filter::pool::sweep(|id| filters.contains(&id));
-                    pool::sweep(|id| endpoints.contains(&id));
+                    filter::pool::sweep(&filters);
+                    pool::sweep(&endpoints);
                 })
                 .await;
+        }
+    }
+
+    /// Another way to ask is taken before anything is asked for the new configuration.
+    fn take_dns(&mut self, config: &config::Config) {
+        if self.resolver.is_some() && config.dns == self.parts.config.dns || discovery::names(config).is_empty() {
+            return;
+        }
+        match Resolver::build(&config.dns) {
+            Ok(resolver) => {
+                self.resolver = Some(resolver);
+                for (_, task) in std::mem::take(&mut self.following) {
+                    task.abort();
+                }
+            }
+            Err(error) => tracing::error!(%error, "names cannot be resolved as `dns` says"),
         }
     }
 
@@ -324,11 +378,6 @@ impl Control {
             if self.following.contains_key(&host) {
                 continue;
             }
-            if self.resolver.is_none() {
-                self.resolver = Resolver::build(&self.parts.config.dns)
-                    .map_err(|error| tracing::error!(%error, "names cannot be resolved"))
-                    .ok();
-            }
             let Some(resolver) = self.resolver.clone() else { return };
             let events = self.events.clone();
             let report = async move |host: &Arc<str>, addresses| {
@@ -344,8 +393,7 @@ impl Control {
             ModuleSource::Path(path) => Some(path.clone()),
             ModuleSource::Builtin(_) => None,
         });
-        let file = Some(self.parts.source.file().to_owned()).filter(|file| file.exists());
-        self.watch.set(modules.chain(file).collect());
+        self.watch.set(modules.chain(self.file.clone()).collect());
     }
 }
 

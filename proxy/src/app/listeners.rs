@@ -1,12 +1,14 @@
 //! The sockets of every listener, and the accept loops on the workers that serve them.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use crate::config::{self, Problem, Problems};
 use crate::drain;
-use crate::listener::{self, Gate};
+use crate::exchange::Gate;
+use crate::listener;
 use crate::snapshot::{Live, Parts};
 use crate::worker::Worker;
 
@@ -22,7 +24,7 @@ struct Running {
     listen: SocketAddr,
     backlog: u32,
     address: SocketAddr,
-    /// One a worker, until they are started.
+    /// One a worker; the accept loops have copies. As long as one copy is there, the kernel keeps queueing.
     sockets: Vec<TcpListener>,
     trigger: drain::Trigger,
     signal: Option<drain::Signal>,
@@ -52,7 +54,7 @@ impl Listeners {
             if self.running.get(name).is_some_and(|running| running.serves(config)) {
                 continue;
             }
-            let bound = listener::bind(config.listen, config.limits.backlog, workers);
+            let bound = self.sockets(config, workers);
             let bound = bound.and_then(|sockets| Ok((sockets[0].local_addr()?, sockets)));
             match bound {
                 Ok((address, sockets)) => {
@@ -77,6 +79,20 @@ impl Listeners {
         if problems.is_empty() { Ok(Opened(opened)) } else { Err(Problems::from(problems)) }
     }
 
+    /// A listener that is only renamed, or queues more, goes on with the sockets it has: nothing that waits is lost.
+    fn sockets(&self, config: &config::Listener, workers: usize) -> io::Result<Vec<TcpListener>> {
+        let same = self.running.values().find(|running| running.listen == config.listen && config.listen.port() != 0);
+        if let Some(running) = same {
+            let sockets = running.sockets.iter().map(|socket| {
+                socket2::SockRef::from(socket).listen(i32::try_from(config.limits.backlog).unwrap_or(i32::MAX))?;
+                socket.try_clone()
+            });
+            return sockets.collect();
+        }
+        let ours = self.running.values().any(|running| running.address.port() == config.listen.port());
+        listener::bind(config.listen, config.limits.backlog, workers, ours)
+    }
+
     /// The configuration with these has gone live: what it does not name any more is drained.
     pub fn adopt(&mut self, opened: Opened, parts: &Parts) -> Vec<drain::Trigger> {
         let mut leaving = Vec::new();
@@ -93,14 +109,19 @@ impl Listeners {
     /// Starts the accept loops of what has been opened since.
     pub async fn start(&mut self, workers: &[Worker], live: &Arc<Live>) {
         for (name, running) in &mut self.running {
+            let Some(listener) = live.load().listeners.get(name).cloned() else { continue };
             let Some(signal) = running.signal.take() else { continue };
-            for (worker, socket) in workers.iter().zip(running.sockets.drain(..)) {
-                let (name, live, gate, signal) = (Arc::clone(name), Arc::clone(live), running.gate.clone(), signal.clone());
-                worker
-                    .post(move || {
-                        tokio::task::spawn_local(listener::accept(socket, name, live, gate, signal));
-                    })
-                    .await;
+            for (worker, socket) in workers.iter().zip(&running.sockets) {
+                let socket = match socket.try_clone() {
+                    Ok(socket) => socket,
+                    Err(error) => {
+                        tracing::error!(listener = %name, %error, "a worker cannot serve this listener");
+                        continue;
+                    }
+                };
+                let accept =
+                    listener::accept(socket, Arc::clone(&listener), Arc::clone(live), running.gate.clone(), signal.clone());
+                worker.post(move || drop(tokio::task::spawn_local(accept))).await;
             }
             tracing::info!(listener = %name, address = %running.address, "listening");
         }

@@ -4,7 +4,10 @@
 //! What is reported is a hint to look: whoever gets it compares contents.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::event::{EventKind, ModifyKind};
@@ -22,6 +25,10 @@ const QUIET_MAX: Duration = Duration::from_secs(1);
 /// See the module.
 pub struct Watch {
     watcher: Option<RecommendedWatcher>,
+    /// The names of the files, for the watcher's own thread.
+    names: Arc<Mutex<BTreeSet<OsString>>>,
+    /// There was no room to report something.
+    missed: Arc<AtomicBool>,
     folders: BTreeSet<PathBuf>,
     files: BTreeSet<PathBuf>,
     /// Changed files: when the first change was seen, and when they are due.
@@ -31,16 +38,25 @@ pub struct Watch {
 impl Watch {
     /// Starts a watcher that reports to `events`. Where the system has none, reloading takes a signal.
     pub fn new(events: mpsc::Sender<Event>) -> Self {
+        let missed = Arc::<AtomicBool>::default();
+        let full = Arc::clone(&missed);
+        let names = Arc::<Mutex<BTreeSet<OsString>>>::default();
+        let wanted = Arc::clone(&names);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
             if matches!(event.kind, EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_))) {
                 return;
             }
             let renamed = !matches!(event.kind, EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any));
-            let _ = events.blocking_send(Event::Touched { paths: event.paths, renamed });
+            let wanted = wanted.lock().unwrap_or_else(PoisonError::into_inner);
+            let concerns = event.paths.iter().any(|path| path.file_name().is_some_and(|name| wanted.contains(name)));
+            // This thread must never wait for the control loop, which sometimes waits for this thread.
+            if (concerns || renamed) && events.try_send(Event::Touched { paths: event.paths, renamed }).is_err() {
+                full.store(true, Ordering::Relaxed);
+            }
         });
         let watcher = watcher.map_err(|error| tracing::warn!(%error, "files cannot be watched; reload with SIGHUP")).ok();
-        Self { watcher, folders: BTreeSet::new(), files: BTreeSet::new(), changed: BTreeMap::new() }
+        Self { watcher, names, missed, folders: BTreeSet::new(), files: BTreeSet::new(), changed: BTreeMap::new() }
     }
 
     /// Replaces the files that are watched.
@@ -56,6 +72,8 @@ impl Watch {
                 }
             }
         }
+        let names = files.iter().filter_map(|file| file.file_name()).map(OsString::from).collect();
+        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names;
         self.folders = folders;
         self.files = files;
     }
@@ -63,11 +81,13 @@ impl Watch {
     /// Something happened to these paths. A rename may stand for any file of its folder: a link to it was swapped.
     pub fn touched(&mut self, paths: &[PathBuf], renamed: bool) {
         let now = Instant::now();
+        let all = self.missed.swap(false, Ordering::Relaxed);
         for file in &self.files {
-            let hit = paths.iter().any(|path| {
-                path.file_name() == file.file_name() && same_folder(path, file)
-                    || renamed && same_folder(path, file) && is_link(file)
-            });
+            let hit = all
+                || paths.iter().any(|path| {
+                    path.file_name() == file.file_name() && same_folder(path, file)
+                        || renamed && same_folder(path, file) && is_link(file)
+                });
             if hit {
                 let (first, due) = self.changed.entry(file.clone()).or_insert((now, now));
                 *due = (now + QUIET).min(*first + QUIET_MAX);

@@ -13,14 +13,7 @@ use super::endpoint::Active;
 use super::pool::{self, Place, Pool};
 use super::{Cluster, Endpoint, Outgoing};
 use crate::config::UpstreamProtocol;
-use crate::exchange::{Failure, Kind};
-
-/// What happened on the way, for the log, whether the call succeeds or not.
-#[derive(Debug, Default)]
-pub struct Attempt {
-    pub endpoint: Option<std::net::SocketAddr>,
-    pub count: u32,
-}
+use crate::exchange::{Attempt, Failure, Kind};
 
 /// The head of an answer, its body still streaming.
 #[derive(Debug)]

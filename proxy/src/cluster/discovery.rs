@@ -11,6 +11,7 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use tokio::task::JoinSet;
 
 use crate::config::{self, EndpointSpec};
 
@@ -102,6 +103,23 @@ impl Resolver {
         let answer = answer.map_err(|error| error.to_string())?;
         let ttl = answer.valid_until().saturating_duration_since(Instant::now()).max(self.config.ttl_min);
         Ok((answer.iter().collect(), ttl))
+    }
+
+    /// Asks side by side for every name of the configuration that has no answer yet. One that does not resolve has no
+    /// endpoints until it does.
+    pub async fn resolve_new(&self, config: &config::Config, mut resolved: Resolved) -> Resolved {
+        let mut questions = JoinSet::new();
+        for host in names(config).into_iter().filter(|host| !resolved.knows(host)) {
+            let resolver = self.clone();
+            questions.spawn(async move { (resolver.resolve(&host).await, host) });
+        }
+        for (answer, host) in questions.join_all().await {
+            match answer {
+                Ok((addresses, _)) => drop(resolved.learn(&host, addresses)),
+                Err(error) => tracing::warn!(%host, %error, "the name does not resolve yet; it has no endpoint until it does"),
+            }
+        }
+        resolved
     }
 
     /// Asks for ever, and reports every good answer. Ends when `report` says that nobody listens.

@@ -1,5 +1,7 @@
 //! The body of a request on its way to an endpoint: streamed from the client as the endpoint takes it, never collected.
 
+use std::error::Error;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -8,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::exchange::failure::BoxError;
 use crate::exchange::{Failure, Inflow, Kind};
@@ -25,29 +27,54 @@ pub enum Outgoing {
 pub struct Streaming {
     body: Incoming,
     inflow: Rc<Inflow>,
-    /// Longest wait for the next part; zero: for ever.
-    progress: Duration,
+    pace: Pace,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
+/// How long nothing may move. Zero: for ever.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// While the request is on its way.
+    pub request: Duration,
+    /// From the head of the answer on, when either side may be the one that speaks.
+    pub stream: Duration,
+}
+
 impl Outgoing {
-    /// `progress` bounds the wait for each next part; zero switches it off.
-    pub fn new(body: Incoming, inflow: Rc<Inflow>, progress: Duration) -> Self {
+    pub fn new(body: Incoming, inflow: Rc<Inflow>, pace: Pace) -> Self {
         if body.is_end_stream() {
             inflow.complete();
             return Self::Empty;
         }
-        Self::Streaming(Box::new(Streaming { body, inflow, progress, stalled: None }))
+        Self::Streaming(Box::new(Streaming { body, inflow, pace, stalled: None }))
     }
 }
 
 impl Streaming {
+    /// Ready when nothing of the exchange has moved for too long.
     fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.progress.is_zero() {
-            return Poll::Pending;
+        loop {
+            let limit = if self.inflow.is_answered() { self.pace.stream } else { self.pace.request };
+            if limit.is_zero() {
+                return Poll::Pending;
+            }
+            let due = Instant::from_std(self.inflow.moved_at()) + limit;
+            let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            if timer.deadline() < due {
+                timer.as_mut().reset(due);
+            }
+            ready!(timer.as_mut().poll(context));
+            // An answer that has come meanwhile may have changed the limit.
+            let moved = Instant::from_std(self.inflow.moved_at());
+            let limit = if self.inflow.is_answered() { self.pace.stream } else { self.pace.request };
+            if limit.is_zero() {
+                return Poll::Pending;
+            }
+            if moved + limit <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.stalled = None;
         }
-        let progress = self.progress;
-        self.stalled.get_or_insert_with(|| Box::pin(sleep(progress))).as_mut().poll(context)
     }
 }
 
@@ -66,9 +93,6 @@ impl Body for Outgoing {
                 return Poll::Ready(Some(Err(failure.into())));
             }
         };
-        if let Some(timer) = &mut streaming.stalled {
-            timer.as_mut().reset(Instant::now() + streaming.progress);
-        }
         Poll::Ready(match frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -80,8 +104,9 @@ impl Body for Outgoing {
                 Some(Ok(frame))
             }
             Some(Err(error)) => {
-                streaming.inflow.fail(Kind::ClientGone);
-                Some(Err(Failure::new(Kind::ClientGone, "the request body was cut off").because(error).into()))
+                let failure = cut_off(error);
+                streaming.inflow.fail(failure.kind);
+                Some(Err(failure.into()))
             }
             None => {
                 streaming.inflow.complete();
@@ -102,5 +127,16 @@ impl Body for Outgoing {
             Self::Empty => SizeHint::with_exact(0),
             Self::Streaming(streaming) => streaming.body.size_hint(),
         }
+    }
+}
+
+/// A body that ends too early, or breaks the rules of its framing.
+fn cut_off(error: hyper::Error) -> Failure {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    match cause {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+            Failure::new(Kind::MalformedRequest, "the request body breaks its framing").because(error)
+        }
+        _ => Failure::new(Kind::ClientGone, "the request body was cut off").because(error),
     }
 }

@@ -3,9 +3,10 @@
 //! Everything here belongs to one thread. A connection's own task drives it; this module only holds the handles.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::{http1, http2};
@@ -23,6 +24,8 @@ pub const TEND: Duration = Duration::from_secs(1);
 const STREAMS_IN_USE_PERCENT: u32 = 80;
 
 thread_local! {
+    /// The endpoints whose connections may be kept; `None` before the first sweep.
+    static KEPT: RefCell<Option<Arc<BTreeSet<u64>>>> = const { RefCell::new(None) };
     static POOLS: RefCell<HashMap<u64, Rc<Pool>>> = RefCell::new(HashMap::new());
 }
 
@@ -35,6 +38,8 @@ pub struct Pool {
     shared: RefCell<Vec<Rc<Shared>>>,
     /// Held while an HTTP/2 connection is opened, so that a burst opens one and not one each.
     opening: Mutex<()>,
+    /// When an HTTP/2 connection last could not be opened, and why.
+    refused: RefCell<Option<(Instant, Kind)>>,
 }
 
 #[derive(Debug)]
@@ -64,25 +69,31 @@ impl Drop for Place {
     }
 }
 
-/// This worker's pool for an endpoint.
+/// This worker's pool for an endpoint. One that has left the configuration gets a pool that ends with its exchange.
 pub fn of(endpoint: &Endpoint, timeouts: &ClusterTimeouts, limits: &ClusterLimits) -> Rc<Pool> {
     POOLS.with_borrow_mut(|pools| {
-        let pool = pools.entry(endpoint.id).or_insert_with(|| {
-            Rc::new(Pool {
-                timeouts: timeouts.clone(),
-                limits: limits.clone(),
-                idle: RefCell::default(),
-                shared: RefCell::default(),
-                opening: Mutex::new(()),
-            })
+        if let Some(pool) = pools.get(&endpoint.id) {
+            return Rc::clone(pool);
+        }
+        let pool = Rc::new(Pool {
+            timeouts: timeouts.clone(),
+            limits: limits.clone(),
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+            opening: Mutex::new(()),
+            refused: RefCell::default(),
         });
-        Rc::clone(pool)
+        if KEPT.with_borrow(|kept| kept.as_ref().is_none_or(|kept| kept.contains(&endpoint.id))) {
+            pools.insert(endpoint.id, Rc::clone(&pool));
+        }
+        pool
     })
 }
 
-/// Forgets the pools of endpoints that `keep` does not know; exchanges under way on them finish.
-pub fn sweep(keep: impl Fn(u64) -> bool) {
-    POOLS.with_borrow_mut(|pools| pools.retain(|id, _| keep(*id)));
+/// From now on only connections to these endpoints are kept; exchanges under way on others finish.
+pub fn sweep(keep: &Arc<BTreeSet<u64>>) {
+    KEPT.set(Some(Arc::clone(keep)));
+    POOLS.with_borrow_mut(|pools| pools.retain(|id, _| keep.contains(id)));
 }
 
 /// Drops connections that are closed or have been idle for too long, for as long as the worker lives.
@@ -99,9 +110,12 @@ impl Pool {
     /// The HTTP/1 connection that was used last and still lives, if any.
     pub async fn idle(&self) -> Option<http1::SendRequest<Outgoing>> {
         loop {
-            let mut idle = self.idle.borrow_mut().pop()?;
-            // It may still have to notice that its last exchange is over, or that the peer has closed it.
-            if idle.sender.ready().await.is_ok() {
+            let idle = self.idle.borrow_mut().pop()?;
+            if !idle.sender.is_ready() {
+                // Its task may still have to notice that its last exchange is over, or that the peer has closed it.
+                tokio::task::yield_now().await;
+            }
+            if idle.sender.is_ready() {
                 return Some(idle.sender);
             }
         }
@@ -139,11 +153,19 @@ impl Pool {
         if let Some(place) = self.free_place(STREAMS_IN_USE_PERCENT) {
             return Ok(place);
         }
+        let asked = Instant::now();
         let _opening = self.opening.lock().await;
+        if let Some((at, kind)) = *self.refused.borrow()
+            && at > asked
+        {
+            // Whoever was first has found out for all that waited.
+            return Err(Failure::new(kind, "the upstream could not be connected to a moment ago"));
+        }
         if let Some(place) = self.free_place(STREAMS_IN_USE_PERCENT) {
             return Ok(place);
         }
-        let stream = self.connect(endpoint).await?;
+        let stream = self.connect(endpoint).await;
+        let stream = stream.inspect_err(|failure| *self.refused.borrow_mut() = Some((Instant::now(), failure.kind)))?;
         let (sender, mut connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .initial_stream_window_size(self.limits.stream_window_bytes)
@@ -177,7 +199,7 @@ impl Pool {
         shared
             .iter()
             .find(|connection| {
-                let allowed = u64::from(self.limits.streams.min(connection.peer_streams.get()));
+                let allowed = u64::from(self.limits.streams.min(connection.peer_streams.get()).max(1));
                 u64::from(connection.active.get()) < (allowed * u64::from(percent)).div_ceil(100)
             })
             .map(Shared::place)

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::telemetry::access_log::{AccessLog, Entry};
 
-use super::Kind;
+use super::{Kind, Permit};
 
 /// A downstream connection, as filters and logs see it.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Connection {
     pub tls_version: Option<&'static str>,
     /// What the client asked for (SNI).
     pub server_name: Option<String>,
+    /// Its place under the limits, held until the last of its exchanges is over, tunnels included.
+    pub permit: Option<Permit>,
 }
 
 impl Connection {
@@ -49,7 +51,7 @@ impl Connection {
             response_bytes: 0,
             duration_us: 0,
             request_id: None,
-            source: self.peer,
+            source: self.peer.ip(),
             notes: &[],
         });
     }

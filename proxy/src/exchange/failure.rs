@@ -76,6 +76,8 @@ kinds! {
     ClientGone = Downstream, BAD_REQUEST, "client-gone", Useless;
     /// The deadline that the client sent along has passed.
     Deadline = Downstream, GATEWAY_TIMEOUT, "deadline", Useless;
+    /// The proxy was told to leave and the exchange did not end in time. The client sees a cut connection.
+    Cut = Proxy, SERVICE_UNAVAILABLE, "cut", Unsafe;
     /// More exchanges than the process is allowed.
     Overloaded = Proxy, SERVICE_UNAVAILABLE, "overloaded", Safe;
     /// No filter chose a cluster and the listener names none.

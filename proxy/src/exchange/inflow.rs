@@ -20,6 +20,10 @@ pub struct Inflow {
     bytes: Cell<u64>,
     state: Cell<State>,
     ended_at: Cell<Option<Instant>>,
+    /// When a part of the request or of the answer last moved on.
+    moved_at: Cell<Instant>,
+    /// The head of the answer has come.
+    answered: Cell<bool>,
     changed: Notify,
 }
 
@@ -27,15 +31,41 @@ impl Inflow {
     pub fn new(complete: bool) -> Self {
         let state = if complete { State::Complete } else { State::Arriving };
         let ended_at = complete.then(Instant::now);
-        Self { bytes: Cell::new(0), state: Cell::new(state), ended_at: Cell::new(ended_at), changed: Notify::new() }
+        Self {
+            bytes: Cell::new(0),
+            state: Cell::new(state),
+            ended_at: Cell::new(ended_at),
+            moved_at: Cell::new(Instant::now()),
+            answered: Cell::new(false),
+            changed: Notify::new(),
+        }
     }
 
     pub fn count(&self, bytes: usize) {
+        self.moved();
         self.bytes.set(self.bytes.get() + bytes as u64);
     }
 
     pub fn bytes(&self) -> u64 {
         self.bytes.get()
+    }
+
+    /// Something of the exchange has moved, in whichever direction.
+    pub fn moved(&self) {
+        self.moved_at.set(Instant::now());
+    }
+
+    pub fn moved_at(&self) -> Instant {
+        self.moved_at.get()
+    }
+
+    pub fn answer_came(&self) {
+        self.answered.set(true);
+        self.moved();
+    }
+
+    pub fn is_answered(&self) -> bool {
+        self.answered.get()
     }
 
     pub fn complete(&self) {

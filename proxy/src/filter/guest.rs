@@ -26,13 +26,7 @@ pub struct OutOfPlace(pub &'static str, pub &'static str);
 
 impl Guest {
     pub fn new(filter: Arc<str>, memory_bytes_max: usize) -> Self {
-        Self {
-            filter,
-            exchange: None,
-            setup: None,
-            cpu: CpuClock::default(),
-            memory: Memory { bytes_max: memory_bytes_max, refused: false },
-        }
+        Self { filter, exchange: None, setup: None, cpu: CpuClock::default(), memory: Memory::new(memory_bytes_max) }
     }
 
     pub fn begin_setup(&mut self) {

@@ -47,12 +47,24 @@ fn thread_cpu_time() -> Duration {
 #[derive(Debug)]
 pub struct Memory {
     pub bytes_max: usize,
+    /// All linear memories of the instance together.
+    bytes: usize,
     pub refused: bool,
 }
 
+impl Memory {
+    pub fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, bytes: 0, refused: false }
+    }
+}
+
 impl ResourceLimiter for Memory {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let allowed = desired <= self.bytes_max;
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let together = self.bytes + desired.saturating_sub(current);
+        let allowed = together <= self.bytes_max;
+        if allowed {
+            self.bytes = together;
+        }
         self.refused |= !allowed;
         Ok(allowed)
     }

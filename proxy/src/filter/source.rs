@@ -15,7 +15,7 @@ use crate::config::ModuleSource;
 include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
 
 /// Compiled modules that are remembered although nothing uses them.
-pub const REMEMBERED_MAX: usize = 16;
+pub const REMEMBERED_MAX: usize = 64;
 
 /// Loads modules. Compiles, so it belongs on a thread that may block.
 #[derive(Debug, Clone)]

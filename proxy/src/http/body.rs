@@ -4,15 +4,17 @@
 //! because the client left. Each way the record is closed and so the access log written.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::serve::UnderWay;
+use super::stall::Stall;
 use super::upgrade::Tunnel;
 use crate::cluster::call::Lease;
 use crate::exchange::failure::BoxError;
@@ -28,13 +30,20 @@ pub enum Content {
     Upgraded(Box<Tunnel>),
 }
 
+impl Content {
+    /// Another protocol follows, and no answer.
+    pub fn is_interim(&self) -> bool {
+        matches!(self, Content::Upgraded(_))
+    }
+}
+
 /// A streaming answer of an endpoint.
 #[derive(Debug)]
 pub struct Upstream {
     pub body: Incoming,
     pub lease: Lease,
-    /// When the whole exchange has to be over, if somebody set a timeout.
-    pub deadline: Option<Instant>,
+    /// From the end of the request to the end of the response, if somebody set a timeout for this exchange.
+    pub total: Option<Duration>,
     /// For a 101: the way to the endpoint's side of the connection.
     pub upgrade: Option<hyper::upgrade::OnUpgrade>,
 }
@@ -50,6 +59,8 @@ struct State {
     /// Longest wait for the next part; zero: for ever.
     idle: Duration,
     timer: Option<Pin<Box<Sleep>>>,
+    /// For a client that does not take what is there.
+    stall: Option<Rc<Stall>>,
     _under_way: UnderWay,
 }
 
@@ -61,17 +72,22 @@ enum Source {
 }
 
 impl Downstream {
-    pub fn new(content: Content, record: Record, idle: Duration, under_way: UnderWay) -> Self {
-        let source = match content {
-            Content::Whole(bytes) => Source::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
-            Content::Upstream(upstream) => Source::Upstream(upstream),
+    /// `bodiless`: nothing follows this head whatever it says (HEAD, 204, 304). `idle`: how long nothing may move.
+    pub fn new(content: Content, record: Record, bodiless: bool, idle: Duration, under_way: UnderWay) -> Self {
+        let (source, record, under_way) = match content {
+            Content::Whole(bytes) => (Source::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())), Some(record), under_way),
+            Content::Upstream(upstream) => (Source::Upstream(upstream), Some(record), under_way),
             Content::Upgraded(tunnel) => {
-                tunnel.start(record);
-                return Self(Box::new(State { source: Source::Over, record: None, idle, timer: None, _under_way: under_way }));
+                tunnel.start(record, under_way.clone());
+                (Source::Over, None, under_way)
             }
         };
-        let mut state = State { source, record: Some(record), idle, timer: None, _under_way: under_way };
-        state.end_if_over();
+        let mut state = State { source, record, idle, timer: None, stall: None, _under_way: under_way };
+        if bodiless || state.is_over() {
+            state.end();
+        } else {
+            state.stall = Stall::of_this_stream(idle);
+        }
         Self(Box::new(state))
     }
 }
@@ -86,17 +102,13 @@ impl State {
     }
 
     /// After the last byte: the connection may serve another exchange, the log is written.
-    fn end_if_over(&mut self) {
-        if self.is_over() {
-            self.end();
-        }
-    }
-
     fn end(&mut self) {
+        let over = self.is_over();
         let source = std::mem::replace(&mut self.source, Source::Over);
         let Some(mut record) = self.record.take() else { return };
         record.complete = true;
         if let Source::Upstream(upstream) = source
+            && over
             && record.inflow.is_complete()
         {
             upstream.lease.finish();
@@ -113,57 +125,75 @@ impl State {
         failure.into()
     }
 
-    /// Ready when nothing came for too long, or the time of the whole exchange is over.
+    /// Ready when nothing moved for too long, or the time of the whole exchange is over.
     fn poll_timers(&mut self, context: &mut Context<'_>) -> Poll<Failure> {
-        let Source::Upstream(upstream) = &self.source else { return Poll::Pending };
-        let idle = (!self.idle.is_zero()).then(|| Instant::now() + self.idle);
-        let deadline = upstream.deadline;
-        let Some(until) = [idle, deadline].into_iter().flatten().min() else { return Poll::Pending };
-        if self.timer.is_none() {
-            self.timer = Some(Box::pin(sleep(until.saturating_duration_since(Instant::now()))));
+        let (Source::Upstream(upstream), Some(record)) = (&self.source, &self.record) else { return Poll::Pending };
+        loop {
+            let idle = (!self.idle.is_zero()).then(|| record.inflow.moved_at() + self.idle);
+            let total = upstream.total.and_then(|total| Some(record.inflow.ended_at()? + total));
+            let Some(due) = [idle, total, record.deadline].into_iter().flatten().min() else { return Poll::Pending };
+            if due <= std::time::Instant::now() {
+                return Poll::Ready(if idle == Some(due) {
+                    Failure::new(Kind::Timeout, "the response stopped arriving")
+                } else {
+                    Failure::new(Kind::Timeout, "the response took longer than its timeout")
+                });
+            }
+            let due = Instant::from_std(due);
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            // What moved since only makes it later: looking again when it fires is cheaper than setting it anew.
+            if timer.is_elapsed() || due < timer.deadline() {
+                timer.as_mut().reset(due);
+            }
+            ready!(timer.as_mut().poll(context));
         }
-        match &mut self.timer {
-            Some(timer) => ready!(timer.as_mut().poll(context)),
-            None => return Poll::Pending,
-        }
-        Poll::Ready(if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            Failure::new(Kind::Timeout, "the response took longer than its timeout")
-        } else {
-            Failure::new(Kind::Timeout, "the response stopped arriving")
-        })
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = match &mut self.source {
+        if let Some(stall) = &self.stall {
+            stall.asked();
+        }
+        let frame: Option<Result<_, BoxError>> = match &mut self.source {
             Source::Over => return Poll::Ready(None),
             Source::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Source::Upstream(upstream) => match Pin::new(&mut upstream.body).poll_frame(context) {
-                Poll::Ready(frame) => frame,
+                Poll::Ready(frame) => frame.map(|frame| frame.map_err(Into::into)),
                 Poll::Pending => {
                     let failure = ready!(self.poll_timers(context));
                     return Poll::Ready(Some(Err(self.fail(failure))));
                 }
             },
         };
-        if self.timer.is_some() {
-            self.timer = None;
-        }
         match frame {
             Some(Ok(frame)) => {
-                if let (Some(data), Some(record)) = (frame.data_ref(), &mut self.record) {
-                    record.response_bytes += data.len() as u64;
+                if let Some(record) = &mut self.record {
+                    record.inflow.moved();
+                    record.response_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
                 }
-                self.end_if_over();
+                if let Some(stall) = &self.stall {
+                    stall.handed_out();
+                }
+                if self.is_over() {
+                    self.end();
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
-                let failure = Failure::new(Kind::UpstreamReset, "the upstream cut its answer off").because(error);
+                let failure = self.cut_off(error);
                 Poll::Ready(Some(Err(self.fail(failure))))
             }
             None => {
                 self.end();
                 Poll::Ready(None)
             }
+        }
+    }
+
+    /// An upstream that stops because the client has is not to blame.
+    fn cut_off(&self, error: BoxError) -> Failure {
+        match self.record.as_ref().and_then(|record| record.inflow.failure()) {
+            Some(kind) => Failure::new(kind, "the request was cut off while it was being answered").because(error),
+            None => Failure::new(Kind::UpstreamReset, "the upstream cut its answer off").because(error),
         }
     }
 }

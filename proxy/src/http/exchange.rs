@@ -31,7 +31,7 @@ pub async fn run(served: Rc<Served>, request: Request<Incoming>) -> Result<Respo
     let Received { mut record, body, upgrade, accepted } = received;
     let mut chain = Chain::new(listener.filters.clone());
 
-    let mut content = match accepted {
+    let content = match accepted {
         Err(failure) => answer_failure(&mut record, &failure),
         Ok(()) => match chain.request(&mut record) {
             None => {
@@ -45,11 +45,13 @@ pub async fn run(served: Rc<Served>, request: Request<Incoming>) -> Result<Respo
         },
     };
 
-    while let Some(step) = chain.response(&mut record) {
+    let mut content = upgrade::begin(&served, &listener, &mut record, upgrade, content);
+    // An interim answer, such as the one that switches protocols, is not for filters.
+    while !content.is_interim()
+        && let Some(step) = chain.response(&mut record)
+    {
         content = answer(&mut record, step)?;
     }
-
-    let content = upgrade::begin(&served, &listener, &mut record, upgrade, content);
     Ok(headers::respond(&served, &listener, under_way, record, content))
 }
 
@@ -63,6 +65,7 @@ fn answer(record: &mut Record, step: Step) -> Result<Content, Reset> {
         },
         Step::Reset => {
             record.origin = Origin::Failure(Kind::FilterReset);
+            record.response = None;
             Err(Reset)
         }
     }

@@ -9,13 +9,15 @@ use hyper::body::Incoming;
 
 use super::body::{Content, Upstream};
 use super::headers::{Upgrade, strip};
-use crate::cluster::{self, Attempt, Cluster, Outgoing};
+use crate::cluster::{self, Cluster, Outgoing, Pace};
 use crate::config::UpstreamProtocol;
-use crate::exchange::{Exchange, Failure, Kind, Origin, Record};
+use crate::exchange::{Exchange, Failure, Inflow, Kind, Origin, Record};
 use crate::snapshot::{Listener, Snapshot};
 
 /// What is taken off a client's gRPC deadline for the way back.
 const GRPC_SLACK: Duration = Duration::from_millis(5);
+/// How much later than the client an upstream is blamed for a request that does not move on.
+const STUCK_GRACE: Duration = Duration::from_secs(1);
 
 /// What goes out beside the head.
 pub struct Outbound<'a> {
@@ -38,32 +40,32 @@ pub async fn forward(
     let request = request(record, cluster, upgrade, outbound.keep_head, body)?;
 
     let timeout = timeout(record, cluster, listener, upgrade.is_some());
+    let unread = listener.config.timeouts.progress;
     let inflow = record.inflow.clone();
-    let mut attempt = Attempt::default();
-    let answer = {
-        let send = cluster::send(cluster, request, &mut attempt);
-        let late = too_late(timeout, record.deadline, &inflow);
-        tokio::select! {
-            biased;
-            answer = send => answer,
-            failure = late => Err(failure),
-        }
+    let late = too_late(timeout, unread, record.deadline, &inflow);
+    let answer = tokio::select! {
+        biased;
+        answer = cluster::send(cluster, request, &mut record.attempt) => answer,
+        failure = late => Err(failure),
     };
-    record.endpoint = attempt.endpoint;
-    record.attempts = attempt.count;
     let mut answer = answer.map_err(|failure| blame(failure, inflow.failure()))?;
+    inflow.answer_came();
 
     if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS && upgrade.is_none() {
         return Err(Failure::new(Kind::UpstreamProtocol, "the upstream switched protocols without being asked"));
     }
     let upgrade = upgrade.map(|_| hyper::upgrade::on(&mut answer.response));
     let (mut head, body) = answer.response.into_parts();
+    let protocol = head.headers.remove(header::UPGRADE);
     strip(&mut head.headers);
+    if let Some(protocol) = protocol.filter(|_| head.status == StatusCode::SWITCHING_PROTOCOLS) {
+        head.headers.insert(header::UPGRADE, protocol);
+    }
     head.extensions.clear();
     record.response = Some(head);
     record.origin = Origin::Upstream;
-    let deadline = whole_deadline(record);
-    Ok(Content::Upstream(Box::new(Upstream { body, lease: answer.lease, deadline, upgrade })))
+    let total = record.destination.timeout.filter(|timeout| !timeout.is_zero());
+    Ok(Content::Upstream(Box::new(Upstream { body, lease: answer.lease, total, upgrade })))
 }
 
 fn cluster_of<'a>(snapshot: &'a Snapshot, exchange: &Exchange) -> Result<&'a std::sync::Arc<Cluster>, Failure> {
@@ -75,9 +77,10 @@ fn cluster_of<'a>(snapshot: &'a Snapshot, exchange: &Exchange) -> Result<&'a std
 }
 
 /// How long the client may pause while it sends its body: a stream may be silent for longer than an upload.
-fn pace(exchange: &Exchange, listener: &Listener) -> Duration {
+fn pace(exchange: &Exchange, listener: &Listener) -> Pace {
     let timeouts = &listener.config.timeouts;
-    if exchange.is_grpc { timeouts.stream_idle } else { timeouts.progress }
+    let request = if exchange.is_grpc { timeouts.stream_idle } else { timeouts.progress };
+    Pace { request, stream: timeouts.stream_idle }
 }
 
 /// The request in the form the cluster's protocol wants.
@@ -92,6 +95,7 @@ fn request(
     let mut headers = if keep_head { exchange.request.headers.clone() } else { std::mem::take(&mut exchange.request.headers) };
     let mut target = http::uri::Parts::default();
     target.path_and_query = exchange.request.uri.path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));
+    join_cookies(&mut headers);
     let version = match cluster.config.protocol {
         UpstreamProtocol::Http1 => {
             headers.insert(header::HOST, HeaderValue::from_str(&exchange.authority).map_err(|_| unsendable("authority"))?);
@@ -107,7 +111,6 @@ fn request(
         UpstreamProtocol::Http2 => {
             target.scheme = Some(Scheme::HTTP);
             target.authority = Some(exchange.authority.parse::<Authority>().map_err(|_| unsendable("authority"))?);
-            join_cookies(&mut headers);
             Version::HTTP_2
         }
     };
@@ -146,40 +149,50 @@ fn set_grpc_timeout(headers: &mut HeaderMap, deadline: Instant) -> Result<(), Fa
 }
 
 /// From the end of the request to the head of the response. Whoever set one for this exchange is heard; the cluster's
-/// own is not for streams, which may take their time, but none is waited for longer than `stream-idle`.
+/// own is not for streams, which may take their time, but as long as nothing moves for `stream-idle` at most.
 fn timeout(exchange: &Exchange, cluster: &Cluster, listener: &Listener, upgrade: bool) -> Option<Duration> {
     let streams = upgrade || exchange.is_grpc;
-    let usual = (!streams).then_some(cluster.config.timeouts.request);
-    let set = exchange.destination.timeout.or(usual).filter(|timeout| !timeout.is_zero());
-    set.or(Some(listener.config.timeouts.stream_idle)).filter(|timeout| !timeout.is_zero())
+    let usual = if streams { listener.config.timeouts.stream_idle } else { cluster.config.timeouts.request };
+    Some(exchange.destination.timeout.unwrap_or(usual)).filter(|timeout| !timeout.is_zero())
 }
 
-/// A timeout that was set for this exchange, and the client's own deadline, hold until the last byte.
-fn whole_deadline(record: &Record) -> Option<tokio::time::Instant> {
-    let set = record.destination.timeout.filter(|timeout| !timeout.is_zero());
-    let set = set.and_then(|timeout| Some(record.inflow.ended_at()? + timeout));
-    [set, record.deadline].into_iter().flatten().min().map(tokio::time::Instant::from_std)
-}
-
-async fn too_late(timeout: Option<Duration>, deadline: Option<Instant>, inflow: &crate::exchange::Inflow) -> Failure {
+/// Waits for whatever of these comes first: the request went out and no answer came, the upstream does not read the
+/// request, the client's own deadline.
+async fn too_late(timeout: Option<Duration>, unread: Duration, deadline: Option<Instant>, inflow: &Inflow) -> Failure {
     let unanswered = async {
-        match timeout {
-            Some(timeout) => {
-                inflow.ended().await;
-                tokio::time::sleep(timeout).await;
+        let stuck = async {
+            if unread.is_zero() {
+                std::future::pending::<()>().await;
             }
+            while inflow.moved_at().elapsed() < unread {
+                tokio::time::sleep_until((inflow.moved_at() + unread).into()).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = inflow.ended() => {}
+            // The client's silence is watched where its body is read, and told there as the client's.
+            () = stuck, if timeout.is_some() => {
+                tokio::time::sleep(STUCK_GRACE).await;
+                return Failure::new(Kind::Timeout, "the upstream stopped reading the request");
+            }
+        }
+        match timeout {
+            Some(timeout) => tokio::time::sleep(timeout).await,
             None => std::future::pending().await,
         }
+        Failure::new(Kind::Timeout, "the upstream did not answer in time")
     };
     let passed = async {
         match deadline {
             Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
             None => std::future::pending().await,
         }
+        Failure::new(Kind::Timeout, "the upstream did not answer before the deadline of the client")
     };
     tokio::select! {
-        () = unanswered => Failure::new(Kind::Timeout, "the upstream did not answer in time"),
-        () = passed => Failure::new(Kind::Timeout, "the upstream did not answer before the deadline of the client"),
+        failure = unanswered => failure,
+        failure = passed => failure,
     }
 }
 

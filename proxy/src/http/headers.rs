@@ -68,10 +68,10 @@ pub fn receive(
     strip(&mut head.headers);
     let exchange = Exchange {
         connection: Arc::clone(&served.connection),
-        source: served.connection.peer.ip(),
-        scheme: served.connection.scheme(),
+        source: source(&served.connection, &head.headers, listener),
+        scheme: scheme(&served.connection, &head.headers),
         authority: authority.as_ref().map_or_else(|_| String::new(), Clone::clone),
-        id: String::new(),
+        id: id(&head.headers),
         response: None,
         origin: Origin::Upstream,
         reply: None,
@@ -175,13 +175,8 @@ fn settle(record: &mut Record, listener: &Listener) -> Result<(), Failure> {
         exchange.request.uri = Uri::from(target);
     }
     exchange.request.headers.remove(header::HOST);
-    exchange.source = source(&exchange.connection, &exchange.request.headers, listener);
     forwarded(exchange);
-    let id = exchange.request.headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
-    exchange.id = id.map_or_else(new_id, str::to_owned);
-    if id.is_none()
-        && let Ok(id) = HeaderValue::from_str(&exchange.id)
-    {
+    if let Ok(id) = HeaderValue::from_str(&exchange.id) {
         exchange.request.headers.insert(X_REQUEST_ID, id);
     }
     if let Some(left) = exchange.request.headers.get(GRPC_TIMEOUT).and_then(grpc_timeout).filter(|_| exchange.is_grpc) {
@@ -317,9 +312,19 @@ pub fn grpc_timeout(value: &HeaderValue) -> Option<Duration> {
     }
 }
 
-/// 128 random bits, in hexadecimal.
-fn new_id() -> String {
-    format!("{:032x}", fastrand::u128(..))
+/// What the client speaks, as far as trusted hops tell.
+fn scheme(connection: &Connection, headers: &HeaderMap) -> &'static str {
+    match headers.get(X_FORWARDED_PROTO).filter(|_| connection.trusted).map(HeaderValue::as_bytes) {
+        Some(b"https") => "https",
+        Some(b"http") => "http",
+        _ => connection.scheme(),
+    }
+}
+
+/// The request's own, else 128 random bits in hexadecimal.
+fn id(headers: &HeaderMap) -> String {
+    let given = headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    given.map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned)
 }
 
 /// The head that the client gets, with the body behind it.
@@ -339,7 +344,13 @@ pub fn respond(
     if served.is_last_exchange() && record.request.version != Version::HTTP_2 {
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Response::from_parts(parts, Downstream::new(content, record, listener.config.timeouts.stream_idle, under_way))
+    let bodiless = record.request.method == Method::HEAD || matches!(parts.status.as_u16(), 204 | 205 | 304);
+    if let (Content::Whole(bytes), true) = (&content, record.request.method == Method::HEAD) {
+        // What GET would have sent.
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    }
+    let idle = listener.config.timeouts.stream_idle;
+    Response::from_parts(parts, Downstream::new(content, record, bodiless, idle, under_way))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::config::Paths;
 /// Why a path is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    #[error("the path has an escaped slash or backslash")]
+    #[error("the path has an escaped slash, or a backslash")]
     EscapedSlash,
     #[error("the path has an escaped NUL")]
     EscapedNul,
@@ -31,6 +31,9 @@ pub fn clean<'a>(path: &'a str, config: &Paths) -> Result<Cow<'a, str>, PathErro
                 _ => return Err(PathError::BadEscape),
             }
         }
+    }
+    if config.reject_escaped_slashes && path.contains('\\') {
+        return Err(PathError::EscapedSlash);
     }
     let mut path = Cow::Borrowed(path);
     if config.normalize && has_escaped_dot {
@@ -106,6 +109,7 @@ mod tests {
     fn ambiguous_escapes_are_refused() {
         assert_eq!(cleaned("/a%2Fb"), Err(PathError::EscapedSlash));
         assert_eq!(cleaned("/a%5cb"), Err(PathError::EscapedSlash));
+        assert_eq!(cleaned("/a\\..\\b"), Err(PathError::EscapedSlash));
         assert_eq!(cleaned("/a%00b"), Err(PathError::EscapedNul));
         assert_eq!(cleaned("/a%2"), Err(PathError::BadEscape));
         assert_eq!(cleaned("/a%zz"), Err(PathError::BadEscape));

@@ -23,8 +23,6 @@ pub struct Pulse {
     head_since: AtomicU64,
     idle_since: AtomicU64,
     blocked_since: AtomicU64,
-    /// When a byte last moved, in either direction.
-    moved: AtomicU64,
 }
 
 impl Pulse {
@@ -35,7 +33,6 @@ impl Pulse {
             head_since: AtomicU64::new(0),
             idle_since: AtomicU64::new(1),
             blocked_since: AtomicU64::new(0),
-            moved: AtomicU64::new(1),
         }
     }
 
@@ -83,13 +80,7 @@ impl Pulse {
         self.at(&self.blocked_since)
     }
 
-    /// An exchange is under way and nothing has moved on the connection since.
-    pub fn still_since(&self) -> Option<Instant> {
-        self.at(&self.moved).filter(|_| !self.is_idle())
-    }
-
     fn read(&self) {
-        self.moved.store(self.now(), Relaxed);
         if self.is_idle() && self.head_since.load(Relaxed) == 0 {
             self.head_since.store(self.now(), Relaxed);
         }
@@ -97,10 +88,7 @@ impl Pulse {
 
     fn write<T>(&self, outcome: &Poll<T>) {
         match outcome {
-            Poll::Ready(_) => {
-                self.blocked_since.store(0, Relaxed);
-                self.moved.store(self.now(), Relaxed);
-            }
+            Poll::Ready(_) => self.blocked_since.store(0, Relaxed),
             Poll::Pending if self.blocked_since.load(Relaxed) == 0 => self.blocked_since.store(self.now(), Relaxed),
             Poll::Pending => {}
         }
@@ -169,10 +157,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Everything has been written before hyper flushes: ready means that nothing is stuck inside of TLS either.
         let outcome = Pin::new(&mut self.io).poll_flush(context);
-        if outcome.is_pending() {
-            self.pulse.write(&outcome);
-        }
+        self.pulse.write(&outcome);
         outcome
     }
 

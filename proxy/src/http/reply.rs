@@ -46,8 +46,12 @@ fn grpc_status(kind: Kind) -> u32 {
         | Kind::FilterFailed
         | Kind::FilterReset
         | Kind::UpstreamProtocol => INTERNAL,
-        Kind::ClientGone | Kind::Overloaded | Kind::NoCluster | Kind::NoEndpoint | Kind::ConnectFailed | Kind::UpstreamReset => {
-            UNAVAILABLE
-        }
+        Kind::ClientGone
+        | Kind::Cut
+        | Kind::Overloaded
+        | Kind::NoCluster
+        | Kind::NoEndpoint
+        | Kind::ConnectFailed
+        | Kind::UpstreamReset => UNAVAILABLE,
     }
 }

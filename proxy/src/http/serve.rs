@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::exchange;
 use super::pulse::{Pulse, Watched};
-use crate::cluster::pool::LocalExecutor;
+use super::stall;
 use crate::config::defaults::HEADER_COUNT;
 use crate::drain::Signal;
 use crate::exchange::{Connection, Kind};
@@ -26,8 +26,8 @@ use crate::snapshot::{Listener, Live, Snapshot};
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A connection that has sent nothing when a drain begins is waited for this long: its first request may be on its way.
 const UNUSED_DRAIN: Duration = Duration::from_secs(1);
-/// How much later than its streams a whole connection is given up on: each stream that can be told is told by itself.
-const STILL_GRACE: Duration = Duration::from_secs(1);
+/// A connection that has been told to end and has nothing under way is given this long to close.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// What a client gets whose head did not arrive in time.
 const HEAD_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\nx-tamis-reason: client-timeout\r\n\r\n";
@@ -41,17 +41,21 @@ pub struct Served {
     /// The listener as it last was; it outlives its removal from the configuration.
     listener: RefCell<Arc<Listener>>,
     exchanges: Cell<u64>,
-    /// hyper has been told to end this connection after what is under way.
-    drained: Cell<bool>,
+    http2: bool,
+    /// When hyper was told to end this connection after what is under way.
+    drained: Cell<Option<Instant>>,
 }
 
 thread_local! {
     static UNDER_WAY: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Counts an exchange for as long as it is under way.
+/// Counts an exchange for as long as it is under way. The last clone ends it.
+#[derive(Debug, Clone)]
+pub struct UnderWay(Rc<Counted>);
+
 #[derive(Debug)]
-pub struct UnderWay {
+struct Counted {
     pulse: Arc<Pulse>,
     over_limit: bool,
 }
@@ -59,11 +63,11 @@ pub struct UnderWay {
 impl UnderWay {
     /// There are more on this worker than its share of the process's limit.
     pub fn over_limit(&self) -> bool {
-        self.over_limit
+        self.0.over_limit
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.pulse.end_exchange();
         UNDER_WAY.set(UNDER_WAY.get() - 1);
@@ -77,7 +81,7 @@ impl Served {
         UNDER_WAY.set(UNDER_WAY.get() + 1);
         let config = &self.live.load().config;
         let share = config.limits.exchanges.div_ceil(config.workers.unwrap_or(1).max(1));
-        UnderWay { pulse: Arc::clone(&self.pulse), over_limit: UNDER_WAY.get() > share }
+        UnderWay(Rc::new(Counted { pulse: Arc::clone(&self.pulse), over_limit: UNDER_WAY.get() > share }))
     }
 
     /// The listener in the snapshot, or as it was before it was removed.
@@ -124,7 +128,8 @@ pub async fn serve<IO>(
     let pulse = Arc::new(Pulse::new());
     let io = Watched::new(io, prefix, Arc::clone(&pulse));
     let listener = RefCell::new(listener);
-    let served = Rc::new(Served { live, connection, drain, pulse, listener, exchanges: Cell::new(0), drained: Cell::new(false) });
+    let served =
+        Rc::new(Served { live, connection, drain, pulse, listener, exchanges: Cell::new(0), http2, drained: Cell::new(None) });
     if http2 { serve_http2(io, served).await } else { serve_http1(io, served).await }
 }
 
@@ -182,8 +187,7 @@ where
         // The watchdog does this, and tells a dribbling head from an idle connection.
         .header_read_timeout(None)
         .max_buf_size(limits.buffer_bytes)
-        .max_header_size(limits.header_bytes + limits.uri_bytes)
-        .half_close(true);
+        .max_header_size(limits.header_bytes + limits.uri_bytes);
     if limits.header_count != HEADER_COUNT {
         // hyper keeps up to 100 fields on its stack, any other number costs an allocation a message.
         builder.max_headers(limits.header_count);
@@ -224,7 +228,7 @@ where
         move |request| exchange::run(Rc::clone(&served), request)
     });
     let mut connection = std::pin::pin!(
-        http2::Builder::new(LocalExecutor)
+        http2::Builder::new(stall::Streams)
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.streams)
             .initial_stream_window_size(limits.stream_window_bytes)
@@ -275,15 +279,23 @@ struct Due {
 async fn watch(served: &Served, mut connection: Pin<&mut impl Future<Output = hyper::Result<()>>>) -> Watch {
     let mut drain = served.drain.clone();
     let mut cut = served.drain.clone();
-    let drained = served.drained.get();
+    let told = served.drained.get().is_some();
+    let leave = async {
+        drain.draining().await;
+        if served.exchanges.get() == 0 {
+            // Its first request may be on its way; that one will be its last.
+            tokio::time::sleep(UNUSED_DRAIN).await;
+        }
+    };
+    let mut leave = std::pin::pin!(leave);
     loop {
         let due = due(served, Instant::now());
         tokio::select! {
             biased;
             outcome = connection.as_mut() => return Watch::Ended(outcome),
             () = cut.cut() => return Watch::Cut,
-            () = drain.draining(), if !drained => {
-                served.drained.set(true);
+            () = &mut leave, if !told => {
+                served.drained.set(Some(Instant::now()));
                 return Watch::Drain;
             }
             () = sleep_until(due.at) => {}
@@ -293,7 +305,7 @@ async fn watch(served: &Served, mut connection: Pin<&mut impl Future<Output = hy
         if due.at <= now {
             match due.what {
                 Watch::Drain => {
-                    served.drained.set(true);
+                    served.drained.set(Some(now));
                     return Watch::Drain;
                 }
                 what => return what,
@@ -318,13 +330,20 @@ fn due(served: &Served, now: Instant) -> Due {
     };
     let pulse = &served.pulse;
     consider(pulse.blocked_since(), timeouts.progress, Watch::Stalled);
-    if !timeouts.stream_idle.is_zero() {
-        consider(pulse.still_since(), timeouts.stream_idle + STILL_GRACE, Watch::Stalled);
+    if !served.http2 {
+        // Between the exchanges of HTTP/2 there are frames that are no heads.
+        consider(pulse.head_since(), timeouts.request_headers, Watch::HeadLate);
     }
-    consider(pulse.head_since(), timeouts.request_headers, Watch::HeadLate);
-    if !served.drained.get() {
-        consider(pulse.idle_since(), timeouts.idle, Watch::Drain);
-        consider(Some(pulse.opened()), timeouts.connection_age, Watch::Drain);
+    match served.drained.get() {
+        None => {
+            consider(pulse.idle_since(), timeouts.idle, Watch::Drain);
+            consider(Some(pulse.opened()), timeouts.connection_age, Watch::Drain);
+        }
+        // A client that does not take part in its own farewell.
+        Some(drained) => {
+            let since = pulse.idle_since().map(|idle| idle.max(drained.into_std()));
+            consider(since, FAREWELL, Watch::Cut);
+        }
     }
     next
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::body::{Content, Upstream};
 use super::headers::Upgrade;
-use super::serve::Served;
+use super::serve::{Served, UnderWay};
 use crate::cluster::call::Lease;
 use crate::drain::Signal;
 use crate::exchange::{Failure, Kind, Origin, Record};
@@ -31,7 +31,7 @@ pub fn begin(served: &Served, listener: &Listener, record: &mut Record, upgrade:
             let Upstream { lease, upgrade: Some(endpoint), .. } = *upstream else { return Content::Whole(Bytes::new()) };
             if let Some(head) = &mut record.response {
                 head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-                head.headers.insert(header::UPGRADE, asked.protocol);
+                head.headers.entry(header::UPGRADE).or_insert(asked.protocol);
             }
             let idle = listener.config.timeouts.upgrade_idle;
             let drain = served.drain.clone();
@@ -53,8 +53,11 @@ pub struct Tunnel {
 
 impl Tunnel {
     /// Runs on the worker until it ends; then the record is closed.
-    pub fn start(self, record: Record) {
-        tokio::task::spawn_local(self.run(record));
+    pub fn start(self, record: Record, under_way: UnderWay) {
+        tokio::task::spawn_local(async move {
+            self.run(record).await;
+            drop(under_way);
+        });
     }
 
     async fn run(mut self, mut record: Record) {
@@ -67,7 +70,7 @@ impl Tunnel {
                         outcome.map_err(|error| Failure::new(Kind::UpstreamReset, "the tunnel broke").because(error))
                     }
                     () = flow.idle_for(self.idle) => Err(Failure::new(Kind::Timeout, "nothing moved for too long")),
-                    () = self.drain.cut() => Err(Failure::new(Kind::Overloaded, "the proxy is leaving")),
+                    () = self.drain.cut() => Err(Failure::new(Kind::Cut, "the proxy was told to leave")),
                 };
                 record.inflow.count(usize::try_from(flow.up.get()).unwrap_or(usize::MAX));
                 record.response_bytes = flow.down.get();

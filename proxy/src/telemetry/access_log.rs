@@ -4,11 +4,11 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -47,7 +47,8 @@ pub struct Entry<'a> {
     pub duration_us: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<&'a str>,
-    pub source: SocketAddr,
+    /// The client as far as trusted hops tell.
+    pub source: IpAddr,
     #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "as_map")]
     pub notes: &'a [(String, String)],
 }
@@ -64,25 +65,33 @@ fn as_map<S: Serializer>(notes: &[(String, String)], serializer: S) -> Result<S:
     map.end()
 }
 
-/// The running log. Dropping it writes what is queued and ends the thread.
+/// The running log. When it is dropped, what is queued is still written.
 #[derive(Debug)]
 pub struct AccessLog {
-    lines: Option<SyncSender<Vec<u8>>>,
-    writer: Option<JoinHandle<()>>,
-    dropped: AtomicU64,
+    lines: Option<SyncSender<Message>>,
+    dropped: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Line(Vec<u8>),
+    /// Answered when everything before it has been written.
+    Flush(SyncSender<()>),
 }
 
 impl AccessLog {
     /// Opens the output. An unwritable file is an error here, never later.
     pub fn open(config: &config::AccessLog) -> io::Result<Self> {
+        let dropped = Arc::<AtomicU64>::default();
         let output: Box<dyn Write + Send> = match &config.output {
-            config::AccessLogOutput::Off => return Ok(Self { lines: None, writer: None, dropped: AtomicU64::new(0) }),
+            config::AccessLogOutput::Off => return Ok(Self { lines: None, dropped }),
             config::AccessLogOutput::Stdout => Box::new(io::stdout()),
             config::AccessLogOutput::File(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
         };
         let (lines, queue) = sync_channel(config.queue);
-        let writer = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write_lines(&queue, output))?;
-        Ok(Self { lines: Some(lines), writer: Some(writer), dropped: AtomicU64::new(0) })
+        let counter = Arc::clone(&dropped);
+        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write_lines(&queue, output, &counter))?;
+        Ok(Self { lines: Some(lines), dropped })
     }
 
     /// Queues one line. Never waits.
@@ -91,39 +100,37 @@ impl AccessLog {
         let mut line = Vec::with_capacity(512);
         if serde_json::to_writer(&mut line, entry).is_ok() {
             line.push(b'\n');
-            if lines.try_send(line).is_err() {
+            if lines.try_send(Message::Line(line)).is_err() {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
-    /// Lines that did not fit into the queue since the log was opened.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+    /// Waits until what is queued has been written, for so long at most. False: the output does not take it.
+    pub fn flush(&self, within: Duration) -> bool {
+        let Some(lines) = &self.lines else { return true };
+        let (done, written) = sync_channel(1);
+        lines.try_send(Message::Flush(done)).is_ok() && written.recv_timeout(within).is_ok()
     }
 }
 
-impl Drop for AccessLog {
-    fn drop(&mut self) {
-        self.lines = None;
-        if let Some(writer) = self.writer.take() {
-            let _ = writer.join();
-        }
-    }
-}
+/// Bytes that are written at once.
+const BATCH_BYTES: usize = 64 * 1024;
 
 /// Writes what is queued, as much at once as there is. An output that fails is reported once and tried again.
-fn write_lines(queue: &Receiver<Vec<u8>>, mut output: Box<dyn Write + Send>) {
+fn write_lines(queue: &Receiver<Message>, mut output: Box<dyn Write + Send>, dropped: &AtomicU64) {
     let mut failing = false;
-    let mut batch = Vec::with_capacity(64 * 1024);
-    while let Ok(line) = queue.recv() {
+    let mut batch = Vec::with_capacity(BATCH_BYTES);
+    while let Ok(first) = queue.recv() {
         batch.clear();
-        batch.extend_from_slice(&line);
-        while batch.len() < 64 * 1024 {
-            match queue.try_recv() {
-                Ok(line) => batch.extend_from_slice(&line),
-                Err(_) => break,
+        let mut flushed = Vec::new();
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Line(line) => batch.extend_from_slice(&line),
+                Message::Flush(done) => flushed.push(done),
             }
+            next = if batch.len() < BATCH_BYTES { queue.try_recv().ok() } else { None };
         }
         let result = output.write_all(&batch).and_then(|()| output.flush());
         match &result {
@@ -132,13 +139,19 @@ fn write_lines(queue: &Receiver<Vec<u8>>, mut output: Box<dyn Write + Send>) {
             _ => {}
         }
         failing = result.is_err();
+        for done in flushed {
+            let _ = done.send(());
+        }
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            tracing::warn!(lines = lost, "the access log's output was too slow; these lines are lost");
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_line_is_json_with_the_documented_names() {
@@ -160,13 +173,13 @@ mod tests {
             response_bytes: 5,
             duration_us: 12,
             request_id: Some("1"),
-            source: ([127, 0, 0, 1], 1).into(),
+            source: [127, 0, 0, 1].into(),
             notes: &[("a".to_owned(), "b".to_owned())],
         };
         let line = serde_json::to_string(&entry).expect("plain data");
         assert_eq!(
             line,
-            r#"{"time":"1970-01-01T00:00:01.500Z","listener":"edge","method":"GET","path":"/\"quoted\"","protocol":"h2","status":200,"reason":"upstream","cluster":"users","endpoint":"127.0.0.1:80","attempts":1,"request_bytes":0,"response_bytes":5,"duration_us":12,"request_id":"1","source":"127.0.0.1:1","notes":{"a":"b"}}"#
+            r#"{"time":"1970-01-01T00:00:01.500Z","listener":"edge","method":"GET","path":"/\"quoted\"","protocol":"h2","status":200,"reason":"upstream","cluster":"users","endpoint":"127.0.0.1:80","attempts":1,"request_bytes":0,"response_bytes":5,"duration_us":12,"request_id":"1","source":"127.0.0.1","notes":{"a":"b"}}"#
         );
     }
 }

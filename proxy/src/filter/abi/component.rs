@@ -206,13 +206,20 @@ impl Instance {
     }
 
     /// Runs one hook with the exchange in hand, and hands it back whatever happens.
-    pub fn call(&mut self, hook: Hook, deadline: Duration, exchange: Box<Exchange>) -> (Box<Exchange>, Result<Verdict, Fault>) {
+    pub fn call(
+        &mut self,
+        hook: Hook,
+        deadline: Duration,
+        mut exchange: Box<Exchange>,
+    ) -> (Box<Exchange>, Result<Verdict, Fault>) {
         let function = match hook {
             Hook::Request => self.request,
             Hook::Response => self.response,
         };
         let Some(function) = function else { return (exchange, Ok(Verdict::Next)) };
         let data = self.store.data_mut();
+        exchange.reply = None;
+        data.memory.refused = false;
         data.take_in_hand(exchange);
         data.cpu.start(deadline);
         self.store.set_epoch_deadline(1);

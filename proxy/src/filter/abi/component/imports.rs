@@ -155,7 +155,11 @@ fn response(mut interface: Interface<'_>) -> Result<()> {
             let head = response::head_mut(context.data_mut().exchange_mut("set-status")?, "set-status")?;
             Ok((response::final_status(status).map(|status| head.status = status),))
         })?
-        .get("origin", |exchange| exchange.origin.reason().to_owned())?
+        .function("origin", |context, ()| -> Result<(String,)> {
+            let exchange = context.data().exchange("origin")?;
+            response::head(exchange, "origin")?;
+            Ok((exchange.origin.reason().to_owned(),))
+        })?
         .function("header", |context, (name,): (String,)| -> Result<(Option<Bytes>,)> {
             Ok((fields::joined(&response::head(context.data().exchange("header")?, "header")?.headers, &name),))
         })?
