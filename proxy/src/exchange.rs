@@ -154,7 +154,8 @@ impl Record {
             started: Instant::now(),
             time: SystemTime::now(),
             method: exchange.request.method.clone(),
-            path: exchange.request.uri.path_and_query().map_or_else(String::new, |path| path.as_str().to_owned()),
+            // Without the query, which may hold secrets.
+            path: exchange.request.uri.path().to_owned(),
             host: exchange.authority.clone(),
             exchange: Some(exchange),
             log,

@@ -1,6 +1,7 @@
 //! An authority made for this run, and certificates that it signs.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -62,7 +63,8 @@ pub fn edge() -> &'static Certificate {
 /// A certificate for these names, signed by the authority.
 pub fn certificate(names: &[&str]) -> Certificate {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let file_name = names.join("+").replace('*', "any");
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let file_name = format!("{}-{}", names.join("+").replace('*', "any"), MADE.fetch_add(1, Ordering::Relaxed));
     let mut params = CertificateParams::new(names).expect("the names are DNS names");
     params.distinguished_name.push(DnType::CommonName, "a server of the tests");
     let key = KeyPair::generate().expect("a key can be made");

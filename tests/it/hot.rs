@@ -12,6 +12,7 @@ fn stamping(edge: Edge, origin: &Origin, module: &Watched) -> Proxy {
         [listeners.edge]
         cluster = "origin"
         filters = ["stamp"]
+        limits = {{ requests-per-connection = 0 }}
         [filters.stamp]
         module = "{module}"
         [clusters.origin]

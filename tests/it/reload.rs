@@ -132,11 +132,16 @@ async fn listeners_come_and_go(edge: Edge) {
     assert_eq!(client.get("/").await.text(), "one", "the other listener goes on");
 }
 
+/// Of however many requests on one connection.
+fn unlimited(origin: &Origin) -> String {
+    format!("{}\n[listeners.edge.limits]\nrequests-per-connection = 0", to(origin))
+}
+
 scenario!(no_request_fails_while_reloads_follow_each_other);
 async fn no_request_fails_while_reloads_follow_each_other() {
     const RELOADS: usize = 10;
     let (one, two) = (origin().route("/", "one").run(), origin().route("/", "two").run());
-    let proxy = Edge::HTTP1_PLAIN.proxy(to(&one));
+    let proxy = Edge::HTTP1_PLAIN.proxy(unlimited(&one));
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let mut asking = Vec::new();
     for _ in 0..4 {
@@ -150,7 +155,7 @@ async fn no_request_fails_while_reloads_follow_each_other() {
     let client = proxy.client().await;
     for round in 0..RELOADS {
         let (before, after, origin) = if round % 2 == 0 { ("one", "two", &two) } else { ("two", "one", &one) };
-        proxy.rewrite(to(origin));
+        proxy.rewrite(unlimited(origin));
         becomes(&client, before, after).await;
     }
     stop.store(true, std::sync::atomic::Ordering::Relaxed);

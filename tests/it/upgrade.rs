@@ -53,6 +53,7 @@ async fn bytes_pass_both_ways_after_the_upgrade(edge: Edge) {
     }
     raw.send("bye").await;
     assert_eq!(raw.rest().await, b"BYE", "when the origin ends, the client's connection ends");
+    drop(raw);
     let line = proxy.access_log().line().await;
     assert_eq!((&line["status"], &line["reason"]), (&101.into(), &"upstream".into()));
 }

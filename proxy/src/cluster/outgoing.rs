@@ -26,6 +26,7 @@ pub enum Outgoing {
 #[derive(Debug)]
 pub struct Streaming {
     body: Incoming,
+    http2: bool,
     inflow: Rc<Inflow>,
     pace: Pace,
     stalled: Option<Pin<Box<Sleep>>>,
@@ -41,12 +42,13 @@ pub struct Pace {
 }
 
 impl Outgoing {
-    pub fn new(body: Incoming, inflow: Rc<Inflow>, pace: Pace) -> Self {
+    /// `http2`: how the client speaks.
+    pub fn new(body: Incoming, http2: bool, inflow: Rc<Inflow>, pace: Pace) -> Self {
         if body.is_end_stream() {
             inflow.complete();
             return Self::Empty;
         }
-        Self::Streaming(Box::new(Streaming { body, inflow, pace, stalled: None }))
+        Self::Streaming(Box::new(Streaming { body, http2, inflow, pace, stalled: None }))
     }
 }
 
@@ -107,6 +109,11 @@ impl Body for Outgoing {
                 let failure = cut_off(error);
                 streaming.inflow.fail(failure.kind);
                 Some(Err(failure.into()))
+            }
+            // hyper takes a stream that was reset with CANCEL for one that has ended.
+            None if streaming.http2 && !streaming.body.is_end_stream() => {
+                streaming.inflow.fail(Kind::ClientGone);
+                Some(Err(Failure::new(Kind::ClientGone, "the client reset the stream of its request").into()))
             }
             None => {
                 streaming.inflow.complete();

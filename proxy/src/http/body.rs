@@ -41,6 +41,8 @@ impl Content {
 #[derive(Debug)]
 pub struct Upstream {
     pub body: Incoming,
+    /// How the endpoint speaks.
+    pub http2: bool,
     pub lease: Lease,
     /// From the end of the request to the end of the response, if somebody set a timeout for this exchange.
     pub total: Option<Duration>,
@@ -182,11 +184,20 @@ impl State {
                 let failure = self.cut_off(error);
                 Poll::Ready(Some(Err(self.fail(failure))))
             }
+            None if self.was_reset() => {
+                let failure = Failure::new(Kind::UpstreamReset, "the upstream reset the stream of its answer");
+                Poll::Ready(Some(Err(self.fail(failure))))
+            }
             None => {
                 self.end();
                 Poll::Ready(None)
             }
         }
+    }
+
+    /// hyper takes an HTTP/2 stream that was reset with CANCEL for one that has ended.
+    fn was_reset(&self) -> bool {
+        matches!(&self.source, Source::Upstream(upstream) if upstream.http2 && !upstream.body.is_end_stream())
     }
 
     /// An upstream that stops because the client has is not to blame.

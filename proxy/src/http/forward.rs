@@ -35,7 +35,8 @@ pub async fn forward(
     outbound: Outbound<'_>,
 ) -> Result<Content, Failure> {
     let cluster = cluster_of(snapshot, record)?;
-    let body = Outgoing::new(outbound.body, record.inflow.clone(), pace(record, listener));
+    let http2 = record.request.version == Version::HTTP_2;
+    let body = Outgoing::new(outbound.body, http2, record.inflow.clone(), pace(record, listener));
     let upgrade = outbound.upgrade.filter(|_| cluster.config.protocol == UpstreamProtocol::Http1);
     let request = request(record, cluster, upgrade, outbound.keep_head, body)?;
 
@@ -62,10 +63,11 @@ pub async fn forward(
         head.headers.insert(header::UPGRADE, protocol);
     }
     head.extensions.clear();
+    let head_version = head.version;
     record.response = Some(head);
     record.origin = Origin::Upstream;
     let total = record.destination.timeout.filter(|timeout| !timeout.is_zero());
-    Ok(Content::Upstream(Box::new(Upstream { body, lease: answer.lease, total, upgrade })))
+    Ok(Content::Upstream(Box::new(Upstream { body, http2: head_version == Version::HTTP_2, lease: answer.lease, total, upgrade })))
 }
 
 fn cluster_of<'a>(snapshot: &'a Snapshot, exchange: &Exchange) -> Result<&'a std::sync::Arc<Cluster>, Failure> {
