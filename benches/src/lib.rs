@@ -58,6 +58,7 @@ pub fn record(path: &str) -> Record {
         tls_version: None,
         server_name: None,
         permit: None,
+        ended: std::sync::OnceLock::new(),
     };
     let exchange = Exchange {
         source: connection.peer.ip(),

@@ -10,6 +10,7 @@ mod watch;
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +70,7 @@ impl App {
     /// Resolves names, compiles and configures filters, reads certificates and binds every address.
     pub fn build(loaded: Loaded) -> Result<Bound, StartError> {
         let Loaded { mut config, source } = loaded;
+        let file = Some(source.file().to_owned()).filter(|file| file.exists());
         let workers = *config.workers.get_or_insert_with(cores);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
         let engine = Engine::new().map_err(|error| StartError::Engine(format!("{error:#}")))?;
@@ -104,7 +106,21 @@ impl App {
         ledger.live(&snapshot);
         let live = Arc::new(Live::from_pointee(snapshot));
         let (events, queue) = mpsc::channel(EVENTS);
-        Ok(Bound { runtime, workers, parts, modules, resolver, listeners, admin, ledger, live, events, queue, signals: false })
+        Ok(Bound {
+            file,
+            runtime,
+            workers,
+            parts,
+            modules,
+            resolver,
+            listeners,
+            admin,
+            ledger,
+            live,
+            events,
+            queue,
+            signals: false,
+        })
     }
 }
 
@@ -146,6 +162,8 @@ const ADMIN_BACKLOG: u32 = 64;
 pub struct Bound {
     runtime: tokio::runtime::Runtime,
     workers: usize,
+    /// The configuration, if it was read from a file.
+    file: Option<PathBuf>,
     parts: Parts,
     modules: Modules,
     resolver: Option<Resolver>,

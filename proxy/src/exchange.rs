@@ -201,7 +201,9 @@ impl Drop for Record {
         let Some(exchange) = self.exchange.take() else { return };
         let origin = match exchange.origin {
             Origin::Upstream if !self.complete && CUTTING.get() => Origin::Failure(Kind::Cut),
-            Origin::Upstream if !self.complete => Origin::Failure(Kind::ClientGone),
+            Origin::Upstream if !self.complete => {
+                Origin::Failure(exchange.connection.ended.get().copied().unwrap_or(Kind::ClientGone))
+            }
             origin => origin,
         };
         let status = if self.complete || exchange.response.is_some() { self.status.as_u16() } else { 0 };

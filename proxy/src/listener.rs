@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -110,6 +110,7 @@ impl Acceptor {
             tls_version: None,
             server_name: None,
             permit: Some(permit),
+            ended: OnceLock::new(),
         };
         tokio::task::spawn_local(serve_stream(stream, connection, listener, Arc::clone(&self.live), self.drain.clone()));
     }

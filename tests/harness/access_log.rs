@@ -47,6 +47,9 @@ impl AccessLog {
     pub fn present(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(&self.file).unwrap_or_default();
         let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
-        whole.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("no JSON in the access log, {error}: {line}"))).collect()
+        whole
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("no JSON in the access log, {error}: {line}")))
+            .collect()
     }
 }

@@ -68,7 +68,8 @@ impl Connect {
         let stream = tls(stream, &self.name, &[alpn]).await?;
         let agreed = stream.get_ref().1.alpn_protocol();
         anyhow::ensure!(agreed == Some(alpn), "the server chose {agreed:?} instead of {alpn:?}");
-        let presented = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).map(|leaf| leaf.clone().into_owned());
+        let presented =
+            stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).map(|leaf| leaf.clone().into_owned());
         self.handshake(stream, presented).await
     }
 
@@ -86,7 +87,10 @@ impl Connect {
             }
             Protocol::Http2 => {
                 let mut builder = http2::Builder::new(TokioExecutor::new());
-                builder.max_header_list_size(1 << 20).initial_stream_window_size(self.window).initial_connection_window_size(self.window);
+                builder
+                    .max_header_list_size(1 << 20)
+                    .initial_stream_window_size(self.window)
+                    .initial_connection_window_size(self.window);
                 let (sender, connection) = builder.handshake::<_, Body>(io).await?;
                 tokio::spawn(async move { ended.send(Some(connection.await.map_err(Arc::new))) });
                 Sender::Http2(sender)
@@ -150,7 +154,8 @@ impl Client {
     }
 
     fn uri(&self, target: &str) -> Uri {
-        let text = if self.edge.is_http2() { format!("{}://{}{target}", self.edge.scheme(), self.name) } else { target.to_owned() };
+        let text =
+            if self.edge.is_http2() { format!("{}://{}{target}", self.edge.scheme(), self.name) } else { target.to_owned() };
         text.parse().unwrap_or_else(|error| panic!("{text} is no URI: {error}"))
     }
 

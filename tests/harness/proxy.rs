@@ -119,7 +119,9 @@ impl Proxy {
     pub async fn filter(&self, name: &str) -> Value {
         let filters = self.admin("/filters").await.json();
         let all = filters["filters"].as_array().expect("the admin lists filters").clone();
-        all.into_iter().find(|filter| filter["name"] == name).unwrap_or_else(|| panic!("the admin knows no filter `{name}`: {filters}"))
+        all.into_iter()
+            .find(|filter| filter["name"] == name)
+            .unwrap_or_else(|| panic!("the admin knows no filter `{name}`: {filters}"))
     }
 
     /// Waits until what the admin tells of a filter is as wished.
@@ -151,7 +153,10 @@ impl Proxy {
     /// Waits until the proxy has ended by itself.
     pub async fn ended(&mut self) {
         let thread = self.thread.take().expect("the proxy was not waited for before");
-        tokio::task::spawn_blocking(move || thread.join()).await.expect("waiting does not fail").expect("the proxy ends without a panic");
+        tokio::task::spawn_blocking(move || thread.join())
+            .await
+            .expect("waiting does not fail")
+            .expect("the proxy ends without a panic");
     }
 }
 
@@ -187,7 +192,11 @@ fn listen_to_logs() {
 
 fn listener_names(toml: &str) -> Vec<String> {
     let table: toml::Table = toml.parse().unwrap_or_else(|error| panic!("the scenario's configuration is no TOML: {error}"));
-    table.get("listeners").and_then(toml::Value::as_table).map(|listeners| listeners.keys().cloned().collect()).unwrap_or_default()
+    table
+        .get("listeners")
+        .and_then(toml::Value::as_table)
+        .map(|listeners| listeners.keys().cloned().collect())
+        .unwrap_or_default()
 }
 
 /// Adds what a scenario does not care about: free ports, the edge's certificate, a log in the scenario's folder, quick draining.

@@ -61,7 +61,8 @@ async fn every_exchange_has_its_line(edge: Edge) {
     for number in 0..20 {
         client.get(&format!("/{number}")).await;
     }
-    let paths: Vec<String> = proxy.access_log().lines(20).await.iter().map(|line| line["path"].as_str().unwrap().to_owned()).collect();
+    let paths: Vec<String> =
+        proxy.access_log().lines(20).await.iter().map(|line| line["path"].as_str().unwrap().to_owned()).collect();
     assert_eq!(paths, (0..20).map(|number| format!("/{number}")).collect::<Vec<_>>());
 }
 

@@ -32,7 +32,10 @@ async fn filters_are_listed() {
     let answer = proxy.admin("/filters").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
     let stamp = proxy.filter("stamp").await;
-    assert_eq!((&stamp["module"], &stamp["swaps"], &stamp["failed"]), (&module.to_string().into(), &0.into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&stamp["module"], &stamp["swaps"], &stamp["failed"]),
+        (&module.to_string().into(), &0.into(), &serde_json::Value::Null)
+    );
     assert!(stamp["hash"].as_str().is_some_and(|hash| hash.len() >= 32), "{stamp}");
     assert!(stamp["since"].as_str().is_some_and(|since| since.starts_with("20") && since.contains('T')), "{stamp}");
     assert_eq!(proxy.filter("routes").await["module"], "builtin:router");

@@ -5,7 +5,8 @@ use tamis_tests::scenario;
 
 scenario!(every_example_is_valid);
 async fn every_example_is_valid() {
-    let mut folders: Vec<_> = std::fs::read_dir(repository().join("examples")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut folders: Vec<_> =
+        std::fs::read_dir(repository().join("examples")).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     for folder in folders.into_iter().filter(|folder| folder.is_dir()) {
         let file = folder.join("tamis.toml");

@@ -102,14 +102,17 @@ async fn a_filter_sees_the_source_that_a_trusted_peer_names(edge: Edge) {
         guest("peek")
     ));
     let client = proxy.client().await;
-    for (claimed, source) in [("203.0.113.7", "203.0.113.7"), ("203.0.113.7, 10.0.0.1", "203.0.113.7"), ("6.6.6.6, 203.0.113.7", "203.0.113.7")] {
+    for (claimed, source) in
+        [("203.0.113.7", "203.0.113.7"), ("203.0.113.7, 10.0.0.1", "203.0.113.7"), ("6.6.6.6, 203.0.113.7", "203.0.113.7")]
+    {
         let seen = client.get("/").header("x-forwarded-for", claimed).await.json();
         assert_eq!((&seen["connection"]["source"], &seen["connection"]["trusted"]), (&json!(source), &json!(true)), "{claimed}");
     }
 }
 
 /// The three ways to fail: the guest, the field that makes it fail, and what its configuration needs.
-const FAILURES: [(&str, &str, &str); 3] = [("trap", "x-trap", ""), ("spin", "x-spin", "deadline = '5ms'"), ("greedy", "x-eat", "memory = '4MiB'\ndeadline = '2s'")];
+const FAILURES: [(&str, &str, &str); 3] =
+    [("trap", "x-trap", ""), ("spin", "x-spin", "deadline = '5ms'"), ("greedy", "x-eat", "memory = '4MiB'\ndeadline = '2s'")];
 
 matrix!(a_filter_that_fails_closed_is_500);
 async fn a_filter_that_fails_closed_is_500(edge: Edge) {
@@ -205,7 +208,8 @@ async fn a_module_that_is_none_stops_the_start() {
             std::fs::write(&file, content).unwrap();
         }
         let module = file.display();
-        let said = refused(format!("[listeners.edge]\nlisten = '127.0.0.1:0'\nfilters = ['f']\n[filters.f]\nmodule = '{module}'\n"));
+        let said =
+            refused(format!("[listeners.edge]\nlisten = '127.0.0.1:0'\nfilters = ['f']\n[filters.f]\nmodule = '{module}'\n"));
         assert!(said.contains(expected), "which module: {said}");
         assert!(said.contains("tamis.toml:5"), "where it is named: {said}");
     }

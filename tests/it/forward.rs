@@ -53,7 +53,8 @@ matrix!(fields_pass_both_ways);
 async fn fields_pass_both_ways(edge: Edge) {
     let origin = origin()
         .route_fn("/", |request| async move {
-            let sent: Vec<_> = request.headers().get_all("x-many").iter().map(|value| value.to_str().unwrap().to_owned()).collect();
+            let sent: Vec<_> =
+                request.headers().get_all("x-many").iter().map(|value| value.to_str().unwrap().to_owned()).collect();
             assert_eq!(sent, ["one", "two", "three, four"]);
             Reply::new(200).header("x-answer", "a").header("set-cookie", "a=1").header("set-cookie", "b=2")
         })
@@ -145,7 +146,8 @@ async fn requests_side_by_side_get_their_own_answers(edge: Edge) {
     let origin = origin().echo("/").run();
     let proxy = edge.forward_to(&origin);
     let client = proxy.client().await;
-    let asked: Vec<_> = (0..100).map(|number: u32| (number, tokio::spawn(client.post("/", number.to_string()).into_future()))).collect();
+    let asked: Vec<_> =
+        (0..100).map(|number: u32| (number, tokio::spawn(client.post("/", number.to_string()).into_future()))).collect();
     for (number, answer) in asked {
         assert_eq!(answer.await.unwrap().json()["body"], number.to_string());
     }
@@ -156,7 +158,8 @@ async fn requests_in_a_row_are_answered_in_order(edge: Edge) {
     let origin = origin().route("/one", "1").route("/two", "22").route("/three", "333").run();
     let proxy = edge.forward_to(&origin);
     let mut raw = proxy.raw().await;
-    raw.send("GET /one HTTP/1.1\r\nhost: a\r\n\r\nGET /two HTTP/1.1\r\nhost: a\r\n\r\nGET /three HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    raw.send("GET /one HTTP/1.1\r\nhost: a\r\n\r\nGET /two HTTP/1.1\r\nhost: a\r\n\r\nGET /three HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await;
     for expected in ["1", "22", "333"] {
         assert_eq!(raw.answer().await.1, expected);
     }
@@ -197,7 +200,10 @@ async fn the_upstream_may_speak_http_2(edge: Edge) {
         "#
     ));
     let answer = proxy.client().await.post("/", "some text").await.json();
-    assert_eq!((&answer["version"], &answer["body"], &answer["method"]), (&json!("HTTP/2.0"), &json!("some text"), &json!("POST")));
+    assert_eq!(
+        (&answer["version"], &answer["body"], &answer["method"]),
+        (&json!("HTTP/2.0"), &json!("some text"), &json!("POST"))
+    );
 }
 
 matrix!(an_endpoint_may_be_a_name);

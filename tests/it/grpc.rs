@@ -3,13 +3,16 @@
 use tamis_tests::{Answer, Edge, Origin, Proxy, Reply, body, guest, matrix, origin, scenario};
 
 fn to(edge: Edge, address: impl std::fmt::Display, more: &str) -> Proxy {
-    edge.proxy(format!(
-        "[listeners.edge]\ncluster = 'grpc'\n[clusters.grpc]\nendpoints = ['{address}']\nprotocol = 'h2'\n{more}"
-    ))
+    edge.proxy(format!("[listeners.edge]\ncluster = 'grpc'\n[clusters.grpc]\nendpoints = ['{address}']\nprotocol = 'h2'\n{more}"))
 }
 
 async fn call(proxy: &Proxy, timeout: Option<&str>) -> Answer {
-    let request = proxy.client().await.post("/tests.Service/Unary", "\0\0\0\0\0").header("content-type", "application/grpc").header("te", "trailers");
+    let request = proxy
+        .client()
+        .await
+        .post("/tests.Service/Unary", "\0\0\0\0\0")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
     match timeout {
         Some(timeout) => request.header("grpc-timeout", timeout).await,
         None => request.await,
@@ -98,7 +101,10 @@ async fn the_servers_own_status_passes_in_the_trailers(edge: Edge) {
     let origin = trailing();
     let answer = call(&to(edge, &origin, ""), None).await;
     assert_eq!((answer.status, answer.body.len(), answer.header("grpc-status")), (200, 5, None));
-    assert_eq!((&answer.trailers["grpc-status"], &answer.trailers["grpc-message"]), (&"9".parse().unwrap(), &"not today".parse().unwrap()));
+    assert_eq!(
+        (&answer.trailers["grpc-status"], &answer.trailers["grpc-message"]),
+        (&"9".parse().unwrap(), &"not today".parse().unwrap())
+    );
     assert_eq!(origin.request().header("te"), Some("trailers"));
 }
 

@@ -80,9 +80,8 @@ async fn connection_cannot_remove_what_others_rely_on(edge: Edge) {
 matrix!(te_passes_only_for_trailers);
 async fn te_passes_only_for_trailers(edge: Edge) {
     let origin = origin().echo("/").run();
-    let proxy = edge.proxy(format!(
-        "[listeners.edge]\ncluster = 'origin'\n[clusters.origin]\nendpoints = ['{origin}']\nprotocol = 'h2'"
-    ));
+    let proxy =
+        edge.proxy(format!("[listeners.edge]\ncluster = 'origin'\n[clusters.origin]\nendpoints = ['{origin}']\nprotocol = 'h2'"));
     let seen = proxy.client().await.get("/").header("te", "trailers").await.json();
     assert_eq!(field(&seen, "te"), json!(["trailers"]), "gRPC servers ask for it");
 }
@@ -118,7 +117,8 @@ async fn a_trusted_peer_is_believed(edge: Edge) {
     let proxy = trusting(edge, &origin);
     let request = proxy.client().await.get("/").header("x-forwarded-for", "10.9.8.7").header("x-forwarded-proto", "https");
     let seen = request.header("x-forwarded-host", "shop.test").await.json();
-    let chain: Vec<_> = field(&seen, "x-forwarded-for").as_array().unwrap().iter().map(|value| value.as_str().unwrap().to_owned()).collect();
+    let chain: Vec<_> =
+        field(&seen, "x-forwarded-for").as_array().unwrap().iter().map(|value| value.as_str().unwrap().to_owned()).collect();
     assert_eq!(chain.join(", "), "10.9.8.7, 127.0.0.1", "the peer adds itself to what it was told");
     assert_eq!(field(&seen, "x-forwarded-proto"), json!(["https"]));
     assert_eq!(field(&seen, "x-forwarded-host"), json!(["shop.test"]));

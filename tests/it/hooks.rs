@@ -4,7 +4,27 @@ use tamis_tests::{Edge, Origin, Proxy, guest, matrix, origin};
 
 fn chain(edge: Edge, origin: &Origin, filters: &[&str]) -> Proxy {
     let modules: String = filters.iter().map(|name| format!("[filters.{name}]\nmodule = '{}'\n", guest(name))).collect();
-    edge.proxy(format!("[listeners.edge]\ncluster = 'origin'\nfilters = {filters:?}\n{modules}[clusters.origin]\nendpoints = ['{origin}']"))
+    edge.proxy(format!(
+        "[listeners.edge]\ncluster = 'origin'\nfilters = {filters:?}\n{modules}[clusters.origin]\nendpoints = ['{origin}']"
+    ))
+}
+
+matrix!(each_filter_sees_what_the_one_before_it_left);
+async fn each_filter_sees_what_the_one_before_it_left(edge: Edge) {
+    let origin = origin().echo("/").run();
+    let filters: String = (1..=3)
+        .map(|number| {
+            format!(
+                "[filters.f{number}]\nmodule = 'builtin:headers'\n[filters.f{number}.config]\nrequest = {{ add = {{ x-order = '{number}' }} }}\nresponse = {{ add = {{ x-order = '{number}' }} }}\n"
+            )
+        })
+        .collect();
+    let proxy = edge.proxy(format!(
+        "[listeners.edge]\ncluster = 'origin'\nfilters = ['f1', 'f2', 'f3']\n{filters}[clusters.origin]\nendpoints = ['{origin}']"
+    ));
+    let answer = proxy.client().await.get("/").await;
+    assert_eq!(answer.json()["headers"]["x-order"], serde_json::json!(["1", "2", "3"]), "requests go first to last");
+    assert_eq!(answer.headers.get_all("x-order").iter().collect::<Vec<_>>(), ["3", "2", "1"], "responses go last to first");
 }
 
 matrix!(response_hooks_run_last_to_first);

@@ -13,6 +13,7 @@ mod forward;
 mod grpc;
 mod guests;
 mod headers;
+mod headers_filter;
 mod hooks;
 mod hot;
 mod hygiene;

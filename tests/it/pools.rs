@@ -4,9 +4,7 @@ use tamis_tests::{Edge, Gate, Origin, Proxy, matrix, origin};
 
 /// One worker, so that what a pool keeps can be counted.
 fn one_worker(edge: Edge, origin: &Origin, more: &str) -> Proxy {
-    edge.proxy(format!(
-        "workers = 1\n[listeners.edge]\ncluster = 'origin'\n[clusters.origin]\nendpoints = ['{origin}']\n{more}"
-    ))
+    edge.proxy(format!("workers = 1\n[listeners.edge]\ncluster = 'origin'\n[clusters.origin]\nendpoints = ['{origin}']\n{more}"))
 }
 
 matrix!(a_connection_is_used_again);

@@ -8,8 +8,11 @@ use tokio_rustls::TlsConnector;
 
 matrix!(the_certificate_is_chosen_by_the_name, tls, because "a plain connection names nobody");
 async fn the_certificate_is_chosen_by_the_name(edge: Edge) {
-    let [one, two, wild] =
-        [certificates::certificate(&["one.test"]), certificates::certificate(&["two.test", "zwei.test"]), certificates::certificate(&["*.wild.test"])];
+    let [one, two, wild] = [
+        certificates::certificate(&["one.test"]),
+        certificates::certificate(&["two.test", "zwei.test"]),
+        certificates::certificate(&["*.wild.test"]),
+    ];
     let origin = origin().echo("/").run();
     let proxy = proxy(format!(
         r#"

@@ -6,7 +6,9 @@ use tamis_tests::{Edge, Origin, Reply, body, matrix, origin};
 fn sending_trailers() -> Origin {
     origin()
         .route_fn("/", |_| async {
-            Reply::new(200).header("trailer", "x-sum, x-late").streaming(body::with_trailers("body", &[("x-sum", "42"), ("x-late", "yes")]))
+            Reply::new(200)
+                .header("trailer", "x-sum, x-late")
+                .streaming(body::with_trailers("body", &[("x-sum", "42"), ("x-late", "yes")]))
         })
         .run()
 }

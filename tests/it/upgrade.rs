@@ -25,7 +25,10 @@ fn shouting() -> Origin {
                     }
                 }
             });
-            Reply::new(101).header("connection", "upgrade").header("upgrade", "websocket").header("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+            Reply::new(101)
+                .header("connection", "upgrade")
+                .header("upgrade", "websocket")
+                .header("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
         })
         .route("/hello", "hello")
         .run()

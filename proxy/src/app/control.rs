@@ -72,7 +72,8 @@ pub struct Control {
 impl Control {
     /// Runs a proxy until it is told to leave.
     pub fn run(bound: Bound) -> Result<Left, RunError> {
-        let Bound { runtime, workers, parts, modules, resolver, listeners, admin, ledger, live, events, queue, signals } = bound;
+        let Bound { runtime, workers, file, parts, modules, resolver, listeners, admin, ledger, live, events, queue, signals } =
+            bound;
         let workers = (0..workers).map(Worker::start).collect::<Result<Vec<_>, _>>().map_err(RunError::Worker)?;
         let left = runtime.block_on(async {
             let (trigger, leaving) = drain::channel();
@@ -81,7 +82,6 @@ impl Control {
                 tokio::spawn(admin.serve(socket));
             }
             let watch = Watch::new(events.clone());
-            let file = Some(parts.source.file().to_owned()).filter(|file| file.exists());
             let mut control = Self {
                 file,
                 parts,
@@ -96,8 +96,9 @@ impl Control {
                 watch,
                 leaving: Vec::new(),
             };
-            control.begin().await;
+            // Before anybody can see that this process serves: until then a signal would just end it.
             let signals = if signals { Some(Signals::new().map_err(RunError::Signals)?) } else { None };
+            control.begin().await;
             let left = control.serve(queue, signals, trigger).await;
             control.end();
             Ok(left)

@@ -74,6 +74,12 @@ impl Watch {
         }
         let names = files.iter().filter_map(|file| file.file_name()).map(OsString::from).collect();
         *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names;
+        // A file may have changed after it was read and before it was watched: each new one is looked at once.
+        let now = Instant::now();
+        for file in files.difference(&self.files) {
+            self.changed.entry(file.clone()).or_insert((now, now + QUIET));
+        }
+        self.changed.retain(|file, _| files.contains(file));
         self.folders = folders;
         self.files = files;
     }

@@ -1,5 +1,6 @@
 //! The file a configuration came from, kept so that a mistake found later still has its position. It reads nothing itself.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -93,7 +94,9 @@ impl Source {
         // A `config` that only stands inside of longer headers has no place of its own.
         let has_place = config.node.span != config.key_span;
         match descend(&config.node, message) {
-            found if has_place || !std::ptr::eq(found, &config.node) => self.problem_of(found, said),
+            // A key that should not be there is itself to blame, not its value.
+            Found { key: Some(key), rest, .. } if rest.starts_with(": unknown key") => Problem::new(&self.text, key, said),
+            Found { node, .. } if has_place || !std::ptr::eq(node, &config.node) => self.problem_of(node, said),
             _ => self.problem_of(table, said),
         }
     }
@@ -105,28 +108,34 @@ impl Source {
 
 /// Follows the path that a message opens with, as far as it exists. A key is matched against the keys that are there,
 /// the longest first, because a key may hold dots and spaces itself.
-fn descend<'t>(root: &'t Node, message: &str) -> &'t Node {
-    let mut node = root;
-    let mut rest = message;
+fn descend<'t, 'm>(root: &'t Node, message: &'m str) -> Found<'t, 'm> {
+    let mut found = Found { node: root, key: None, rest: message };
     loop {
-        let step = match rest.strip_prefix('[') {
-            Some(indexed) => index_step(node, indexed),
-            None => key_step(node, rest.strip_prefix('.').unwrap_or(rest)),
+        let step = match found.rest.strip_prefix('[') {
+            Some(indexed) => index_step(found.node, indexed),
+            None => key_step(found.node, found.rest.strip_prefix('.').unwrap_or(found.rest)),
         };
         match step {
-            Some((next, after)) => (node, rest) = (next, after),
-            None => return node,
+            Some(next) => found = next,
+            None => return found,
         }
     }
 }
 
-fn index_step<'t, 'm>(node: &'t Node, rest: &'m str) -> Option<(&'t Node, &'m str)> {
-    let (index, after) = rest.split_once(']')?;
-    Some((node.items().get(index.parse::<usize>().ok()?)?, after))
+/// How far a path led: the value there, the span of its key if it has one, and what of the message is left.
+struct Found<'t, 'm> {
+    node: &'t Node,
+    key: Option<Range<usize>>,
+    rest: &'m str,
 }
 
-fn key_step<'t, 'm>(node: &'t Node, rest: &'m str) -> Option<(&'t Node, &'m str)> {
+fn index_step<'t, 'm>(node: &'t Node, rest: &'m str) -> Option<Found<'t, 'm>> {
+    let (index, after) = rest.split_once(']')?;
+    Some(Found { node: node.items().get(index.parse::<usize>().ok()?)?, key: None, rest: after })
+}
+
+fn key_step<'t, 'm>(node: &'t Node, rest: &'m str) -> Option<Found<'t, 'm>> {
     let followed = |key: &str| rest.strip_prefix(key).filter(|after| after.starts_with(['.', '[', ':']));
     let entry = node.entries().iter().filter(|entry| followed(&entry.key).is_some()).max_by_key(|e| e.key.len())?;
-    Some((&entry.node, followed(&entry.key)?))
+    Some(Found { node: &entry.node, key: Some(entry.key_span.clone()), rest: followed(&entry.key)? })
 }

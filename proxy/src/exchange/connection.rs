@@ -1,7 +1,7 @@
 //! Who is on the other end of a downstream connection, told once for all of its exchanges.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use crate::telemetry::access_log::{AccessLog, Entry};
@@ -24,6 +24,8 @@ pub struct Connection {
     pub server_name: Option<String>,
     /// Its place under the limits, held until the last of its exchanges is over, tunnels included.
     pub permit: Option<Permit>,
+    /// Why the proxy ended it, if it did.
+    pub ended: OnceLock<Kind>,
 }
 
 impl Connection {

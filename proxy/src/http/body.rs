@@ -17,6 +17,7 @@ use super::serve::UnderWay;
 use super::stall::Stall;
 use super::upgrade::Tunnel;
 use crate::cluster::call::Lease;
+use crate::config::ListenerTimeouts;
 use crate::exchange::failure::BoxError;
 use crate::exchange::{Failure, Kind, Origin, Record};
 
@@ -74,8 +75,8 @@ enum Source {
 }
 
 impl Downstream {
-    /// `bodiless`: nothing follows this head whatever it says (HEAD, 204, 304). `idle`: how long nothing may move.
-    pub fn new(content: Content, record: Record, bodiless: bool, idle: Duration, under_way: UnderWay) -> Self {
+    /// `bodiless`: nothing follows this head whatever it says (HEAD, 204, 304).
+    pub fn new(content: Content, record: Record, bodiless: bool, timeouts: &ListenerTimeouts, under_way: UnderWay) -> Self {
         let (source, record, under_way) = match content {
             Content::Whole(bytes) => (Source::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())), Some(record), under_way),
             Content::Upstream(upstream) => (Source::Upstream(upstream), Some(record), under_way),
@@ -84,11 +85,12 @@ impl Downstream {
                 (Source::Over, None, under_way)
             }
         };
+        let idle = timeouts.stream_idle;
         let mut state = State { source, record, idle, timer: None, stall: None, _under_way: under_way };
         if bodiless || state.is_over() {
             state.end();
         } else {
-            state.stall = Stall::of_this_stream(idle);
+            state.stall = Stall::of_this_stream(timeouts.progress);
         }
         Self(Box::new(state))
     }
@@ -205,6 +207,14 @@ impl State {
         match self.record.as_ref().and_then(|record| record.inflow.failure()) {
             Some(kind) => Failure::new(kind, "the request was cut off while it was being answered").because(error),
             None => Failure::new(Kind::UpstreamReset, "the upstream cut its answer off").because(error),
+        }
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        if self.stall.as_ref().is_some_and(|stall| stall.gave_up()) {
+            self.fail(Failure::new(Kind::ClientTimeout, "the client did not take its answer"));
         }
     }
 }

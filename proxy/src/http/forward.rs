@@ -67,7 +67,13 @@ pub async fn forward(
     record.response = Some(head);
     record.origin = Origin::Upstream;
     let total = record.destination.timeout.filter(|timeout| !timeout.is_zero());
-    Ok(Content::Upstream(Box::new(Upstream { body, http2: head_version == Version::HTTP_2, lease: answer.lease, total, upgrade })))
+    Ok(Content::Upstream(Box::new(Upstream {
+        body,
+        http2: head_version == Version::HTTP_2,
+        lease: answer.lease,
+        total,
+        upgrade,
+    })))
 }
 
 fn cluster_of<'a>(snapshot: &'a Snapshot, exchange: &Exchange) -> Result<&'a std::sync::Arc<Cluster>, Failure> {

@@ -349,8 +349,7 @@ pub fn respond(
         // What GET would have sent.
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     }
-    let idle = listener.config.timeouts.stream_idle;
-    Response::from_parts(parts, Downstream::new(content, record, bodiless, idle, under_way))
+    Response::from_parts(parts, Downstream::new(content, record, bodiless, &listener.config.timeouts, under_way))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::exchange;
 use super::pulse::{Pulse, Watched};
 use super::stall;
+use crate::config::ListenerLimits;
 use crate::config::defaults::HEADER_COUNT;
 use crate::drain::Signal;
 use crate::exchange::{Connection, Kind};
@@ -202,7 +203,7 @@ where
             Watch::Ended(outcome) => break outcome,
             Watch::Drain => Pin::new(&mut connection).graceful_shutdown(),
             Watch::Cut => return,
-            Watch::Stalled => return log_unread(&served, "http/1.1", Kind::ClientTimeout, 0, "the client stopped reading"),
+            Watch::Stalled => return stalled(&served, "http/1.1"),
             Watch::HeadLate => {
                 log_unread(&served, "http/1.1", Kind::ClientTimeout, 408, "the request head did not arrive in time");
                 if let Some(parts) = connection.into_parts() {
@@ -235,7 +236,7 @@ where
             .initial_connection_window_size(limits.connection_window_bytes)
             .max_frame_size(limits.frame_bytes)
             .max_send_buf_size(limits.send_buffer_bytes)
-            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+            .max_header_list_size(header_list_bytes(&limits))
             .max_pending_accept_reset_streams(limits.pending_resets)
             .max_local_error_reset_streams(limits.local_resets)
             .serve_connection(TokioIo::new(io), service)
@@ -245,9 +246,7 @@ where
             Watch::Ended(outcome) => break outcome,
             Watch::Drain => connection.as_mut().graceful_shutdown(),
             Watch::Cut => return,
-            Watch::Stalled | Watch::HeadLate => {
-                return log_unread(&served, "h2", Kind::ClientTimeout, 0, "the client stopped reading");
-            }
+            Watch::Stalled | Watch::HeadLate => return stalled(&served, "h2"),
         }
     };
     if let Err(error) = outcome {
@@ -256,6 +255,14 @@ where
             log_unread(&served, "h2", Kind::MalformedRequest, 0, &describe(&error));
         }
     }
+}
+
+/// HTTP/2 counts 32 bytes more for each field, and the pseudo-fields too (RFC 9113, 6.5.2). What is within this and past
+/// a limit of the listener is refused by the proxy, with its own words and a line in the log.
+fn header_list_bytes(limits: &ListenerLimits) -> u32 {
+    const PSEUDO_FIELDS: usize = 4;
+    let overhead = 32 * (limits.header_count + PSEUDO_FIELDS);
+    u32::try_from(limits.header_bytes + limits.uri_bytes + overhead).unwrap_or(u32::MAX)
 }
 
 /// Why the wait for a connection ended.
@@ -346,6 +353,14 @@ fn due(served: &Served, now: Instant) -> Due {
         }
     }
     next
+}
+
+/// The exchanges under way tell it in their own lines.
+fn stalled(served: &Served, protocol: &str) {
+    let _ = served.connection.ended.set(Kind::ClientTimeout);
+    if served.pulse.is_idle() {
+        log_unread(served, protocol, Kind::ClientTimeout, 0, "the client stopped reading");
+    }
 }
 
 fn log_unread(served: &Served, protocol: &str, kind: Kind, status: u16, error: &str) {

@@ -42,6 +42,8 @@ pub struct Stall {
     limit: Cell<Duration>,
     /// Since when the client has not taken what is there for it.
     since: Cell<Option<Instant>>,
+    /// The stream is being ended because of it.
+    gave_up: Cell<bool>,
     armed: Notify,
 }
 
@@ -68,11 +70,16 @@ impl Stall {
         self.since.set(None);
     }
 
+    pub fn gave_up(&self) -> bool {
+        self.gave_up.get()
+    }
+
     async fn for_too_long(&self) {
         loop {
             match self.since.get() {
                 None => self.armed.notified().await,
-                Some(since) if since + self.limit.get() <= Instant::now() => return,
+                // Said before the stream is dropped, for its body to hear.
+                Some(since) if since + self.limit.get() <= Instant::now() => return self.gave_up.set(true),
                 Some(since) => sleep_until(since + self.limit.get()).await,
             }
         }

@@ -66,9 +66,7 @@ impl Tunnel {
             Ok((client, endpoint)) => {
                 let flow = Flow { up: Cell::new(0), down: Cell::new(0), moved: Cell::new(Instant::now()) };
                 let outcome = tokio::select! {
-                    outcome = both_ways(TokioIo::new(client), TokioIo::new(endpoint), &flow) => {
-                        outcome.map_err(|error| Failure::new(Kind::UpstreamReset, "the tunnel broke").because(error))
-                    }
+                    outcome = both_ways(TokioIo::new(client), TokioIo::new(endpoint), &flow) => outcome,
                     () = flow.idle_for(self.idle) => Err(Failure::new(Kind::Timeout, "nothing moved for too long")),
                     () = self.drain.cut() => Err(Failure::new(Kind::Cut, "the proxy was told to leave")),
                 };
@@ -103,24 +101,47 @@ impl Flow {
         }
     }
 
-    async fn copy(&self, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, count: &Cell<u64>) -> io::Result<()> {
+    /// One direction, until `from` ends. What fails is told as the fault of the side it failed on.
+    async fn copy(&self, from: impl AsyncRead + Unpin, to: impl AsyncWrite + Unpin, way: Way<'_>) -> Result<(), Failure> {
+        let Way { count, from: source, to: sink } = way;
+        let broke = |kind, error: io::Error| Failure::new(kind, "the tunnel broke").because(error);
+        let (mut from, mut to) = (from, to);
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
-            let read = from.read(&mut buffer).await?;
+            let read = match from.read(&mut buffer).await {
+                // Many close a TLS connection without saying so; the protocol inside has its own farewell.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+                read => read.map_err(|error| broke(source, error))?,
+            };
             if read == 0 {
-                return to.shutdown().await;
+                // The other side may be gone already.
+                let _ = to.shutdown().await;
+                return Ok(());
             }
-            to.write_all(&buffer[..read]).await?;
-            to.flush().await?;
+            to.write_all(&buffer[..read]).await.map_err(|error| broke(sink, error))?;
+            to.flush().await.map_err(|error| broke(sink, error))?;
             count.set(count.get() + read as u64);
             self.moved.set(Instant::now());
         }
     }
 }
 
-async fn both_ways(client: impl AsyncRead + AsyncWrite, endpoint: impl AsyncRead + AsyncWrite, flow: &Flow) -> io::Result<()> {
+/// One direction of a tunnel: what it counts, and whose fault a failure is.
+struct Way<'a> {
+    count: &'a Cell<u64>,
+    from: Kind,
+    to: Kind,
+}
+
+async fn both_ways(
+    client: impl AsyncRead + AsyncWrite,
+    endpoint: impl AsyncRead + AsyncWrite,
+    flow: &Flow,
+) -> Result<(), Failure> {
     let (from_client, to_client) = tokio::io::split(client);
     let (from_endpoint, to_endpoint) = tokio::io::split(endpoint);
-    tokio::try_join!(flow.copy(from_client, to_endpoint, &flow.up), flow.copy(from_endpoint, to_client, &flow.down))?;
+    let up = Way { count: &flow.up, from: Kind::ClientGone, to: Kind::UpstreamReset };
+    let down = Way { count: &flow.down, from: Kind::UpstreamReset, to: Kind::ClientGone };
+    tokio::try_join!(flow.copy(from_client, to_endpoint, up), flow.copy(from_endpoint, to_client, down))?;
     Ok(())
 }

@@ -77,6 +77,8 @@ pub(super) async fn echo(request: Request<Incoming>) -> Reply {
 }
 
 fn fields(headers: &HeaderMap) -> BTreeMap<String, Vec<String>> {
-    let values = |name: &HeaderName| headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+    let values = |name: &HeaderName| {
+        headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+    };
     headers.keys().map(|name| (name.to_string(), values(name))).collect()
 }

@@ -143,6 +143,9 @@ mod tests {
 
     #[test]
     fn a_path_of_another_crate_is_none() {
-        assert_eq!(modules("use std::sync::Arc; use http::crate_like; fn f() { wasmtime::component::bindgen!() }", &["tls"]), Vec::<String>::new());
+        assert_eq!(
+            modules("use std::sync::Arc; use http::crate_like; fn f() { wasmtime::component::bindgen!() }", &["tls"]),
+            Vec::<String>::new()
+        );
     }
 }

@@ -34,7 +34,9 @@ fn an_upward_import_is_found() {
 
 #[test]
 fn every_file_says_what_it_is() {
-    let silent: Vec<PathBuf> =
-        files(&proxy()).into_iter().filter(|file| !std::fs::read_to_string(file).is_ok_and(|text| text.starts_with("//!"))).collect();
+    let silent: Vec<PathBuf> = files(&proxy())
+        .into_iter()
+        .filter(|file| !std::fs::read_to_string(file).is_ok_and(|text| text.starts_with("//!")))
+        .collect();
     assert!(silent.is_empty(), "these files do not begin with `//!`: {silent:#?}");
 }
