@@ -5,6 +5,7 @@
 
 mod control;
 mod listeners;
+mod signals;
 mod watch;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use crate::listener;
 use crate::snapshot::{Live, Parts, Snapshot, filter_problem};
 use control::{Control, Event};
 use listeners::Listeners;
+use signals::Signals;
 
 /// Events that wait for the control loop. Watchers wait when it is full.
 const EVENTS: usize = 1024;
@@ -42,6 +44,8 @@ pub enum StartError {
     Resolver(String),
     #[error("no runtime: {0}")]
     Runtime(io::Error),
+    #[error("signals cannot be handled: {0}")]
+    Signals(io::Error),
 }
 
 /// Why a running proxy ended other than by being told.
@@ -49,8 +53,6 @@ pub enum StartError {
 pub enum RunError {
     #[error("a worker cannot be started: {0}")]
     Worker(io::Error),
-    #[error("signals cannot be handled: {0}")]
-    Signals(io::Error),
 }
 
 /// How it left.
@@ -69,10 +71,26 @@ pub struct App;
 impl App {
     /// Resolves names, compiles and configures filters, reads certificates and binds every address.
     pub fn build(loaded: Loaded) -> Result<Bound, StartError> {
+        Self::build_for(loaded, false)
+    }
+
+    /// The same for a process of its own: SIGHUP reloads, SIGTERM and SIGINT drain, a second one stops at once. They are
+    /// heeded before the first address is open, so that nobody who sees it serve can end it by accident.
+    pub fn build_with_signals(loaded: Loaded) -> Result<Bound, StartError> {
+        Self::build_for(loaded, true)
+    }
+
+    fn build_for(loaded: Loaded, signals: bool) -> Result<Bound, StartError> {
         let Loaded { mut config, source } = loaded;
         let file = Some(source.file().to_owned()).filter(|file| file.exists());
         let workers = *config.workers.get_or_insert_with(cores);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
+        let signals = if signals {
+            let _inside = runtime.enter();
+            Some(Signals::new().map_err(StartError::Signals)?)
+        } else {
+            None
+        };
         let engine = Engine::new().map_err(|error| StartError::Engine(format!("{error:#}")))?;
         let mut modules = Modules::new(engine);
         let resolver = match Resolver::build(&config.dns) {
@@ -106,21 +124,7 @@ impl App {
         ledger.live(&snapshot);
         let live = Arc::new(Live::from_pointee(snapshot));
         let (events, queue) = mpsc::channel(EVENTS);
-        Ok(Bound {
-            file,
-            runtime,
-            workers,
-            parts,
-            modules,
-            resolver,
-            listeners,
-            admin,
-            ledger,
-            live,
-            events,
-            queue,
-            signals: false,
-        })
+        Ok(Bound { file, runtime, workers, parts, modules, resolver, listeners, admin, ledger, live, events, queue, signals })
     }
 }
 
@@ -173,7 +177,7 @@ pub struct Bound {
     live: Arc<Live>,
     events: mpsc::Sender<Event>,
     queue: mpsc::Receiver<Event>,
-    signals: bool,
+    signals: Option<Signals>,
 }
 
 impl Bound {
@@ -194,13 +198,6 @@ impl Bound {
 
     pub fn handle(&self) -> Handle {
         Handle(self.events.clone())
-    }
-
-    /// SIGHUP reloads, SIGTERM and SIGINT drain, a second one stops at once.
-    #[must_use]
-    pub fn with_signals(mut self) -> Self {
-        self.signals = true;
-        self
     }
 
     /// Serves until it is told to leave.

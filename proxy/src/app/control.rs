@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::listeners::Listeners;
+use super::signals::Signals;
 use super::watch::Watch;
 use super::{App, Bound, Left, RunError, load_modules};
 use crate::admin::Admin;
@@ -96,8 +96,6 @@ impl Control {
                 watch,
                 leaving: Vec::new(),
             };
-            // Before anybody can see that this process serves: until then a signal would just end it.
-            let signals = if signals { Some(Signals::new().map_err(RunError::Signals)?) } else { None };
             control.begin().await;
             let left = control.serve(queue, signals, trigger).await;
             control.end();
@@ -395,32 +393,5 @@ impl Control {
             ModuleSource::Builtin(_) => None,
         });
         self.watch.set(modules.chain(self.file.clone()).collect());
-    }
-}
-
-/// The signals of an operator.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Waits for ever where no signals are handled.
-    async fn next(signals: &mut Option<Self>) -> Event {
-        let Some(signals) = signals else { return std::future::pending().await };
-        tokio::select! {
-            _ = signals.hangup.recv() => Event::Reload,
-            _ = signals.terminate.recv() => Event::Drain,
-            _ = signals.interrupt.recv() => Event::Drain,
-        }
     }
 }

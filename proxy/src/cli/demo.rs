@@ -38,7 +38,7 @@ pub fn demo(options: &Options) -> ExitCode {
     match build(options, &services) {
         Ok(bound) => {
             introduce(&bound, &services);
-            super::run::exit_code(bound.with_signals().run())
+            super::run::exit_code(bound.run())
         }
         Err(error) => {
             eprintln!("error: {error}");
@@ -58,7 +58,7 @@ fn build(options: &Options, services: &[Service]) -> Result<Bound, StartError> {
     for service in services {
         text = text.replace(&format!("{{{}}}", service.name), &service.address.to_string());
     }
-    App::build(config::parse(&text, Path::new("demo.toml"))?)
+    App::build_with_signals(config::parse(&text, Path::new("demo.toml"))?)
 }
 
 fn introduce(bound: &Bound, services: &[Service]) {

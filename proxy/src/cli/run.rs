@@ -7,7 +7,7 @@ use crate::app::{App, Left, StartError};
 use crate::config;
 
 pub fn run(file: &Path) -> ExitCode {
-    let bound = match config::examine(file).and_then(App::sound).map_err(StartError::from).and_then(App::build) {
+    let bound = match config::examine(file).and_then(App::sound).map_err(StartError::from).and_then(App::build_with_signals) {
         Ok(bound) => bound,
         Err(StartError::Config(problems)) => {
             eprintln!("{}\n", problems.render(super::colour_on_stderr()));
@@ -22,7 +22,7 @@ pub fn run(file: &Path) -> ExitCode {
     if let Some(admin) = bound.admin() {
         tracing::info!(address = %admin, "admin");
     }
-    exit_code(bound.with_signals().run())
+    exit_code(bound.run())
 }
 
 /// 0: left as asked. 1: something was cut, or it could not run.
