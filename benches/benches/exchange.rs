@@ -61,7 +61,8 @@ fn proxy(origin: SocketAddr, filters: &str) -> SocketAddr {
         config = {{ routes = [{{ match = {{ path-prefix = "/users" }}, to = [{{ cluster = "users" }}] }}] }}
         "#
     );
-    let bound = App::build(config::parse(&text, Path::new("bench.toml")).expect("a configuration of this bench")).expect("it builds");
+    let bound =
+        App::build(config::parse(&text, Path::new("bench.toml")).expect("a configuration of this bench")).expect("it builds");
     let address = bound.listener("l").expect("it is there");
     std::thread::spawn(move || bound.run());
     address
@@ -69,7 +70,8 @@ fn proxy(origin: SocketAddr, filters: &str) -> SocketAddr {
 
 fn exchange(criterion: &mut Criterion) {
     let origin = origin();
-    let ways = [("direct", origin), ("proxy", proxy(origin, "")), ("proxy with two filters", proxy(origin, r#""headers", "router""#))];
+    let ways =
+        [("direct", origin), ("proxy", proxy(origin, "")), ("proxy with two filters", proxy(origin, r#""headers", "router""#))];
     let mut group = criterion.benchmark_group("exchange");
     for (name, address) in ways {
         let mut stream = TcpStream::connect(address).expect("it listens");

@@ -94,7 +94,8 @@ impl Proxy {
 
     /// A connection of the edge's kind on which bytes are written by hand.
     pub async fn raw(&self) -> Raw {
-        if self.edge.tls { Raw::tls(self.address(), b"http/1.1").await } else { Raw::plain(self.address()).await }
+        let alpn: &[u8] = if self.edge.is_http2() { b"h2" } else { b"http/1.1" };
+        if self.edge.tls { Raw::tls(self.address(), alpn).await } else { Raw::plain(self.address()).await }
     }
 
     pub fn access_log(&self) -> &AccessLog {

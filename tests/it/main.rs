@@ -10,6 +10,7 @@ mod examples;
 mod failures;
 mod filters;
 mod forward;
+mod frames;
 mod grpc;
 mod guests;
 mod headers;
