@@ -56,8 +56,12 @@ impl Cluster {
         Arc::new(Self { name: Arc::clone(name), config: Arc::clone(config), endpoints, balancer: Balancer::new(config.balance) })
     }
 
-    /// The endpoint for the next request; `None` if there is none at all.
-    pub fn pick(&self) -> Option<&Arc<Endpoint>> {
-        self.balancer.pick(&self.endpoints)
+    /// The endpoint for the next request, rather not the one to avoid; `None` if there is none at all.
+    pub fn pick(&self, avoid: Option<u64>) -> Option<&Arc<Endpoint>> {
+        let picked = self.balancer.pick(&self.endpoints)?;
+        if avoid != Some(picked.id) {
+            return Some(picked);
+        }
+        self.endpoints.iter().find(|endpoint| avoid != Some(endpoint.id)).or(Some(picked))
     }
 }

@@ -111,3 +111,23 @@ async fn an_upstreams_own_reason_is_not_taken_for_the_proxys(edge: Edge) {
     assert_eq!(proxy.client().await.get("/").await.status, 503);
     assert_eq!(proxy.access_log().line().await["reason"], "upstream");
 }
+
+matrix!(a_dead_endpoint_beside_a_living_one_is_passed_over);
+async fn a_dead_endpoint_beside_a_living_one_is_passed_over(edge: Edge) {
+    let origin = origin().echo("/").run();
+    // Bound and never listened on: a connection is refused, and nobody else can take the port meanwhile.
+    let dead = tokio::net::TcpSocket::new_v4().unwrap();
+    dead.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = dead.local_addr().unwrap();
+    let proxy = edge.proxy(format!(
+        "[listeners.edge]\ncluster = 'both'\n[clusters.both]\nendpoints = ['{address}', '{origin}']\nbalance = 'round-robin'"
+    ));
+    let client = proxy.client().await;
+    for _ in 0..4 {
+        assert_eq!(client.post("/", "kept").await.status, 200);
+    }
+    let lines = proxy.access_log().lines(4).await;
+    let twice = lines.iter().filter(|line| line["attempts"] == 2).count();
+    assert_eq!(twice, 2, "every other request met the dead one first: {lines:#?}");
+    assert!(lines.iter().all(|line| line["endpoint"] == origin.to_string()));
+}

@@ -252,3 +252,14 @@ async fn balance_spreads_over_endpoints(edge: Edge) {
     }
     assert_eq!(origins.each_ref().map(|origin| origin.requests().len()), [5, 5]);
 }
+
+matrix!(head_of_an_answer_of_the_proxys_own_has_no_body);
+async fn head_of_an_answer_of_the_proxys_own_has_no_body(edge: Edge) {
+    let proxy = edge.proxy("[listeners.edge]\n");
+    let client = proxy.client().await;
+    let length = client.get("/").await.text().len().to_string();
+    let answer = client.request("HEAD", "/").await;
+    assert_eq!((answer.status, answer.reason(), answer.text()), (404, Some("no-route"), ""));
+    assert_eq!(answer.header("content-length"), Some(&*length), "what GET would have sent");
+    assert!(client.is_open());
+}

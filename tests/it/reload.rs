@@ -163,3 +163,47 @@ async fn no_request_fails_while_reloads_follow_each_other() {
         asking.await.unwrap();
     }
 }
+
+matrix!(a_listener_is_renamed_and_queues_more, plain, because "the edge's certificate belongs to a listener of its name");
+async fn a_listener_is_renamed_and_queues_more(edge: Edge) {
+    let origin = origin().route("/", "here").run();
+    let address = free_address();
+    let with = |name: &str, backlog: u32| {
+        format!(
+            "{}\n[listeners.{name}]\nlisten = '{address}'\ncluster = 'origin'\nlimits = {{ backlog = {backlog} }}",
+            to(&origin)
+        )
+    };
+    let proxy = edge.proxy(with("old", 16));
+    for (name, backlog) in [("new", 16), ("new", 64)] {
+        proxy.rewrite(with(name, backlog));
+        loop {
+            // The address never goes away: every attempt is answered.
+            let client = tamis_tests::client::connect(address).edge(edge).open().await;
+            assert_eq!(client.get("/").await.text(), "here");
+            let lines = proxy.access_log().present();
+            if lines.iter().any(|line| line["listener"] == name) {
+                break;
+            }
+        }
+    }
+}
+
+scenario!(a_change_of_dns_is_not_needed_for_a_new_name);
+async fn a_change_of_dns_is_not_needed_for_a_new_name() {
+    let origin = origin().route("/", "here").run();
+    let port = origin.to_string().rsplit(':').next().unwrap().to_owned();
+    let proxy = Edge::HTTP1_PLAIN.proxy("[listeners.edge]\ncluster = 'origin'\n[clusters.origin]\nendpoints = []");
+    let client = proxy.client().await;
+    assert_eq!(client.get("/").await.reason(), Some("no-endpoint"));
+    proxy.rewrite(format!("[listeners.edge]\ncluster = 'origin'\n[clusters.origin]\nendpoints = ['localhost:{port}']"));
+    loop {
+        let answer = client.get("/").await;
+        if answer.status == 200 {
+            assert_eq!(answer.text(), "here");
+            return;
+        }
+        assert_eq!(answer.status, 503);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}

@@ -188,3 +188,20 @@ async fn a_tls_handshake_that_never_ends_is_given_up() {
     let proxy = with(Edge::HTTP1_TLS, &origin, "tls-handshake = '100ms'", "");
     Raw::plain(proxy.address()).await.closed().await;
 }
+
+matrix!(an_upstream_that_does_not_read_is_given_up);
+async fn an_upstream_that_does_not_read_is_given_up(edge: Edge) {
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let proxy = edge.proxy(format!(
+        "[listeners.edge]\ncluster = 'deaf'\ntimeouts = {{ progress = '300ms' }}\n[clusters.deaf]\nendpoints = ['{address}']"
+    ));
+    let deaf = tokio::spawn(async move { (socket.accept().await, std::future::pending::<()>().await) });
+    let client = proxy.client().await;
+    let sent = client.post("/", body::pattern(32 * 1024 * 1024)).whole().await;
+    if let Ok(answer) = sent {
+        assert_eq!((answer.status, answer.reason()), (504, Some("timeout")));
+    }
+    assert_eq!(proxy.access_log().line().await["reason"], "timeout");
+    deaf.abort();
+}
