@@ -128,6 +128,6 @@ async fn a_dead_endpoint_beside_a_living_one_is_passed_over(edge: Edge) {
     }
     let lines = proxy.access_log().lines(4).await;
     let twice = lines.iter().filter(|line| line["attempts"] == 2).count();
-    assert_eq!(twice, 2, "every other request met the dead one first: {lines:#?}");
+    assert!(twice >= 2, "the turns of the dead one were taken by the other: {lines:#?}");
     assert!(lines.iter().all(|line| line["endpoint"] == origin.to_string()));
 }
