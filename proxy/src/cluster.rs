@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 pub use call::{Answer, send};
 pub use endpoint::Endpoint;
-pub use outgoing::{Outgoing, Pace};
+pub use outgoing::{Outgoing, Pace, was_reset};
 
 use crate::config;
 use balance::Balancer;

@@ -1,5 +1,6 @@
 //! The command line: what `tamis check` says, and how `tamis run` starts, reloads and leaves.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use tamis_tests::command::{Running, output, stderr, stdout};
@@ -88,38 +89,36 @@ async fn an_unknown_command_is_refused() {
 /// A proxy in a process of its own.
 struct Process {
     running: Running,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     file: PathBuf,
     _folder: TempDir,
 }
 
-fn free_address() -> std::net::SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// Waits until the proxy listens, and returns where.
+async fn address_of(running: &mut Running) -> SocketAddr {
+    let line = running.logs("listener=edge").await;
+    let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+    address.unwrap_or_else(|| panic!("the log tells where the listener is: {line}"))
 }
 
 impl Process {
     async fn start(origin: &Origin, more: &str) -> (Self, Client) {
-        let address = free_address();
-        let (folder, file) = file(&Self::configuration(address, origin, more));
-        let running = Running::start(TAMIS, &["run", "-c", file.to_str().unwrap()]);
+        let (folder, file) = file(&Self::configuration(origin, more));
+        let mut running = Running::start(TAMIS, &["run", "-c", file.to_str().unwrap()]);
+        let address = address_of(&mut running).await;
         let process = Self { running, address, file, _folder: folder };
-        let client = loop {
-            match client::connect(address).try_open().await {
-                Ok(client) => break client,
-                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
-            }
-        };
+        let client = client::connect(address).open().await;
         (process, client)
     }
 
-    fn configuration(address: std::net::SocketAddr, origin: &Origin, more: &str) -> String {
+    fn configuration(origin: &Origin, more: &str) -> String {
         format!(
-            "workers = 1\ndrain = {{ pre-stop = '0s', timeout = '5s' }}\n[listeners.edge]\nlisten = '{address}'\ncluster = 'origin'\n[clusters.origin]\nendpoints = ['{origin}']\n{more}"
+            "workers = 1\ndrain = {{ pre-stop = '0s', timeout = '5s' }}\n[listeners.edge]\nlisten = '127.0.0.1:0'\ncluster = 'origin'\n[clusters.origin]\nendpoints = ['{origin}']\n{more}"
         )
     }
 
     fn rewrite(&self, origin: &Origin, more: &str) {
-        replace(&self.file, Self::configuration(self.address, origin, more).as_bytes());
+        replace(&self.file, Self::configuration(origin, more).as_bytes());
     }
 }
 
@@ -191,18 +190,12 @@ async fn a_bad_file_is_told_in_the_log() {
 scenario!(a_trap_is_told_in_the_log_with_its_backtrace);
 async fn a_trap_is_told_in_the_log_with_its_backtrace() {
     let origin = origin().route("/", "here").run();
-    let address = free_address();
     let (_folder, file) = file(&format!(
-        "[listeners.edge]\nlisten = '{address}'\ncluster = 'origin'\nfilters = ['trap']\n[filters.trap]\nmodule = '{}'\n[clusters.origin]\nendpoints = ['{origin}']\n",
+        "[listeners.edge]\nlisten = '127.0.0.1:0'\ncluster = 'origin'\nfilters = ['trap']\n[filters.trap]\nmodule = '{}'\n[clusters.origin]\nendpoints = ['{origin}']\n",
         guest("trap")
     ));
     let mut running = Running::start(TAMIS, &["run", "-c", file.to_str().unwrap()]);
-    let client = loop {
-        match client::connect(address).try_open().await {
-            Ok(client) => break client,
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
-        }
-    };
+    let client = client::connect(address_of(&mut running).await).open().await;
     assert_eq!(client.get("/").header("x-trap", "here").await.status, 500);
     running.logs("step_on_it").await;
     assert!(running.said.contains("trap"), "which filter: {}", running.said);
@@ -212,6 +205,7 @@ scenario!(an_address_in_use_stops_the_start);
 async fn an_address_in_use_stops_the_start() {
     let origin = origin().route("/", "here").run();
     let (process, _client) = Process::start(&origin, "").await;
-    let (succeeded, said) = tamis("run", &process.file).await;
+    let (_folder, file) = file(&format!("[listeners.edge]\nlisten = '{}'\n", process.address));
+    let (succeeded, said) = tamis("run", &file).await;
     assert!(!succeeded && said.contains(&process.address.to_string()), "{said}");
 }

@@ -1,6 +1,6 @@
 //! Upstream connections are kept and reused, and one that went stale costs no request.
 
-use tamis_tests::{Edge, Gate, Origin, Proxy, matrix, origin};
+use tamis_tests::{Edge, Gate, Origin, Proxy, Reply, body, matrix, origin};
 
 /// One worker, so that what a pool keeps can be counted.
 fn one_worker(edge: Edge, origin: &Origin, more: &str) -> Proxy {
@@ -121,4 +121,17 @@ async fn a_full_http_2_connection_is_joined_by_another(edge: Edge) {
     for answer in asked {
         assert_eq!(answer.await.unwrap().text(), "done");
     }
+}
+
+matrix!(a_connection_serves_again_after_an_answer_in_chunks);
+async fn a_connection_serves_again_after_an_answer_in_chunks(edge: Edge) {
+    let origin = origin()
+        .route_fn("/", |_| async { Reply::new(200).streaming(body::with_trailers("in chunks", &[("x-sum", "1")])) })
+        .run();
+    let proxy = one_worker(edge, &origin, "");
+    let client = proxy.client().await;
+    for _ in 0..5 {
+        assert_eq!(client.get("/").await.text(), "in chunks");
+    }
+    assert_eq!(origin.connections(), 1);
 }

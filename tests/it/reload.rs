@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tamis_tests::{Client, Edge, Gate, Origin, matrix, origin, scenario};
+use tamis_tests::{Client, Edge, Gate, Origin, Proxy, client, matrix, origin, scenario};
 
 fn to(origin: &Origin) -> String {
     format!("[listeners.edge]\ncluster = 'origin'\n[clusters.origin]\nendpoints = ['{origin}']")
@@ -105,8 +105,19 @@ async fn a_reload_without_a_change_changes_nothing(edge: Edge) {
     assert_eq!(origin.connections(), 1, "the upstream connection is carried over");
 }
 
-fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// The port is taken by the first listener, but only on 127.0.0.1: nobody is given this address by chance.
+fn another_address(proxy: &Proxy) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 2], proxy.address().port()))
+}
+
+/// Waits until somebody listens there.
+async fn opened(address: SocketAddr) -> Client {
+    loop {
+        match client::connect(address).try_open().await {
+            Ok(client) => return client,
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+        }
+    }
 }
 
 matrix!(listeners_come_and_go);
@@ -114,14 +125,9 @@ async fn listeners_come_and_go(edge: Edge) {
     let origin = origin().route("/", "one").run();
     let proxy = edge.proxy(to(&origin));
     let client = proxy.client().await;
-    let address = free_address();
+    let address = another_address(&proxy);
     proxy.rewrite(format!("{}\n[listeners.second]\nlisten = '{address}'\ncluster = 'origin'", to(&origin)));
-    let second = loop {
-        match tamis_tests::client::connect(address).try_open().await {
-            Ok(client) => break client,
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
-        }
-    };
+    let second = opened(address).await;
     assert_eq!(second.get("/").await.text(), "one");
     assert_eq!(proxy.access_log().line_where("listener", "second").await["status"], 200);
     proxy.rewrite(to(&origin));
@@ -167,19 +173,21 @@ async fn no_request_fails_while_reloads_follow_each_other() {
 matrix!(a_listener_is_renamed_and_queues_more, plain, because "the edge's certificate belongs to a listener of its name");
 async fn a_listener_is_renamed_and_queues_more(edge: Edge) {
     let origin = origin().route("/", "here").run();
-    let address = free_address();
+    let proxy = edge.proxy(to(&origin));
+    let address = another_address(&proxy);
     let with = |name: &str, backlog: u32| {
         format!(
             "{}\n[listeners.{name}]\nlisten = '{address}'\ncluster = 'origin'\nlimits = {{ backlog = {backlog} }}",
             to(&origin)
         )
     };
-    let proxy = edge.proxy(with("old", 16));
+    proxy.rewrite(with("old", 16));
+    opened(address).await;
     for (name, backlog) in [("new", 16), ("new", 64)] {
         proxy.rewrite(with(name, backlog));
         loop {
             // The address never goes away: every attempt is answered.
-            let client = tamis_tests::client::connect(address).edge(edge).open().await;
+            let client = client::connect(address).edge(edge).open().await;
             assert_eq!(client.get("/").await.text(), "here");
             let lines = proxy.access_log().present();
             if lines.iter().any(|line| line["listener"] == name) {

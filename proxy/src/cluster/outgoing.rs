@@ -100,18 +100,19 @@ impl Body for Outgoing {
                 if let Some(data) = frame.data_ref() {
                     streaming.inflow.count(data.len());
                 }
-                if streaming.body.is_end_stream() {
+                if frame.is_trailers() || streaming.body.is_end_stream() {
                     streaming.inflow.complete();
                 }
                 Some(Ok(frame))
             }
+            // A stream may be reset after its end.
+            None | Some(Err(_)) if streaming.inflow.is_complete() => None,
             Some(Err(error)) => {
                 let failure = cut_off(error);
                 streaming.inflow.fail(failure.kind);
                 Some(Err(failure.into()))
             }
-            // hyper takes a stream that was reset with CANCEL for one that has ended.
-            None if streaming.http2 && !streaming.body.is_end_stream() => {
+            None if streaming.http2 && was_reset(&streaming.body) => {
                 streaming.inflow.fail(Kind::ClientGone);
                 Some(Err(Failure::new(Kind::ClientGone, "the client reset the stream of its request").into()))
             }
@@ -135,6 +136,12 @@ impl Body for Outgoing {
             Self::Streaming(streaming) => streaming.body.size_hint(),
         }
     }
+}
+
+/// hyper takes an HTTP/2 stream that was reset with CANCEL or NO_ERROR for one that has ended. One that announced its
+/// length and has kept it has.
+pub fn was_reset(body: &Incoming) -> bool {
+    !body.is_end_stream() && body.size_hint().exact() != Some(0)
 }
 
 /// A body that ends too early, or breaks the rules of its framing.

@@ -17,6 +17,7 @@ use super::serve::UnderWay;
 use super::stall::Stall;
 use super::upgrade::Tunnel;
 use crate::cluster::call::Lease;
+use crate::cluster::was_reset;
 use crate::config::ListenerTimeouts;
 use crate::exchange::failure::BoxError;
 use crate::exchange::{Failure, Kind, Origin, Record};
@@ -88,7 +89,7 @@ impl Downstream {
         let idle = timeouts.stream_idle;
         let mut state = State { source, record, idle, timer: None, stall: None, _under_way: under_way };
         if bodiless || state.is_over() {
-            state.end();
+            state.end(state.is_over());
         } else {
             state.stall = Stall::of_this_stream(timeouts.progress);
         }
@@ -106,13 +107,13 @@ impl State {
     }
 
     /// After the last byte: the connection may serve another exchange, the log is written.
-    fn end(&mut self) {
-        let over = self.is_over();
+    /// `read`: nothing more comes from the endpoint either.
+    fn end(&mut self, read: bool) {
         let source = std::mem::replace(&mut self.source, Source::Over);
         let Some(mut record) = self.record.take() else { return };
         record.complete = true;
         if let Source::Upstream(upstream) = source
-            && over
+            && read
             && record.inflow.is_complete()
         {
             upstream.lease.finish();
@@ -177,8 +178,9 @@ impl State {
                 if let Some(stall) = &self.stall {
                     stall.handed_out();
                 }
-                if self.is_over() {
-                    self.end();
+                // A stream may be reset after its trailers: they are its end whatever follows.
+                if frame.is_trailers() || self.is_over() {
+                    self.end(true);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -191,15 +193,14 @@ impl State {
                 Poll::Ready(Some(Err(self.fail(failure))))
             }
             None => {
-                self.end();
+                self.end(true);
                 Poll::Ready(None)
             }
         }
     }
 
-    /// hyper takes an HTTP/2 stream that was reset with CANCEL for one that has ended.
     fn was_reset(&self) -> bool {
-        matches!(&self.source, Source::Upstream(upstream) if upstream.http2 && !upstream.body.is_end_stream())
+        matches!(&self.source, Source::Upstream(upstream) if upstream.http2 && was_reset(&upstream.body))
     }
 
     /// An upstream that stops because the client has is not to blame.
