@@ -25,9 +25,11 @@ demo: build ## runs the demo on 127.0.0.1:8080
 
 test: targets ## installs what the tests need, and runs all of them
 	scripts/test-deps
-	cargo test --workspace
 	cargo test --workspace --manifest-path sdk/rust/Cargo.toml
 	cargo test --workspace --manifest-path filters/Cargo.toml
+	cargo test --workspace --lib --bins
+	cargo test --workspace --doc
+	cargo test --workspace --test '*'
 
 check: targets ## formatting, lints and the order of modules
 	@for workspace in $(WORKSPACES); do \
