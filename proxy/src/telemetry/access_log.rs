@@ -135,10 +135,10 @@ fn write_lines(queue: &Receiver<Message>, mut output: Box<dyn Write + Send>, dro
         let result = output.write_all(&batch).and_then(|()| output.flush());
         match &result {
             Err(error) if !failing => tracing::error!(%error, "the access log cannot be written; its lines are lost"),
-            Ok(()) if failing => tracing::info!("the access log can be written again"),
+            Ok(()) if failing && !batch.is_empty() => tracing::info!("the access log can be written again"),
             _ => {}
         }
-        failing = result.is_err();
+        failing = if batch.is_empty() { failing } else { result.is_err() };
         for done in flushed {
             let _ = done.send(());
         }
