@@ -48,8 +48,3 @@ pub fn sweep(keep: &Arc<BTreeSet<u64>>) {
     let gone: Vec<_> = IDLE.with_borrow_mut(|idle| idle.extract_if(|id, _| !keep.contains(id)).collect());
     drop(gone);
 }
-
-/// Idle instances of a filter on this worker.
-pub fn count(filter: u64) -> usize {
-    IDLE.with_borrow(|idle| idle.get(&filter).map_or(0, Vec::len))
-}
