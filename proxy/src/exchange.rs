@@ -5,6 +5,7 @@
 
 pub mod body;
 mod connection;
+pub mod destination;
 pub mod failure;
 mod gate;
 mod inflow;
@@ -14,13 +15,14 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version, request, response};
 
 pub use body::Body;
 pub use connection::Connection;
+pub use destination::{Destination, Retry};
 pub use failure::{Failure, Kind};
 pub use gate::{Gate, Permit};
 pub use inflow::Inflow;
@@ -98,16 +100,6 @@ impl Origin {
             Origin::Failure(kind) => kind.reason(),
         }
     }
-}
-
-/// Where the request goes; filters write it.
-#[derive(Debug, Default)]
-pub struct Destination {
-    pub cluster: Option<Arc<str>>,
-    /// A name for logs and later filters.
-    pub route: Option<String>,
-    /// From the end of the request to the end of the response; zero: none. `None`: what the cluster says.
-    pub timeout: Option<Duration>,
 }
 
 /// A whole answer, made here.

@@ -1,4 +1,5 @@
-//! The body of a request on its way to an endpoint: streamed from the client as the endpoint takes it, never collected.
+//! The body of a request on its way to an endpoint: streamed from the client as the endpoint takes it, never collected, or
+//! made here.
 
 use std::error::Error;
 use std::io;
@@ -8,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -20,6 +22,11 @@ use crate::exchange::{Failure, Inflow, Kind};
 pub enum Outgoing {
     Empty,
     Streaming(Box<Streaming>),
+    /// Made here: the data, then the trailers.
+    Whole {
+        body: Bytes,
+        trailers: Option<HeaderMap>,
+    },
 }
 
 /// A client's body, with the client's pace watched.
@@ -85,7 +92,14 @@ impl Body for Outgoing {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self::Streaming(streaming) = &mut *self else { return Poll::Ready(None) };
+        let streaming = match &mut *self {
+            Self::Empty => return Poll::Ready(None),
+            Self::Streaming(streaming) => streaming,
+            Self::Whole { body, trailers } => {
+                let data = (!body.is_empty()).then(|| Frame::data(std::mem::take(body)));
+                return Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok));
+            }
+        };
         let frame = match Pin::new(&mut streaming.body).poll_frame(context) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
@@ -127,6 +141,7 @@ impl Body for Outgoing {
         match self {
             Self::Empty => true,
             Self::Streaming(streaming) => streaming.body.is_end_stream(),
+            Self::Whole { body, trailers } => body.is_empty() && trailers.is_none(),
         }
     }
 
@@ -134,6 +149,13 @@ impl Body for Outgoing {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Streaming(streaming) => streaming.body.size_hint(),
+            Self::Whole { body, trailers: None } => SizeHint::with_exact(body.len() as u64),
+            // An exact length would make HTTP/1 announce it, and trailers need chunks.
+            Self::Whole { body, trailers: Some(_) } => {
+                let mut hint = SizeHint::new();
+                hint.set_lower(body.len() as u64);
+                hint
+            }
         }
     }
 }
@@ -152,5 +174,25 @@ fn cut_off(error: hyper::Error) -> Failure {
             Failure::new(Kind::MalformedRequest, "the request body breaks its framing").because(error)
         }
         _ => Failure::new(Kind::ClientGone, "the request body was cut off").because(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use http_body_util::BodyExt;
+
+    #[tokio::test]
+    async fn a_body_made_here_is_its_data_then_its_trailers() {
+        let trailers = HeaderMap::from_iter([("a".parse().expect("a name"), "1".parse().expect("a value"))]);
+        for (body, trailers) in [("data", Some(&trailers)), ("data", None), ("", Some(&trailers)), ("", None)] {
+            let whole = Outgoing::Whole { body: Bytes::from_static(body.as_bytes()), trailers: trailers.cloned() };
+            assert_eq!(whole.size_hint().exact(), trailers.is_none().then_some(body.len() as u64));
+            assert_eq!(whole.is_end_stream(), body.is_empty() && trailers.is_none());
+            let collected = whole.collect().await.expect("nothing can fail");
+            assert_eq!(collected.trailers(), trailers);
+            assert_eq!(collected.to_bytes(), body);
+        }
     }
 }
