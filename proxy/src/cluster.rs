@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 pub use call::{Answer, send};
 pub use endpoint::Endpoint;
-pub use outgoing::{Outgoing, Pace, was_reset};
+pub use outgoing::Outgoing;
 
 use crate::config;
 use balance::Balancer;

@@ -57,6 +57,8 @@ pub struct Exchange {
     /// When the client no longer waits, as it said itself (`grpc-timeout`).
     pub deadline: Option<Instant>,
     pub is_grpc: bool,
+    /// An endpoint has answered.
+    pub answered: bool,
     /// Copies of the request for other clusters.
     pub mirrors: Vec<Mirror>,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::host::setup::Setup;
+use super::host::wasi::Wasi;
 use super::limits::{CpuClock, Memory};
 use super::{Identity, OutOfPlace};
 
@@ -14,12 +15,14 @@ pub struct Guest {
     setup: Option<Setup>,
     pub cpu: CpuClock,
     pub memory: Memory,
+    /// Made when the guest first asks for something of WASI.
+    pub wasi: Option<Box<Wasi>>,
 }
 
 impl Guest {
     pub fn new(identity: Arc<Identity>) -> Self {
         let memory = Memory::new(identity.config.memory);
-        Self { identity, setup: None, cpu: CpuClock::default(), memory }
+        Self { identity, setup: None, cpu: CpuClock::default(), memory, wasi: None }
     }
 
     pub fn begin_setup(&mut self) {

@@ -2,13 +2,20 @@
 //!
 //! Nothing here knows wasmtime or any ABI. An error is what the guest got wrong and can handle.
 
+pub mod body;
 pub mod connection;
 pub mod destination;
 pub mod fields;
+pub mod http_client;
+pub mod inputs;
 pub mod log;
+pub mod mirror;
 pub mod notes;
+pub mod outcome;
 pub mod reply;
 pub mod request;
 pub mod response;
 pub mod setup;
 pub mod system;
+pub mod trailers;
+pub mod wasi;
