@@ -69,3 +69,17 @@ pub const FILTER_CONFIGURE_DEADLINE_MAX: Duration = Duration::from_secs(600);
 pub const FILTER_MEMORY_MIN: usize = 64 * KIB;
 /// Lines of the access log that wait: past this a slow disk eats the memory of the proxy.
 pub const ACCESS_LOG_QUEUE_MAX: usize = 16 * 1024 * 1024;
+
+/// Fewer keys are not worth a table.
+pub const STORE_ENTRIES_MIN: usize = 1024;
+/// Past this the figure protects from nothing.
+pub const STORE_ENTRIES_MAX: usize = 1_000_000_000;
+/// What the fewest keys need.
+pub const STORE_BYTES_MIN: usize = 1024 * KIB;
+/// The memory of a large machine.
+pub const STORE_BYTES_MAX: usize = 1024 * GIB;
+pub const STORE_KEY_BYTES_MAX: usize = 64 * KIB;
+/// A value is copied whenever it is read.
+pub const STORE_VALUE_BYTES_MAX: usize = 16 * 1024 * KIB;
+/// The largest entry must be a small part of the store, or one write pushes everything else out.
+pub const STORE_LARGEST_ENTRIES_MIN: usize = 16;

@@ -111,3 +111,12 @@ pub const FILTER_MEMORY: usize = 16 * MIB;
 pub const FILTER_MEMORY_MAX: usize = 256 * MIB;
 /// Access log lines that wait for a slow output.
 pub const ACCESS_LOG_QUEUE: usize = 65_536;
+
+/// Keys of one store: a quota for each of a million clients.
+pub const STORE_ENTRIES: usize = 1_000_000;
+/// Memory of one store: what that many quotas need, and no more than a proxy beside a service has to spare.
+pub const STORE_BYTES: usize = 256 * MIB;
+/// One key: a token or a long path fits, a body does not.
+pub const STORE_KEY_BYTES: usize = KIB;
+/// One value: a cached decision or a session, not a response.
+pub const STORE_VALUE_BYTES: usize = 64 * KIB;

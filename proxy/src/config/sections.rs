@@ -3,6 +3,7 @@
 mod clusters;
 mod filters;
 mod listeners;
+mod stores;
 
 use super::bounds::*;
 use super::kind::{AccessLogTarget, Integer, List, Listen, NameServer, Time};
@@ -25,6 +26,7 @@ pub fn config(top: &mut Table<'_>) -> Config {
         listeners: top.named("listeners", "A socket that clients connect to; at least one.", listeners::listener),
         clusters: top.named("clusters", "A named set of endpoints that exchanges go to.", clusters::cluster),
         filters: top.named("filters", "A module with its configuration, for `filters` of listeners.", filters::filter),
+        stores: top.named("stores", "Small state that filters share; `allow` of a filter grants it.", stores::store),
     }
 }
 

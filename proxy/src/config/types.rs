@@ -23,6 +23,7 @@ pub struct Config {
     pub listeners: BTreeMap<Arc<str>, Arc<Listener>>,
     pub clusters: BTreeMap<Arc<str>, Arc<Cluster>>,
     pub filters: BTreeMap<Arc<str>, Arc<Filter>>,
+    pub stores: BTreeMap<Arc<str>, Arc<Store>>,
 }
 
 /// `[admin]`: the listener of the operator.
@@ -227,8 +228,20 @@ pub struct Filter {
     pub configure_deadline: Duration,
     /// Linear memory of one instance, in bytes.
     pub memory: usize,
+    pub allow: Allow,
     /// What `configure` is given, as JSON.
     pub config: Arc<serde_json::Value>,
+}
+
+/// `allow = { clusters = ["idp"], stores = ["quota"], environment = { REGION = "eu" } }`: what a filter can reach beyond
+/// the exchange in hand. Nothing, unless it is granted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// Clusters it may send requests of its own to.
+    pub clusters: Vec<Arc<str>>,
+    pub stores: Vec<Arc<str>>,
+    /// The environment variables it sees; those of the proxy it never does.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// `module = "builtin:router"`, or a path relative to the file that names it.
@@ -245,6 +258,25 @@ pub enum OnFailure {
     Closed,
     /// The exchange goes on as if the filter were not there.
     Open,
+}
+
+/// `[stores.NAME]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    pub backend: Backend,
+    /// Keys that are kept, those of quotas included; past it the least used make room.
+    pub entries: usize,
+    /// Memory for all of them, what each costs besides its key and its value included.
+    pub bytes: usize,
+    pub key_bytes: usize,
+    pub value_bytes: usize,
+}
+
+/// `backend = "memory"`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// Of this process.
+    Memory,
 }
 
 macro_rules! from_defaults {
@@ -301,6 +333,18 @@ from_defaults!(Paths {
     merge_slashes: MERGE_SLASHES,
     reject_escaped_slashes: REJECT_ESCAPED_SLASHES,
 });
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            backend: Backend::Memory,
+            entries: defaults::STORE_ENTRIES,
+            bytes: defaults::STORE_BYTES,
+            key_bytes: defaults::STORE_KEY_BYTES,
+            value_bytes: defaults::STORE_VALUE_BYTES,
+        }
+    }
+}
 
 impl Default for Dns {
     fn default() -> Self {

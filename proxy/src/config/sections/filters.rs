@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::config::bounds::*;
 use crate::config::defaults;
-use crate::config::kind::{Choice, Json, Module, Size, Time};
+use crate::config::kind::{Choice, Environment, Json, List, Module, Reference, Size, Time};
 use crate::config::table::Table;
-use crate::config::types::{Filter, OnFailure};
+use crate::config::types::{Allow, Filter, OnFailure};
 
 const ON_FAILURE: Choice<OnFailure> = Choice::of(&[("closed", OnFailure::Closed), ("open", OnFailure::Open)]);
 
@@ -36,6 +36,7 @@ pub fn filter(table: &mut Table<'_>) -> Option<Filter> {
         defaults::FILTER_MEMORY,
         "Linear memory of one instance.",
     );
+    let allow = table.table("allow", "What a filter can reach beyond the exchange in hand. Nothing that is not granted.", allow);
     let config = table.or(
         "config",
         &Json,
@@ -43,5 +44,23 @@ pub fn filter(table: &mut Table<'_>) -> Option<Filter> {
         "What the filter's `configure` is given, as JSON; a date becomes a string. The filter's own page says what it takes.",
     );
     let config = Arc::new(config);
-    Some(Filter { module: module?, on_failure, deadline, configure_deadline, memory, config })
+    Some(Filter { module: module?, on_failure, deadline, configure_deadline, memory, allow, config })
+}
+
+fn allow(table: &mut Table<'_>) -> Allow {
+    Allow {
+        clusters: table.or(
+            "clusters",
+            &List::of_distinct(Reference::CLUSTER),
+            Vec::new(),
+            "Clusters that it may send requests of its own to.",
+        ),
+        stores: table.or("stores", &List::of_distinct(Reference::STORE), Vec::new(), "Stores that it may read and write."),
+        environment: table.or(
+            "environment",
+            &Environment,
+            std::collections::BTreeMap::new(),
+            "The environment variables that it sees. Those of the proxy it never does.",
+        ),
+    }
 }
