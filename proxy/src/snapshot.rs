@@ -13,6 +13,7 @@ use crate::cluster::discovery::Resolved;
 use crate::config::{self, Config, ModuleSource, Problem, Problems, Source, Step};
 use crate::exchange::Names;
 use crate::filter::{Filter, LoadError, Module, chain};
+use crate::store::{Store, Stores};
 use crate::telemetry::access_log::AccessLog;
 use crate::tls;
 
@@ -37,6 +38,7 @@ pub struct Snapshot {
     pub clusters: HashMap<Arc<str>, Arc<Cluster>>,
     pub filters: BTreeMap<Arc<str>, Arc<Filter>>,
     pub cluster_names: Arc<Names>,
+    pub stores: Stores,
     pub access_log: Arc<AccessLog>,
 }
 
@@ -58,6 +60,11 @@ impl Snapshot {
         let mut problems = Vec::new();
         let access_log = access_log(parts, previous).map_err(|problem| problems.push(problem)).ok();
         let filters = filters(parts, previous, &mut problems);
+        let stores = config.stores.iter().map(|(name, store)| {
+            let previous = previous.and_then(|previous| previous.stores.get(name));
+            (Arc::clone(name), Store::build(name, store, previous))
+        });
+        let stores: Stores = stores.collect();
         let clusters = config.clusters.iter().map(|(name, cluster)| {
             let previous = previous.and_then(|previous| previous.clusters.get(name));
             (Arc::clone(name), Cluster::build(name, cluster, &parts.resolved, previous))
@@ -102,6 +109,7 @@ impl Snapshot {
                 cluster_names: Arc::new(clusters.keys().cloned().collect()),
                 clusters,
                 filters,
+                stores,
                 access_log,
             }),
             _ => Err(Problems::from(problems)),
