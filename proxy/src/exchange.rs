@@ -19,6 +19,7 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version, request, response};
+use tokio::sync::Notify;
 
 pub use body::Body;
 pub use connection::Connection;
@@ -59,6 +60,8 @@ pub struct Exchange {
     pub is_grpc: bool,
     /// An endpoint has answered.
     pub answered: bool,
+    /// What it holds of quotas of concurrency, given back when it ends.
+    pub held: Vec<crate::store::Held>,
     /// Copies of the request for other clusters.
     pub mirrors: Vec<Mirror>,
 }
@@ -71,7 +74,35 @@ pub struct Mirror {
     pub fields: HeaderMap,
     /// A longer body is not mirrored.
     pub body_limit: usize,
-    pub result: Rc<Cell<Option<MirrorResult>>>,
+    pub ticket: Rc<Ticket>,
+}
+
+/// How far a copy has come.
+#[derive(Debug, Default)]
+pub struct Ticket {
+    pub sent: Cell<bool>,
+    result: Cell<Option<MirrorResult>>,
+    ended: Notify,
+}
+
+impl Ticket {
+    /// `None`: it was not sent after all.
+    pub fn end(&self, result: Option<MirrorResult>) {
+        self.result.set(result);
+        self.sent.set(result.is_some());
+        self.ended.notify_waiters();
+    }
+
+    pub fn result(&self) -> Option<MirrorResult> {
+        self.result.get()
+    }
+
+    /// Waits for the result of a copy that was sent.
+    pub async fn ended(&self) {
+        while self.sent.get() && self.result.get().is_none() {
+            self.ended.notified().await;
+        }
+    }
 }
 
 /// How a copy was answered.

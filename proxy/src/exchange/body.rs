@@ -31,6 +31,8 @@ pub struct Body {
     replaced: bool,
     /// A part has gone on: there is no whole left to read.
     begun: bool,
+    /// What still arrived was let go.
+    abandoned: bool,
 }
 
 #[derive(Debug, Default)]
@@ -127,8 +129,14 @@ impl Body {
         self.front = if bytes.is_empty() { VecDeque::new() } else { VecDeque::from([bytes]) };
         self.replaced = true;
         if !keep_trailers {
+            self.abandoned = !self.source_has_ended();
             self.source = Source::Over;
         }
+    }
+
+    /// The peer was not heard to its end.
+    pub fn was_abandoned(&self) -> bool {
+        self.abandoned
     }
 
     /// A part of it has gone on.

@@ -17,6 +17,7 @@ use super::hand::{Hand, Reach, Trailers};
 use super::pool::{self, Lent};
 use super::{Fault, Filter, Hook, Verdict};
 use crate::config::OnFailure;
+use crate::worker;
 use crate::exchange::{Exchange, Failure, Kind, Outcome, Record, Reply};
 
 /// An exchange that more than one walk may have in hand.
@@ -24,6 +25,23 @@ pub type Shared = Rc<RefCell<Exchange>>;
 
 /// Filters that one exchange can go through, appended chains included: one bit each in [`Chain::entered`].
 pub const FILTERS_MAX: usize = 64;
+
+/// Exchanges of one worker whose complete hooks are pending; those of one more are left out, and the log says so.
+pub const COMPLETING_MAX: usize = 1000;
+/// How long complete hooks wait for the copies that `destination.mirror` has sent.
+pub const MIRRORS_WAIT: Duration = Duration::from_secs(5);
+
+thread_local! {
+    static COMPLETING: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counted;
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        COMPLETING.set(COMPLETING.get() - 1);
+    }
+}
 
 /// Where the walk stopped.
 #[derive(Debug)]
@@ -162,6 +180,35 @@ impl Chain {
         })
     }
 
+    /// Lets the complete hooks run once the exchange is over, if a filter has one. `kept` is kept until they have.
+    pub fn at_end(self: &Rc<Self>, record: &mut Record, kept: impl Sized + 'static) {
+        let reached = self.entered.get() | self.decided.get();
+        let filters = self.filters.borrow();
+        let mut wanted = filters.iter().enumerate().filter(|(index, _)| reached & (1 << index) != 0);
+        if !wanted.any(|(_, filter)| filter.setup.wants(Hook::Complete)) {
+            return;
+        }
+        let chain = Rc::clone(self);
+        record.at_end = Some(Box::new(move |outcome| {
+            if COMPLETING.get() >= COMPLETING_MAX {
+                tracing::warn!("a complete hook was left out: {COMPLETING_MAX} are pending on this worker");
+                return;
+            }
+            COMPLETING.set(COMPLETING.get() + 1);
+            let counted = Counted;
+            worker::spawn(async move {
+                let mirrors = async {
+                    for mirror in &outcome.mirrors {
+                        mirror.ticket.ended().await;
+                    }
+                };
+                let _ = tokio::time::timeout(MIRRORS_WAIT, mirrors).await;
+                chain.complete(outcome).await;
+                drop((counted, kept));
+            });
+        }));
+    }
+
     /// After the client has its answer, last to first: nobody waits for it, and what fails is only told.
     pub async fn complete(&self, outcome: Outcome) {
         let outcome = Rc::new(outcome);
@@ -179,6 +226,11 @@ impl Chain {
     /// Whether a filter is still to see the response.
     pub fn wants_response(&self) -> bool {
         [Hook::Response, Hook::ResponseChunk, Hook::Trailers, Hook::Complete].into_iter().any(|hook| self.wants(hook))
+    }
+
+    /// Whether a filter is to see the response after its head has gone.
+    pub fn wants_after_response(&self) -> bool {
+        [Hook::ResponseChunk, Hook::Trailers, Hook::Complete].into_iter().any(|hook| self.wants(hook))
     }
 
     /// Whether one of the filters that were entered has this hook.
@@ -241,20 +293,24 @@ impl Chain {
             return tripped(filter, wait);
         }
         (hand.hook, hand.reply, hand.chunk) = (hook, None, None);
+        let in_a_chunk = matches!(hook, Hook::RequestChunk | Hook::ResponseChunk);
         let verdict = self.call(filter, call, hand).await;
         let verdict = match verdict {
-            Ok(Verdict::Replied) if hand.reply.is_none() && hand.chunk.is_none() => {
-                Err(Fault::Trap("it said that it had answered or replaced, and did neither".to_owned()))
+            Ok(Verdict::Replied) if (if in_a_chunk { hand.chunk.is_none() } else { hand.reply.is_none() }) => {
+                let without = if in_a_chunk { "`replaced` without a chunk" } else { "`replied` without a reply" };
+                Err(Fault::Trap(format!("it said {without}")))
             }
             verdict => verdict,
         };
-        filter.health.ended(&filter.identity, verdict.is_ok());
+        if verdict.as_ref().err().is_none_or(Fault::is_the_filters) {
+            filter.health.ended(&filter.identity, verdict.is_ok());
+        }
         match verdict {
             Ok(Verdict::Next) => {
                 hand.chunk = None;
                 Ok(Passed::Well)
             }
-            Ok(Verdict::Replied) => match hand.reply.take() {
+            Ok(Verdict::Replied) => match hand.reply.take().filter(|_| !in_a_chunk) {
                 Some(reply) => Err(Step::Replied(reply)),
                 None => Ok(Passed::Well),
             },

@@ -1,6 +1,5 @@
 //! `destination.mirror`: copies of the request for other clusters.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -45,7 +44,7 @@ pub fn add<'a>(
         cluster: Arc::clone(known),
         fields: map,
         body_limit: body_limit.min(BODY_BYTES_MAX) as usize,
-        result: Rc::new(Cell::new(None)),
+        ticket: Rc::default(),
     });
     Ok(Ok(id))
 }

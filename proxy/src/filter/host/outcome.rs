@@ -34,5 +34,5 @@ pub fn failure(outcome: &Outcome) -> Option<String> {
 
 /// How a copy was answered, if it has been by now.
 pub fn mirrored(outcome: &Outcome, id: u32) -> Option<MirrorResult> {
-    outcome.mirrors.get(usize::try_from(id).ok()?)?.result.get()
+    outcome.mirrors.get(usize::try_from(id).ok()?)?.ticket.result()
 }
