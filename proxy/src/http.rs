@@ -10,6 +10,7 @@ pub mod forward;
 pub mod headers;
 pub mod paths;
 pub mod pulse;
+pub mod rate;
 pub mod reply;
 pub mod serve;
 pub mod stall;

@@ -14,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::replay::Replay;
 use crate::exchange::failure::BoxError;
 use crate::exchange::{Failure, Inflow, Kind};
 
@@ -27,6 +28,8 @@ pub enum Outgoing {
         body: Bytes,
         trailers: Option<HeaderMap>,
     },
+    /// Streamed and kept, for a request that may be sent again.
+    Replay(Replay),
 }
 
 /// A client's body, with the client's pace watched.
@@ -56,6 +59,26 @@ impl Outgoing {
             return Self::Empty;
         }
         Self::Streaming(Box::new(Streaming { body, http2, inflow, pace, stalled: None }))
+    }
+
+    /// The same, so that [`Outgoing::again`] has something to give after it was sent: of what streams, up to `limit` bytes
+    /// are kept.
+    #[must_use]
+    pub fn kept(self, limit: usize) -> Self {
+        match self {
+            Self::Streaming(_) => Self::Replay(Replay::new(self, limit)),
+            other => other,
+        }
+    }
+
+    /// The body from its beginning, if that can be had.
+    pub fn again(&self) -> Option<Self> {
+        match self {
+            Self::Empty => Some(Self::Empty),
+            Self::Streaming(_) => None,
+            Self::Whole { body, trailers } => Some(Self::Whole { body: body.clone(), trailers: trailers.clone() }),
+            Self::Replay(replay) => replay.again().map(Self::Replay),
+        }
     }
 }
 
@@ -99,6 +122,7 @@ impl Body for Outgoing {
                 let data = (!body.is_empty()).then(|| Frame::data(std::mem::take(body)));
                 return Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok));
             }
+            Self::Replay(replay) => return Pin::new(replay).poll_frame(context),
         };
         let frame = match Pin::new(&mut streaming.body).poll_frame(context) {
             Poll::Ready(frame) => frame,
@@ -142,6 +166,7 @@ impl Body for Outgoing {
             Self::Empty => true,
             Self::Streaming(streaming) => streaming.body.is_end_stream(),
             Self::Whole { body, trailers } => body.is_empty() && trailers.is_none(),
+            Self::Replay(replay) => replay.is_end_stream(),
         }
     }
 
@@ -150,6 +175,7 @@ impl Body for Outgoing {
             Self::Empty => SizeHint::with_exact(0),
             Self::Streaming(streaming) => streaming.body.size_hint(),
             Self::Whole { body, trailers: None } => SizeHint::with_exact(body.len() as u64),
+            Self::Replay(replay) => replay.size_hint(),
             // An exact length would make HTTP/1 announce it, and trailers need chunks.
             Self::Whole { body, trailers: Some(_) } => {
                 let mut hint = SizeHint::new();

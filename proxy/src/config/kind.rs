@@ -3,6 +3,7 @@
 mod address;
 mod choice;
 mod duration;
+mod endpoint;
 mod integer;
 mod json;
 mod list;
@@ -11,9 +12,10 @@ mod path;
 mod reference;
 mod size;
 
-pub use address::{EndpointKind, Listen, NameServer, Network};
+pub use address::{Listen, NameServer, Network};
 pub use choice::{Choice, Flag};
 pub use duration::Time;
+pub use endpoint::EndpointKind;
 pub use integer::Integer;
 pub use json::Json;
 pub use list::List;

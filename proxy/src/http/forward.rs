@@ -34,7 +34,7 @@ pub async fn forward(
     record: &mut Record,
     outbound: Outbound<'_>,
 ) -> Result<Content, Failure> {
-    let cluster = cluster_of(snapshot, record)?;
+    let (cluster, wishes) = cluster::choose(&snapshot.clusters, &mut record.destination)?;
     let http2 = record.request.version == Version::HTTP_2;
     let body = Outgoing::new(outbound.body, http2, record.inflow.clone(), pace(record, listener));
     let upgrade = outbound.upgrade.filter(|_| cluster.config.protocol == UpstreamProtocol::Http1);
@@ -46,7 +46,7 @@ pub async fn forward(
     let late = too_late(timeout, unread, record.deadline, &inflow);
     let answer = tokio::select! {
         biased;
-        answer = cluster::send(cluster, request, &mut record.attempt) => answer,
+        answer = cluster::send(cluster, request, &wishes, &mut record.attempt) => answer,
         failure = late => Err(failure),
     };
     let mut answer = answer.map_err(|failure| blame(failure, inflow.failure()))?;
@@ -74,14 +74,6 @@ pub async fn forward(
         total,
         upgrade,
     })))
-}
-
-fn cluster_of<'a>(snapshot: &'a Snapshot, exchange: &Exchange) -> Result<&'a std::sync::Arc<Cluster>, Failure> {
-    let Some(name) = &exchange.destination.cluster else {
-        return Err(Failure::new(Kind::NoRoute, "no route leads from here"));
-    };
-    let cluster = snapshot.clusters.get(name);
-    cluster.ok_or_else(|| Failure::new(Kind::NoCluster, format!("no cluster named `{name}`")))
 }
 
 /// How long the client may pause while it sends its body: a stream may be silent for longer than an upload.
