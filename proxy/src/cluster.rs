@@ -1,22 +1,28 @@
 //! Clusters: named sets of endpoints, which of them is chosen, and how a request gets there.
 //!
-//! `call` is the way of a request; `pool` keeps a worker's connections; `discovery` turns names into addresses. A
+//! `wishes` is what an exchange wants; `call` is the way of a request, with `retry` to say whether it is gone once more and
+//! `replay` to keep what is sent again; `pool` keeps a worker's connections; `discovery` turns names into addresses. A
 //! cluster decides nothing about traffic: filters have chosen it before.
 
 pub mod balance;
 pub mod call;
 pub mod discovery;
 pub mod endpoint;
+pub mod hash;
 pub mod outgoing;
 pub mod pool;
+mod replay;
+mod retry;
+mod wishes;
 
 use std::sync::Arc;
 
 pub use call::{Answer, send};
 pub use endpoint::Endpoint;
 pub use outgoing::Outgoing;
+pub use wishes::{Wishes, choose};
 
-use crate::config;
+use crate::config::{self, Labels};
 use balance::Balancer;
 use discovery::Resolved;
 
@@ -26,6 +32,8 @@ pub struct Cluster {
     pub name: Arc<str>,
     pub config: Arc<config::Cluster>,
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// Of each endpoint. They are the configuration's and may change while an endpoint stays.
+    labels: Vec<Arc<Labels>>,
     balancer: Balancer,
 }
 
@@ -41,10 +49,11 @@ impl Cluster {
         });
         if let Some(previous) = kept
             && previous.config == *config
-            && previous.endpoints.iter().map(|endpoint| endpoint.address).eq(addresses.iter().copied())
+            && previous.endpoints.iter().map(|endpoint| endpoint.address).eq(addresses.iter().map(|(address, _)| *address))
         {
             return Arc::clone(previous);
         }
+        let (addresses, labels): (Vec<_>, Vec<_>) = addresses.into_iter().unzip();
         let endpoints = addresses
             .into_iter()
             .map(|address| {
@@ -53,15 +62,39 @@ impl Cluster {
                     .unwrap_or_else(|| Arc::new(Endpoint::new(address)))
             })
             .collect();
-        Arc::new(Self { name: Arc::clone(name), config: Arc::clone(config), endpoints, balancer: Balancer::new(config.balance) })
+        let balancer = Balancer::new(config.balance);
+        Arc::new(Self { name: Arc::clone(name), config: Arc::clone(config), endpoints, labels, balancer })
     }
 
-    /// The endpoint for the next request, rather not the one to avoid; `None` if there is none at all.
-    pub fn pick(&self, avoid: Option<u64>) -> Option<&Arc<Endpoint>> {
-        let picked = self.balancer.pick(&self.endpoints)?;
-        if avoid != Some(picked.id) {
-            return Some(picked);
+    /// The endpoint for the next attempt: rather one that has not been tried, then rather not the last one that was.
+    /// `None` if the cluster has none that the exchange may use.
+    pub fn pick(&self, wishes: &Wishes, tried: &[u64]) -> Option<&Arc<Endpoint>> {
+        if wishes.endpoint.is_none() && wishes.subset.is_empty() && tried.is_empty() {
+            return self.balancer.pick(&self.endpoints, wishes.key).map(|place| &self.endpoints[place]);
         }
-        self.endpoints.iter().find(|endpoint| avoid != Some(endpoint.id)).or(Some(picked))
+        let eligible: Vec<_> = self.eligible(wishes).collect();
+        let without =
+            |refused: &[u64]| -> Vec<_> { eligible.iter().copied().filter(|endpoint| !refused.contains(&endpoint.id)).collect() };
+        let last = tried.last().map_or(&[][..], std::slice::from_ref);
+        let candidates = [without(tried), without(last)].into_iter().find(|left| !left.is_empty()).unwrap_or(eligible);
+        self.balancer.pick(&candidates, wishes.key).map(|place| candidates[place])
+    }
+
+    /// Whether there is an endpoint that the exchange may use.
+    pub fn suits(&self, wishes: &Wishes) -> bool {
+        self.eligible(wishes).next().is_some()
+    }
+
+    /// Whether there is one that has not been tried.
+    fn has_another(&self, wishes: &Wishes, tried: &[u64]) -> bool {
+        self.eligible(wishes).any(|endpoint| !tried.contains(&endpoint.id))
+    }
+
+    fn eligible(&self, wishes: &Wishes) -> impl Iterator<Item = &Arc<Endpoint>> {
+        let all = self.endpoints.iter().zip(&self.labels);
+        all.filter(|(endpoint, labels)| wishes.allow(endpoint.address, labels)).map(|(endpoint, _)| endpoint)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ mod outbound;
 mod passage;
 pub mod paths;
 pub mod pulse;
+pub mod rate;
 pub mod reply;
 pub mod serve;
 pub mod stall;

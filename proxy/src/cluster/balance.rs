@@ -1,9 +1,10 @@
 //! Which endpoint gets the next request.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Endpoint;
+use super::{Endpoint, hash};
 use crate::config::Balance;
 
 /// A policy with the little it remembers.
@@ -14,6 +15,8 @@ pub enum Balancer {
     /// The one with fewer exchanges under way of two distinct random choices (Mitzenmacher, 2001: "The Power of Two
     /// Choices in Randomized Load Balancing").
     LeastRequest,
+    /// The one that the key belongs to; for an exchange without a key as `LeastRequest`.
+    Hash,
 }
 
 impl Balancer {
@@ -21,19 +24,22 @@ impl Balancer {
         match policy {
             Balance::RoundRobin => Self::RoundRobin(AtomicUsize::new(fastrand::usize(..))),
             Balance::LeastRequest => Self::LeastRequest,
+            Balance::Hash => Self::Hash,
         }
     }
 
-    pub fn pick<'a>(&self, endpoints: &'a [Arc<Endpoint>]) -> Option<&'a Arc<Endpoint>> {
+    /// The place of one of `endpoints`. `key`: the hash of what a filter wants hashed.
+    pub fn pick<E: Borrow<Arc<Endpoint>>>(&self, endpoints: &[E], key: Option<u64>) -> Option<usize> {
         let count = endpoints.len();
-        match self {
-            _ if count < 2 => endpoints.first(),
-            Self::RoundRobin(next) => endpoints.get(next.fetch_add(1, Ordering::Relaxed) % count),
-            Self::LeastRequest => {
+        match (self, key) {
+            _ if count < 2 => (count == 1).then_some(0),
+            (Self::RoundRobin(next), _) => Some(next.fetch_add(1, Ordering::Relaxed) % count),
+            (Self::Hash, Some(key)) => (0..count).max_by_key(|place| hash::score(key, endpoints[*place].borrow().hash)),
+            (Self::LeastRequest | Self::Hash, _) => {
                 let first = fastrand::usize(..count);
                 let second = (first + 1 + fastrand::usize(..count - 1)) % count;
-                let (first, second) = (&endpoints[first], &endpoints[second]);
-                Some(if first.active() <= second.active() { first } else { second })
+                let active = |place: usize| endpoints[place].borrow().active();
+                Some(if active(first) <= active(second) { first } else { second })
             }
         }
     }
@@ -54,7 +60,7 @@ mod tests {
         let balancer = Balancer::new(Balance::RoundRobin);
         let mut counts = [0; 3];
         for _ in 0..300 {
-            counts[balancer.pick(&endpoints).expect("there are some").address.port() as usize] += 1;
+            counts[balancer.pick(&endpoints, None).expect("there are some")] += 1;
         }
         assert_eq!(counts, [100; 3]);
     }
@@ -65,7 +71,7 @@ mod tests {
         let _busy = endpoints[0].begin();
         let balancer = Balancer::new(Balance::LeastRequest);
         for _ in 0..100 {
-            assert_eq!(balancer.pick(&endpoints).expect("there are some").address.port(), 1);
+            assert_eq!(balancer.pick(&endpoints, None), Some(1));
         }
     }
 
@@ -75,15 +81,28 @@ mod tests {
         let balancer = Balancer::new(Balance::LeastRequest);
         let mut seen = [false; 5];
         for _ in 0..1000 {
-            seen[balancer.pick(&endpoints).expect("there are some").address.port() as usize] = true;
+            seen[balancer.pick(&endpoints, None).expect("there are some")] = true;
         }
         assert_eq!(seen, [true; 5]);
     }
 
     #[test]
+    fn a_key_stays_where_it_is_and_the_others_do_not_follow() {
+        let endpoints = endpoints(5);
+        let balancer = Balancer::new(Balance::Hash);
+        let picks = |key| (0..100).map(|_| balancer.pick(&endpoints, key)).collect::<std::collections::BTreeSet<_>>();
+        assert!((0..20).all(|key| picks(Some(key)).len() == 1));
+        let all: std::collections::BTreeSet<_> =
+            (0..100).map(|key| balancer.pick(&endpoints, Some(hash::of_key(&[key])))).collect();
+        assert_eq!(all.len(), 5);
+        assert!(picks(None).len() > 1, "without a key it is no hash");
+    }
+
+    #[test]
     fn nothing_is_picked_from_nothing() {
-        for policy in [Balance::RoundRobin, Balance::LeastRequest] {
-            assert!(Balancer::new(policy).pick(&[]).is_none());
+        for policy in [Balance::RoundRobin, Balance::LeastRequest, Balance::Hash] {
+            assert_eq!(Balancer::new(policy).pick(&endpoints(0), Some(7)), None);
+            assert_eq!(Balancer::new(policy).pick(&endpoints(1), Some(7)), Some(0));
         }
     }
 }

@@ -3,18 +3,20 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Request;
 use hyper::Response;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::SendRequest;
+use tokio::time::Instant;
 
 use super::endpoint::Active;
 use super::pool::{self, Place, Pool};
-use super::{Cluster, Endpoint, Outgoing};
+use super::retry::{self, Ended};
+use super::{Cluster, Endpoint, Outgoing, Wishes};
 use crate::config::UpstreamProtocol;
-use crate::exchange::failure::Retry;
-use crate::exchange::{Attempt, Failure, Kind};
+use crate::exchange::{Attempt, Failure, Kind, Retry};
 
 /// The head of an answer, its body still streaming.
 #[derive(Debug)]
@@ -48,39 +50,145 @@ impl Lease {
     }
 }
 
-/// Endpoints that one request is offered to. Only a request of which nothing was sent is offered again.
-pub const ATTEMPTS_MAX: u32 = 2;
-
-/// Sends a request whose target and Host are already in the form the cluster's protocol wants. Where no connection can
-/// be opened, another endpoint gets it.
-pub async fn send(cluster: &Arc<Cluster>, request: Request<Outgoing>, attempt: &mut Attempt) -> Result<Answer, Failure> {
+/// Sends a request whose target and Host are already in the form the cluster's protocol wants, as often as the exchange
+/// wishes. Where no connection can be opened, another endpoint gets it.
+pub async fn send(
+    cluster: &Cluster,
+    mut request: Request<Outgoing>,
+    wishes: &Wishes,
+    attempt: &mut Attempt,
+) -> Result<Answer, Failure> {
+    let retry = wishes.retry.as_ref();
+    let spare = retry.and_then(|retry| Spare::of(&mut request, retry, cluster.config.limits.replay_bytes));
     let mut unsent = Some(request);
-    let mut avoid = None;
+    let mut tried = Vec::new();
     loop {
-        let Some(endpoint) = cluster.pick(avoid) else {
-            return Err(Failure::new(Kind::NoEndpoint, format!("no endpoint in cluster `{}`", cluster.name)));
-        };
+        let Some(endpoint) = cluster.pick(wishes, &tried) else { return Err(no_endpoint(cluster, wishes)) };
         attempt.endpoint = Some(endpoint.address);
         attempt.count += 1;
-        let active = endpoint.begin();
-        let pool = pool::of(endpoint, &cluster.config.timeouts, &cluster.config.limits);
-        let answer = match cluster.config.protocol {
-            UpstreamProtocol::Http1 => send_http1(&pool, endpoint, &mut unsent).await,
-            UpstreamProtocol::Http2 => send_http2(&pool, endpoint, &mut unsent).await,
+        let once = send_once(cluster, endpoint, &mut unsent);
+        let outcome = match (retry.and_then(|retry| retry.per_try_timeout), &spare) {
+            (Some(limit), Some(spare)) => tokio::select! {
+                biased;
+                outcome = once => Some(outcome),
+                () = spare.silent_for(limit) => None,
+            },
+            _ => Some(once.await),
         };
-        match answer {
-            Ok((response, connection)) => {
-                return Ok(Answer { response, lease: Lease { _active: active, pool, connection } });
-            }
-            Err(failure) => {
-                let safe = failure.kind.retry() == Retry::Safe && unsent.is_some();
-                if !safe || attempt.count >= ATTEMPTS_MAX || cluster.endpoints.len() < 2 {
-                    return Err(failure);
-                }
-                avoid = Some(endpoint.id);
+        let outcome = outcome.unwrap_or_else(|| Err(took_too_long(unsent.is_some())));
+        let ended = match &outcome {
+            Ok(answer) => Ended::Answered(answer.response.status()),
+            Err(failure) => Ended::of(failure, unsent.is_some()),
+        };
+        if !retry::is_worth_it(ended, retry) {
+            return outcome;
+        }
+        tried.push(endpoint.id);
+        let another = cluster.has_another(wishes, &tried);
+        let Some(pause) = retry::pause(ended, retry, attempt.count, another) else { return outcome };
+        if unsent.is_none() {
+            unsent = spare.as_ref().and_then(Spare::request);
+        }
+        if unsent.is_none() {
+            return outcome;
+        }
+        if let Ok(answer) = outcome {
+            answer.discard(spare.as_ref());
+        }
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// What is needed to send a request once more. An exchange that nobody allows that has none.
+struct Spare {
+    head: Request<()>,
+    body: Outgoing,
+}
+
+impl Spare {
+    /// Has what is sent of the body kept from now on.
+    fn of(request: &mut Request<Outgoing>, retry: &Retry, replay_bytes: usize) -> Option<Self> {
+        let limit = if retry.attempts > 1 { replay_bytes } else { 0 };
+        let kept = std::mem::replace(request.body_mut(), Outgoing::Empty).kept(limit);
+        *request.body_mut() = kept.again()?;
+        let mut head = Request::new(());
+        head.method_mut().clone_from(request.method());
+        head.uri_mut().clone_from(request.uri());
+        *head.version_mut() = request.version();
+        head.headers_mut().clone_from(request.headers());
+        Some(Self { head, body: kept })
+    }
+
+    fn request(&self) -> Option<Request<Outgoing>> {
+        let body = self.body.again()?;
+        Some(self.head.clone().map(|()| body))
+    }
+
+    /// Waits until an attempt that begins now has had nothing from the client and no answer for this long. While it is the
+    /// client that is slow, no endpoint is to blame.
+    async fn silent_for(&self, limit: Duration) {
+        let mut due = Instant::now() + limit;
+        loop {
+            tokio::time::sleep_until(due).await;
+            due = match &self.body {
+                Outgoing::Replay(replay) => replay.moved().unwrap_or_else(Instant::now) + limit,
+                _ => return,
+            };
+            if due <= Instant::now() {
+                return;
             }
         }
     }
+}
+
+impl Answer {
+    /// Nobody reads it. A connection on which nothing is left to come can serve another exchange.
+    fn discard(self, spare: Option<&Spare>) {
+        let sent = spare.is_some_and(|spare| match &spare.body {
+            Outgoing::Replay(replay) => replay.is_complete(),
+            _ => true,
+        });
+        if sent && self.response.body().is_end_stream() {
+            self.lease.finish();
+        }
+    }
+}
+
+fn no_endpoint(cluster: &Cluster, wishes: &Wishes) -> Failure {
+    let name = &cluster.name;
+    Failure::new(
+        Kind::NoEndpoint,
+        match wishes.endpoint {
+            Some(_) => format!("the endpoint that was chosen is not in cluster `{name}`"),
+            None if wishes.subset.is_empty() => format!("no endpoint in cluster `{name}`"),
+            None => format!("no endpoint with the labels that were chosen in cluster `{name}`"),
+        },
+    )
+}
+
+fn took_too_long(unsent: bool) -> Failure {
+    if unsent {
+        Failure::new(Kind::ConnectTimeout, "the upstream did not accept a connection in the time of one attempt")
+    } else {
+        Failure::new(Kind::Timeout, "the upstream did not answer in the time of one attempt")
+    }
+}
+
+/// One endpoint, one attempt. What was not sent is in `unsent` afterwards.
+async fn send_once(
+    cluster: &Cluster,
+    endpoint: &Arc<Endpoint>,
+    unsent: &mut Option<Request<Outgoing>>,
+) -> Result<Answer, Failure> {
+    let active = endpoint.begin();
+    let pool = pool::of(endpoint, &cluster.config.timeouts, &cluster.config.limits);
+    let (response, connection) = match cluster.config.protocol {
+        UpstreamProtocol::Http1 => send_http1(&pool, endpoint, unsent).await?,
+        UpstreamProtocol::Http2 => send_http2(&pool, endpoint, unsent).await?,
+    };
+    Ok(Answer { response, lease: Lease { _active: active, pool, connection } })
 }
 
 /// Idle connections may have died unseen: a request that never left comes back and takes the next one.

@@ -13,7 +13,7 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use tokio::task::JoinSet;
 
-use crate::config::{self, EndpointSpec};
+use crate::config::{self, EndpointSpec, Labels};
 
 /// The last good answer for each name.
 #[derive(Debug, Clone, Default)]
@@ -35,14 +35,16 @@ impl Resolved {
         self.0.retain(|host, _| hosts.contains(host));
     }
 
-    /// Addresses in the order of `endpoints`; a name without an answer yet has none.
-    pub fn addresses(&self, endpoints: &[EndpointSpec]) -> Vec<SocketAddr> {
+    /// Addresses with their labels, in the order of `endpoints`; a name without an answer yet has none.
+    pub fn addresses(&self, endpoints: &[config::Endpoint]) -> Vec<(SocketAddr, Arc<Labels>)> {
         let mut addresses = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
-            match endpoint {
-                EndpointSpec::Address(address) => addresses.push(*address),
+            let labels = || Arc::clone(&endpoint.labels);
+            match &endpoint.at {
+                EndpointSpec::Address(address) => addresses.push((*address, labels())),
                 EndpointSpec::Name { host, port } => {
-                    addresses.extend(self.0.get(host).into_iter().flatten().map(|ip| SocketAddr::new(*ip, *port)));
+                    let known = self.0.get(host).into_iter().flatten();
+                    addresses.extend(known.map(|ip| (SocketAddr::new(*ip, *port), labels())));
                 }
             }
         }
@@ -56,7 +58,7 @@ pub fn names(config: &config::Config) -> Vec<Arc<str>> {
         .clusters
         .values()
         .flat_map(|cluster| &cluster.endpoints)
-        .filter_map(|endpoint| match endpoint {
+        .filter_map(|endpoint| match &endpoint.at {
             EndpointSpec::Name { host, .. } => Some(Arc::clone(host)),
             EndpointSpec::Address(_) => None,
         })
@@ -213,7 +215,25 @@ mod tests {
         assert!(resolved.learn(&host, vec![b, a]));
         assert!(!resolved.learn(&host, vec![a, b]));
         assert!(resolved.learn(&host, vec![a]));
-        let endpoints = [EndpointSpec::Name { host, port: 80 }, EndpointSpec::Address(([10, 0, 0, 9], 81).into())];
-        assert_eq!(resolved.addresses(&endpoints), [([10, 0, 0, 1], 80).into(), ([10, 0, 0, 9], 81).into()]);
+    }
+
+    #[test]
+    fn every_address_of_a_name_has_its_labels() {
+        let mut resolved = Resolved::default();
+        let host: Arc<str> = "users.internal".into();
+        resolved.learn(&host, vec![[10, 0, 0, 1].into(), [10, 0, 0, 2].into()]);
+        let none = Arc::new(Labels::new());
+        let zone = Arc::new(Labels::from([("zone".to_owned(), "a".to_owned())]));
+        let endpoints = [
+            config::Endpoint { at: EndpointSpec::Name { host, port: 80 }, labels: Arc::clone(&zone) },
+            config::Endpoint { at: EndpointSpec::Address(([10, 0, 0, 9], 81).into()), labels: Arc::clone(&none) },
+            config::Endpoint { at: EndpointSpec::Name { host: "unknown".into(), port: 80 }, labels: Arc::clone(&none) },
+        ];
+        let expected = [
+            (([10, 0, 0, 1], 80).into(), Arc::clone(&zone)),
+            (([10, 0, 0, 2], 80).into(), zone),
+            (([10, 0, 0, 9], 81).into(), none),
+        ];
+        assert_eq!(resolved.addresses(&endpoints), expected);
     }
 }

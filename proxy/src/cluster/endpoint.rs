@@ -4,19 +4,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::hash;
+
 /// Shared by all workers and carried from snapshot to snapshot.
 #[derive(Debug)]
 pub struct Endpoint {
     /// Differs for every endpoint of this process, so that workers can key their pools by it.
     pub id: u64,
     pub address: SocketAddr,
+    /// Of the address alone, so that every proxy and every restart sends a hash key to the same place.
+    pub hash: u64,
     active: AtomicU32,
 }
 
 impl Endpoint {
     pub fn new(address: SocketAddr) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), address, active: AtomicU32::new(0) }
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), address, hash: hash::of_address(address), active: AtomicU32::new(0) }
     }
 
     /// Exchanges under way, over all workers.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
+use super::replay::Replay;
 use crate::exchange::failure::BoxError;
 
 /// What is sent upstream.
@@ -20,6 +21,8 @@ pub enum Outgoing {
         body: Bytes,
         trailers: Option<HeaderMap>,
     },
+    /// Streamed and kept, for a request that may be sent again.
+    Replay(Replay),
 }
 
 impl std::fmt::Debug for Outgoing {
@@ -28,7 +31,30 @@ impl std::fmt::Debug for Outgoing {
             Self::Empty => "Outgoing::Empty",
             Self::Streaming(_) => "Outgoing::Streaming",
             Self::Whole { .. } => "Outgoing::Whole",
+            Self::Replay(_) => "Outgoing::Replay",
         })
+    }
+}
+
+impl Outgoing {
+    /// The same, so that [`Outgoing::again`] has something to give after it was sent: of what streams, up to `limit` bytes
+    /// are kept.
+    #[must_use]
+    pub fn kept(self, limit: usize) -> Self {
+        match self {
+            Self::Streaming(_) => Self::Replay(Replay::new(self, limit)),
+            other => other,
+        }
+    }
+
+    /// The body from its beginning, if that can be had.
+    pub fn again(&self) -> Option<Self> {
+        match self {
+            Self::Empty => Some(Self::Empty),
+            Self::Streaming(_) => None,
+            Self::Whole { body, trailers } => Some(Self::Whole { body: body.clone(), trailers: trailers.clone() }),
+            Self::Replay(replay) => replay.again().map(Self::Replay),
+        }
     }
 }
 
@@ -44,6 +70,7 @@ impl Body for Outgoing {
                 let data = (!body.is_empty()).then(|| Frame::data(std::mem::take(body)));
                 Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
             }
+            Self::Replay(replay) => Pin::new(replay).poll_frame(context),
         }
     }
 
@@ -52,6 +79,7 @@ impl Body for Outgoing {
             Self::Empty => true,
             Self::Streaming(body) => body.is_end_stream(),
             Self::Whole { body, trailers } => body.is_empty() && trailers.is_none(),
+            Self::Replay(replay) => replay.is_end_stream(),
         }
     }
 
@@ -60,6 +88,7 @@ impl Body for Outgoing {
             Self::Empty => SizeHint::with_exact(0),
             Self::Streaming(body) => body.size_hint(),
             Self::Whole { body, trailers: None } => SizeHint::with_exact(body.len() as u64),
+            Self::Replay(replay) => replay.size_hint(),
             // An exact length would make HTTP/1 announce it, and trailers need chunks.
             Self::Whole { body, trailers: Some(_) } => {
                 let mut hint = SizeHint::new();

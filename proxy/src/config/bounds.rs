@@ -52,6 +52,11 @@ pub const RESETS_MAX: usize = 1_000_000;
 /// Idle connections to one endpoint: more than there are ports to open them from.
 pub const IDLE_CONNECTIONS_MAX: usize = 65_536;
 
+/// Bytes of a label's name, and of its value: a word, not a document.
+pub const LABEL_BYTES_MAX: usize = 256;
+/// A buffer of every exchange that may be retried, not of the process.
+pub const REPLAY_BYTES_MAX: usize = 16 * MIB;
+
 /// Timers are not finer.
 pub const DURATION_MIN: Duration = Duration::from_millis(1);
 /// An orchestrator has killed the process long before.

@@ -85,6 +85,17 @@ pub const UPSTREAM_HEADER_COUNT: usize = 100;
 /// Read and write buffer of one upstream HTTP/1 connection; it must hold a whole response head.
 pub const UPSTREAM_BUFFER_BYTES: usize = 64 * KIB;
 
+/// What is kept of a request's body in case that it has to be sent again: an API call, not an upload.
+pub const REPLAY_BYTES: usize = 64 * KIB;
+/// Longest wait before the first further attempt; it doubles, and the real one is random below it, so that clients of a
+/// service that fell over do not come back all at once.
+pub const RETRY_BACKOFF: Duration = Duration::from_millis(25);
+/// Longest wait before any further attempt: somebody is waiting.
+pub const RETRY_BACKOFF_MAX: Duration = Duration::from_millis(250);
+
+/// Labels of one endpoint, and so the most that a filter can ask for: they are looked up one by one.
+pub const LABELS_MAX: usize = 16;
+
 /// One DNS query, retries of the resolver included.
 pub const DNS_QUERY: Duration = Duration::from_secs(5);
 /// Shortest time between two queries for one name, whatever its TTL.

@@ -27,6 +27,11 @@ pub trait Kind {
     fn read(&self, node: &Node, reader: &Reader<'_>) -> Option<Self::Value>;
     /// The value as one would write it in the file.
     fn show(&self, value: &Self::Value) -> String;
+
+    /// What no other item of an array may have, where items are to differ.
+    fn identity(&self, value: &Self::Value) -> String {
+        self.show(value)
+    }
 }
 
 /// One key as the reference tells it.

@@ -119,7 +119,11 @@ fn every_value_reaches_its_field() {
     assert_eq!((edge.limits.header_bytes, edge.limits.requests_per_connection), (16 * 1024, 0));
     assert_eq!((edge.timeouts.idle, edge.timeouts.connection_age), (Duration::from_secs(90), Duration::ZERO));
     let users = &config.clusters["users.v1"];
-    assert_eq!(users.endpoints[1], EndpointSpec::Name { host: Arc::from("users.internal"), port: 8080 });
+    assert_eq!(users.endpoints[1].at, EndpointSpec::Name { host: Arc::from("users.internal"), port: 8080 });
+    let labels: Vec<_> = users.endpoints.iter().map(|endpoint| endpoint.labels.get("zone").map(String::as_str)).collect();
+    assert_eq!(labels, [None, Some("a"), None]);
+    assert_eq!(config.clusters["nowhere"].balance, Balance::Hash);
+    assert_eq!((users.limits.replay_bytes, config.clusters["nowhere"].limits.replay_bytes), (0, 64 * 1024));
     assert_eq!((users.balance, users.protocol), (Balance::RoundRobin, UpstreamProtocol::Http2));
     assert!(config.clusters["nowhere"].endpoints.is_empty());
     let own = &config.filters["own"];

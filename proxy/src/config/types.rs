@@ -169,12 +169,23 @@ pub struct ListenerTimeouts {
 /// `[clusters.NAME]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
-    pub endpoints: Vec<EndpointSpec>,
+    pub endpoints: Vec<Endpoint>,
     pub balance: Balance,
     pub protocol: UpstreamProtocol,
     pub limits: ClusterLimits,
     pub timeouts: ClusterTimeouts,
 }
+
+/// `"10.0.0.1:8080"`, or `{ address = "10.0.0.1:8080", labels = { zone = "a" } }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    pub at: EndpointSpec,
+    /// Shared by all addresses of a name.
+    pub labels: Arc<Labels>,
+}
+
+/// What an endpoint is, in words of the operator: `zone = "a"`, `version = "2"`.
+pub type Labels = BTreeMap<String, String>;
 
 /// `"10.0.0.1:8080"`, `"[::1]:80"` or `"users.internal:8080"`: a name stands for all of its addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -183,11 +194,13 @@ pub enum EndpointSpec {
     Name { host: Arc<str>, port: u16 },
 }
 
-/// `balance = "round-robin" | "least-request"`
+/// `balance = "round-robin" | "least-request" | "hash"`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Balance {
     RoundRobin,
     LeastRequest,
+    /// By the key that a filter sets; `LeastRequest` for an exchange without one.
+    Hash,
 }
 
 /// `protocol = "http/1.1" | "h2"` (HTTP/2 by prior knowledge)
@@ -197,7 +210,7 @@ pub enum UpstreamProtocol {
     Http2,
 }
 
-/// `[clusters.NAME.limits]`, each for one worker and one endpoint.
+/// `[clusters.NAME.limits]`, each for one worker and one endpoint unless it says otherwise.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterLimits {
     pub idle_connections: usize,
@@ -208,6 +221,8 @@ pub struct ClusterLimits {
     pub header_bytes: usize,
     pub header_count: usize,
     pub buffer_bytes: usize,
+    /// What is kept of one request's body for a retry.
+    pub replay_bytes: usize,
 }
 
 /// `[clusters.NAME.timeouts]`. Zero switches one off.
@@ -379,6 +394,7 @@ from_defaults!(ClusterLimits {
     header_bytes: UPSTREAM_HEADER_BYTES,
     header_count: UPSTREAM_HEADER_COUNT,
     buffer_bytes: UPSTREAM_BUFFER_BYTES,
+    replay_bytes: REPLAY_BYTES,
 });
 from_defaults!(ClusterTimeouts { connect: CONNECT, request: REQUEST, idle: UPSTREAM_IDLE });
 from_defaults!(Paths {

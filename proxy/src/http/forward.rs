@@ -1,7 +1,6 @@
 //! A request that the filters have let through goes to its cluster; what comes back is the head of an answer.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -18,7 +17,7 @@ use crate::config::UpstreamProtocol;
 use crate::exchange::failure::At;
 use crate::exchange::{Body, Exchange, Failure, Inflow, Kind, Origin, Record};
 use crate::filter::chain::{Chain, Way};
-use crate::filter::{Hook, Reach};
+use crate::filter::Hook;
 use crate::snapshot::Listener;
 
 /// What is taken off a client's gRPC deadline for the way back.
@@ -33,18 +32,18 @@ pub async fn forward(
     record: &mut Record,
     upgrade: Option<&Upgrade>,
 ) -> Result<Content, Failure> {
-    let cluster = Arc::clone(cluster_of(chain.reach(), &record.exchange())?);
+    let (cluster, wishes) = cluster::choose(&chain.reach().clusters, &mut record.exchange_mut().destination)?;
     let upgrade = upgrade.filter(|_| cluster.config.protocol == UpstreamProtocol::Http1);
-    let request = request(record, chain, &cluster, upgrade)?;
+    let request = request(record, chain, cluster, upgrade)?;
 
-    let timeout = timeout(&record.exchange(), &cluster, listener, upgrade.is_some());
+    let timeout = timeout(&record.exchange(), cluster, listener, upgrade.is_some());
     let unread = listener.config.timeouts.progress;
     let inflow = record.inflow.clone();
     let deadline = record.exchange().deadline;
     let late = too_late(timeout, unread, deadline, &inflow);
     let answer = tokio::select! {
         biased;
-        answer = cluster::send(&cluster, request, &mut record.attempt) => answer,
+        answer = cluster::send(cluster, request, &wishes, &mut record.attempt) => answer,
         failure = late => Err(failure),
     };
     let mut answer = answer.map_err(|failure| blame(failure, inflow.failure()))?;
@@ -68,14 +67,6 @@ pub async fn forward(
     exchange.answered = true;
     let total = exchange.destination.timeout.filter(|timeout| !timeout.is_zero());
     Ok(Content::Upstream(Box::new(Upstream { body, lease: answer.lease, total, upgrade })))
-}
-
-fn cluster_of<'a>(reach: &'a Reach, exchange: &Exchange) -> Result<&'a std::sync::Arc<Cluster>, Failure> {
-    let Some(name) = &exchange.destination.cluster else {
-        return Err(Failure::new(Kind::NoRoute, "no route leads from here"));
-    };
-    let cluster = reach.clusters.get(name);
-    cluster.ok_or_else(|| Failure::new(Kind::NoCluster, format!("no cluster named `{name}`")))
 }
 
 /// The request in the form the cluster's protocol wants, with its body behind it.

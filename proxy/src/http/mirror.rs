@@ -9,7 +9,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::Frame;
 use http_body_util::BodyExt;
 
-use crate::cluster::{self, Cluster, Outgoing};
+use crate::cluster::{self, Cluster, Outgoing, Wishes};
 use crate::exchange::{Attempt, Mirror, MirrorResult};
 use crate::filter::Reach;
 use crate::worker;
@@ -103,7 +103,7 @@ impl Drop for Counted {
 
 /// Status and hash of a whole answer.
 async fn answer(cluster: &Arc<Cluster>, request: Request<Outgoing>) -> Option<(u16, u64)> {
-    let cluster::Answer { response, lease } = cluster::send(cluster, request, &mut Attempt::default()).await.ok()?;
+    let cluster::Answer { response, lease } = cluster::send(cluster, request, &Wishes::default(), &mut Attempt::default()).await.ok()?;
     let status = response.status().as_u16();
     let hash = hash(response).await?;
     lease.finish();

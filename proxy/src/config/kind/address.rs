@@ -91,34 +91,8 @@ impl Kind for Network {
     }
 }
 
-/// An address or a host name, each with a port.
-pub struct EndpointKind;
-
-impl Kind for EndpointKind {
-    type Value = EndpointSpec;
-
-    fn expected(&self) -> String {
-        "an address and a port such as \"10.0.0.1:8080\", \"[::1]:8080\" or \"users.internal:8080\"".to_owned()
-    }
-
-    fn read(&self, node: &Node, reader: &Reader<'_>) -> Option<EndpointSpec> {
-        let Some(text) = node.as_str() else { return reader.mismatch(&self.expected(), node) };
-        match endpoint(text) {
-            Ok(endpoint) => Some(endpoint),
-            Err(help) => reader.mismatch_with_help(&self.expected(), node, help),
-        }
-    }
-
-    fn show(&self, value: &EndpointSpec) -> String {
-        match value {
-            EndpointSpec::Address(address) => format!("\"{address}\""),
-            EndpointSpec::Name { host, port } => format!("\"{host}:{port}\""),
-        }
-    }
-}
-
-/// `Err` says what is wrong with it.
-fn endpoint(text: &str) -> Result<EndpointSpec, &'static str> {
+/// An address or a host name, each with a port. `Err` says what is wrong with it.
+pub fn endpoint(text: &str) -> Result<EndpointSpec, &'static str> {
     if text.contains("://") {
         return Err("an endpoint has no scheme; the cluster's `protocol` says what is spoken");
     }

@@ -23,11 +23,15 @@ impl<K> List<K> {
     }
 }
 
-impl<K: Kind<Value: Ord>> Kind for List<K> {
+impl<K: Kind> Kind for List<K> {
     type Value = Vec<K::Value>;
 
     fn expected(&self) -> String {
         format!("an array whose items are each {}", self.item.expected())
+    }
+
+    fn takes(&self) -> String {
+        format!("an array whose items are each {}", self.item.takes())
     }
 
     fn read(&self, node: &Node, reader: &Reader<'_>) -> Option<Self::Value> {
@@ -45,7 +49,7 @@ impl<K: Kind<Value: Ord>> Kind for List<K> {
         }
         let read: Vec<Option<K::Value>> = items.iter().map(|item| self.item.read(item, reader)).collect();
         if self.distinct {
-            report_twice(&read, items, reader);
+            self.report_twice(&read, items, reader);
         }
         read.into_iter().collect()
     }
@@ -55,11 +59,13 @@ impl<K: Kind<Value: Ord>> Kind for List<K> {
     }
 }
 
-fn report_twice<V: Ord>(read: &[Option<V>], items: &[Node], reader: &Reader<'_>) {
-    let mut seen = std::collections::BTreeSet::new();
-    for (value, item) in read.iter().zip(items) {
-        if value.as_ref().is_some_and(|value| !seen.insert(value)) {
-            reader.report(item.span.clone(), "given twice in this array");
+impl<K: Kind> List<K> {
+    fn report_twice(&self, read: &[Option<K::Value>], items: &[Node], reader: &Reader<'_>) {
+        let mut seen = std::collections::BTreeSet::new();
+        for (value, item) in read.iter().zip(items) {
+            if value.as_ref().is_some_and(|value| !seen.insert(self.item.identity(value))) {
+                reader.report(item.span.clone(), "given twice in this array");
+            }
         }
     }
 }

@@ -5,21 +5,23 @@ use crate::config::kind::{Choice, EndpointKind, Integer, List, Size, Time};
 use crate::config::table::Table;
 use crate::config::types::{Balance, Cluster, ClusterLimits, ClusterTimeouts, UpstreamProtocol};
 
-const BALANCE: Choice<Balance> = Choice::of(&[("least-request", Balance::LeastRequest), ("round-robin", Balance::RoundRobin)]);
+const BALANCE: Choice<Balance> =
+    Choice::of(&[("least-request", Balance::LeastRequest), ("round-robin", Balance::RoundRobin), ("hash", Balance::Hash)]);
 const PROTOCOL: Choice<UpstreamProtocol> = Choice::of(&[("http/1.1", UpstreamProtocol::Http1), ("h2", UpstreamProtocol::Http2)]);
 
 pub fn cluster(table: &mut Table<'_>) -> Option<Cluster> {
     let endpoints = table.required(
         "endpoints",
         &List::of_distinct(EndpointKind),
-        "Where the service is. A host name stands for all of its addresses. An empty array is a cluster that \
-         answers 503 `no-endpoint`.",
+        "Where the service is. A host name stands for all of its addresses, which have its labels. Labels are what \
+         filters choose endpoints by. An empty array is a cluster that answers 503 `no-endpoint`.",
     );
     let balance = table.or(
         "balance",
         &BALANCE,
         Balance::LeastRequest,
-        "How an endpoint is chosen: the less busy of two random ones, or one after the other.",
+        "How an endpoint is chosen: the less busy of two random ones, one after the other, or by the hash key that a filter \
+         sets (without one, as `\"least-request\"` does).",
     );
     let protocol = table.or(
         "protocol",
@@ -27,7 +29,11 @@ pub fn cluster(table: &mut Table<'_>) -> Option<Cluster> {
         UpstreamProtocol::Http1,
         "What the endpoints speak. `\"h2\"` is HTTP/2 by prior knowledge; gRPC needs it.",
     );
-    let limits = table.table("limits", "Limits of this cluster, each for one worker and one endpoint.", limits);
+    let limits = table.table(
+        "limits",
+        "Limits of this cluster, each for one worker and one endpoint; `replay-bytes` is for one exchange.",
+        limits,
+    );
     let timeouts = table.table("timeouts", "Timeouts of this cluster; `\"0s\"` switches one off.", timeouts);
     Some(Cluster { endpoints: endpoints?, balance, protocol, limits, timeouts })
 }
@@ -77,6 +83,12 @@ fn limits(table: &mut Table<'_>) -> ClusterLimits {
             default.buffer_bytes,
             "The read and write buffer of one HTTP/1 connection. It holds a whole response head, so it is at least \
              `header-bytes`.",
+        ),
+        replay_bytes: table.or(
+            "replay-bytes",
+            &Size::within(0, REPLAY_BYTES_MAX),
+            default.replay_bytes,
+            "What is kept of the body of one request that a filter allows to be retried. A longer body is sent once.",
         ),
     };
     check_head_fits(table, &limits);

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::fields;
 use super::request::is_authority;
-use crate::cluster::{self, Cluster, Outgoing};
+use crate::cluster::{self, Cluster, Outgoing, Wishes};
 use crate::config::UpstreamProtocol;
 use crate::exchange::{Attempt, Kind};
 use crate::filter::{Identity, OutOfPlace, hand};
@@ -173,7 +173,7 @@ pub fn request(cluster: &Cluster, call: Call) -> Option<Request<Outgoing>> {
 }
 
 async fn send(cluster: &Arc<Cluster>, request: Request<Outgoing>) -> Result<Answer, Error> {
-    let answer = cluster::send(cluster, request, &mut Attempt::default()).await;
+    let answer = cluster::send(cluster, request, &Wishes::default(), &mut Attempt::default()).await;
     let cluster::Answer { response, lease } = answer.map_err(|failure| error_of(failure.kind))?;
     let (head, mut body) = response.into_parts();
     let mut bytes = BytesMut::new();

@@ -1,0 +1,63 @@
+//! What one exchange wants of a cluster, and which cluster that makes it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{Cluster, hash};
+use crate::config::Labels;
+use crate::exchange::{Destination, Failure, Kind, Retry};
+
+/// See the module. The default wants nothing in particular, and allocates nothing.
+#[derive(Debug, Default)]
+pub struct Wishes {
+    /// This endpoint and no other.
+    pub endpoint: Option<SocketAddr>,
+    /// Labels that an endpoint must carry.
+    pub subset: Vec<(String, String)>,
+    /// The hash of the key that a filter set.
+    pub key: Option<u64>,
+    pub retry: Option<Retry>,
+}
+
+impl Wishes {
+    pub fn allow(&self, address: SocketAddr, labels: &Labels) -> bool {
+        self.endpoint.is_none_or(|wanted| wanted == address)
+            && self.subset.iter().all(|(name, value)| labels.get(name) == Some(value))
+    }
+
+    /// Takes the lists out of the destination, for nobody looks at them once the request is on its way.
+    fn of(destination: &mut Destination) -> Self {
+        Self {
+            endpoint: destination.endpoint,
+            subset: std::mem::take(&mut destination.subset),
+            key: destination.hash_key.as_deref().map(hash::of_key),
+            retry: destination.retry.take(),
+        }
+    }
+}
+
+/// Where an exchange goes: to its cluster, or, if that has no endpoint for it, to the fallback, whose endpoints the
+/// exchange knows nothing about. The destination then says so.
+pub fn choose<'a>(
+    clusters: &'a HashMap<Arc<str>, Arc<Cluster>>,
+    destination: &mut Destination,
+) -> Result<(&'a Arc<Cluster>, Wishes), Failure> {
+    let named = |name: &str| {
+        let cluster = clusters.get(name);
+        cluster.ok_or_else(|| Failure::new(Kind::NoCluster, format!("no cluster named `{name}`")))
+    };
+    let Some(name) = &destination.cluster else {
+        return Err(Failure::new(Kind::NoRoute, "no route leads from here"));
+    };
+    let mut cluster = named(name)?;
+    let mut wishes = Wishes::of(destination);
+    if !cluster.suits(&wishes)
+        && let Some(fallback) = &destination.fallback
+    {
+        cluster = named(fallback)?;
+        wishes = Wishes { endpoint: None, subset: Vec::new(), ..wishes };
+        destination.cluster = Some(Arc::clone(fallback));
+    }
+    Ok((cluster, wishes))
+}
