@@ -7,6 +7,7 @@
 pub mod abi;
 pub mod chain;
 pub mod engine;
+pub mod failures;
 mod guest;
 pub mod host;
 pub mod limits;
@@ -19,11 +20,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use chain::Chain;
 pub use engine::Engine;
+pub use failures::Failures;
 pub use guest::Guest;
+pub use host::metrics::Instruments;
 pub use host::setup::{Hook, Setup};
 pub use module::{LoadError, Module};
 
 use crate::config;
+use crate::telemetry::metrics::Registry;
 
 /// What a request or response hook decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,12 +60,24 @@ pub struct Filter {
     pub config: Arc<config::Filter>,
     pub module: Arc<Module>,
     pub setup: Setup,
+    /// The metrics it declared.
+    pub instruments: Instruments,
+    /// How often it failed.
+    pub failures: Failures,
     /// What `configure` is given.
     pub config_json: Arc<str>,
     /// Differs for every filter that was ever built, so that workers can key their instances by it.
     pub id: u64,
     /// Configured off the workers, so that the first exchange of each worker does not wait for it.
     spares: Mutex<Vec<abi::component::Instance>>,
+}
+
+/// What a filter is built into.
+pub struct Around<'a> {
+    pub workers: usize,
+    /// The filter of the same name in the snapshot before.
+    pub previous: Option<&'a Filter>,
+    pub metrics: &'a Registry,
 }
 
 impl Filter {
@@ -71,7 +87,7 @@ impl Filter {
         name: &Arc<str>,
         config: &Arc<config::Filter>,
         module: Arc<Module>,
-        workers: usize,
+        around: &Around<'_>,
     ) -> Result<Arc<Self>, LoadError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut filter = Self {
@@ -79,12 +95,14 @@ impl Filter {
             config: Arc::clone(config),
             module,
             setup: Setup::default(),
+            instruments: Instruments::default(),
+            failures: Failures::of(name, around.metrics),
             config_json: config.config.to_string().into(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             spares: Mutex::default(),
         };
-        let mut spares = Vec::with_capacity(workers);
-        for _ in 0..workers.max(1) {
+        let mut spares = Vec::with_capacity(around.workers);
+        for _ in 0..around.workers.max(1) {
             let (instance, setup) = filter.instance().map_err(|error| match error {
                 ConfigureError::Refused(message) => LoadError::Refused(message),
                 ConfigureError::Fault(fault) => LoadError::Fault(fault),
@@ -92,6 +110,8 @@ impl Filter {
             filter.setup = setup;
             spares.push(instance);
         }
+        let counted = around.previous.map(|previous| &previous.instruments);
+        filter.instruments = Instruments::build(name, &filter.setup.metrics, counted);
         filter.spares = Mutex::new(spares);
         Ok(Arc::new(filter))
     }

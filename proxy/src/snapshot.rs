@@ -12,9 +12,10 @@ use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
 use crate::config::{self, Config, ModuleSource, Problem, Problems, Source, Step};
 use crate::exchange::Names;
-use crate::filter::{Filter, LoadError, Module, chain};
+use crate::filter::{Around, Filter, LoadError, Module, chain};
 use crate::store::{Store, Stores};
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::metrics::Registry;
 use crate::tls;
 
 /// The snapshot that new exchanges see.
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub cluster_names: Arc<Names>,
     pub stores: Stores,
     pub access_log: Arc<AccessLog>,
+    /// The proxy's own metrics, handed on from the first snapshot to the last.
+    pub metrics: Arc<Registry>,
 }
 
 /// What exchanges of one listener need.
@@ -59,7 +62,8 @@ impl Snapshot {
         let config = &parts.config;
         let mut problems = Vec::new();
         let access_log = access_log(parts, previous).map_err(|problem| problems.push(problem)).ok();
-        let filters = filters(parts, previous, &mut problems);
+        let metrics = previous.map(|previous| Arc::clone(&previous.metrics)).unwrap_or_default();
+        let filters = filters(parts, previous, &metrics, &mut problems);
         let stores = config.stores.iter().map(|(name, store)| {
             let previous = previous.and_then(|previous| previous.stores.get(name));
             (Arc::clone(name), Store::build(name, store, previous))
@@ -111,6 +115,7 @@ impl Snapshot {
                 filters,
                 stores,
                 access_log,
+                metrics,
             }),
             _ => Err(Problems::from(problems)),
         }
@@ -129,17 +134,25 @@ fn access_log(parts: &Parts, previous: Option<&Snapshot>) -> Result<Arc<AccessLo
 }
 
 /// Filters whose module and configuration are the same are carried over with their instances.
-fn filters(parts: &Parts, previous: Option<&Snapshot>, problems: &mut Vec<Problem>) -> BTreeMap<Arc<str>, Arc<Filter>> {
+fn filters(
+    parts: &Parts,
+    previous: Option<&Snapshot>,
+    metrics: &Registry,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<Arc<str>, Arc<Filter>> {
     let mut filters = BTreeMap::new();
     for (name, config) in &parts.config.filters {
         // A module that could not be loaded has been reported by who tried.
         let Some(module) = parts.modules.get(&config.module) else { continue };
-        let kept = previous
-            .and_then(|previous| previous.filters.get(name))
-            .filter(|kept| kept.config == *config && kept.module.hash == module.hash);
+        let previous = previous.and_then(|previous| previous.filters.get(name));
+        let kept = previous.filter(|kept| kept.config == *config && kept.module.hash == module.hash);
         let built = match kept {
             Some(kept) => Ok(Arc::clone(kept)),
-            None => Filter::build(name, config, Arc::clone(module), parts.config.workers.unwrap_or(1)),
+            None => {
+                let workers = parts.config.workers.unwrap_or(1);
+                let around = Around { workers, previous: previous.map(|previous| &**previous), metrics };
+                Filter::build(name, config, Arc::clone(module), &around)
+            }
         };
         match built {
             Ok(filter) => drop(filters.insert(Arc::clone(name), filter)),

@@ -6,6 +6,7 @@ pub mod connection;
 pub mod destination;
 pub mod fields;
 pub mod log;
+pub mod metrics;
 pub mod notes;
 pub mod quota;
 pub mod reply;

@@ -1,5 +1,7 @@
 //! `setup`: what a filter says of itself while it is configured.
 
+use super::metrics::Declarations;
+
 /// A hook that this version runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hook {
@@ -29,6 +31,8 @@ pub struct Setup {
     wanted: u32,
     keeps_state: bool,
     tick_every_ms: Option<u64>,
+    /// What `metrics.declare` has taken.
+    pub metrics: Declarations,
 }
 
 impl Setup {
