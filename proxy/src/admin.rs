@@ -1,7 +1,8 @@
-//! The operator's listener: is the proxy ready, and what are its filters doing. It runs on the control runtime, so that
+//! The operator's listener: is the proxy ready, what are its filters doing, and its metrics. It runs on the control runtime, so that
 //! it answers however busy the workers are.
 
 pub mod ledger;
+mod metrics;
 
 use std::convert::Infallible;
 use std::net::TcpListener as StdListener;
@@ -73,11 +74,12 @@ impl Admin {
         match request.uri().path() {
             "/" => text(
                 StatusCode::OK,
-                "tamis admin\n\nGET /ready     200 while it serves, 503 while it drains\nGET /filters   every filter, its module and its swaps (JSON)\n",
+                "tamis admin\n\nGET /ready     200 while it serves, 503 while it drains\nGET /filters   every filter, its module and its swaps (JSON)\nGET /metrics   counters and gauges (Prometheus text)\n",
             ),
             "/ready" if self.drain.is_draining() => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             "/ready" => text(StatusCode::OK, "ready\n"),
             "/filters" => self.filters(),
+            "/metrics" => metrics::answer(&self.live.load()),
             _ => text(StatusCode::NOT_FOUND, "nothing here; GET / lists what is\n"),
         }
     }

@@ -4,6 +4,7 @@
 //! changes while it runs happens in `control`, one thing after the other.
 
 mod control;
+mod inputs;
 mod listeners;
 mod signals;
 mod watch;
@@ -25,6 +26,7 @@ use crate::filter::{Engine, Module};
 use crate::listener;
 use crate::snapshot::{Live, Parts, Snapshot, filter_problem};
 use control::{Control, Event};
+use inputs::Contents;
 use listeners::Listeners;
 use signals::Signals;
 
@@ -91,7 +93,7 @@ impl App {
         } else {
             None
         };
-        let engine = Engine::new().map_err(|error| StartError::Engine(format!("{error:#}")))?;
+        let engine = Engine::new(config.limits.instances).map_err(|error| StartError::Engine(format!("{error:#}")))?;
         let mut modules = Modules::new(engine);
         let resolver = match Resolver::build(&config.dns) {
             Ok(resolver) => Some(resolver),
@@ -103,7 +105,9 @@ impl App {
             None => Resolved::default(),
         };
         let (loaded, mut problems) = load_modules(&mut modules, &config, &source);
-        let parts = Parts { config: Arc::new(config), source, modules: loaded, resolved };
+        let (inputs, unread) = inputs::load(&config, &source, &resolved, &Contents::default());
+        problems.merge(unread);
+        let parts = Parts { config: Arc::new(config), source, modules: loaded, resolved, inputs };
         let snapshot = match Snapshot::build(&parts, None, true) {
             Ok(snapshot) if problems.is_empty() => snapshot,
             Ok(_) => return Err(StartError::Config(problems)),
@@ -136,11 +140,13 @@ impl App {
         // An access log is not written while checking.
         config.access_log.output = crate::config::AccessLogOutput::Off;
         let whole = |message: String| Problems::from(vec![source.problem_at(&[], message)]);
-        let engine = Engine::new().map_err(|error| whole(format!("the Wasm engine cannot be set up: {error:#}")))?;
+        let engine = Engine::new(config.limits.instances).map_err(|error| whole(format!("the Wasm engine cannot be set up: {error:#}")))?;
         let mut modules = Modules::new(engine);
         let (modules, failed) = load_modules(&mut modules, &config, &source);
         problems.merge(failed);
-        let parts = Parts { config: Arc::new(config), source, modules, resolved: Resolved::default() };
+        let (inputs, unread) = inputs::load_files(&config, &source);
+        problems.merge(unread);
+        let parts = Parts { config: Arc::new(config), source, modules, resolved: Resolved::default(), inputs };
         if let Err(more) = Snapshot::build(&parts, None, true) {
             problems.merge(more);
         }

@@ -8,6 +8,7 @@
 pub mod abi;
 pub mod chain;
 pub mod engine;
+pub mod failures;
 mod guest;
 pub mod hand;
 mod health;
@@ -16,17 +17,20 @@ pub mod limits;
 pub mod module;
 pub mod pool;
 pub mod source;
+pub mod tick;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 pub use chain::Chain;
 pub use engine::Engine;
+pub use failures::Failures;
 pub use guest::Guest;
 pub use hand::{OutOfPlace, Reach};
 pub use health::Health;
+pub use host::metrics::{Instruments, Taken};
 pub use host::setup::{Hook, Setup};
 pub use module::{LoadError, Module};
 
@@ -34,6 +38,7 @@ use crate::config;
 use crate::store::Stores;
 use abi::component::Instance;
 use host::inputs::Inputs;
+use crate::telemetry::metrics::Registry;
 
 /// What a hook decides. In a chunk hook `Replied` says that other bytes take the place of those that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +119,10 @@ pub struct Identity {
     pub config: Arc<config::Filter>,
     pub grants: Grants,
     pub log: host::log::Gate,
+    /// The metrics of other filters, whose names it cannot have.
+    pub taken: Taken,
+    /// The metrics it declared, once it is configured.
+    pub instruments: OnceLock<Instruments>,
 }
 
 /// One filter of one snapshot: a module, its configuration, and what it said while it was configured.
@@ -125,6 +134,8 @@ pub struct Filter {
     pub module: Arc<Module>,
     pub setup: Setup,
     pub inputs: Inputs,
+    /// How often it failed.
+    pub failures: Failures,
     /// What `configure` is given.
     config_json: Arc<str>,
     /// Differs for every filter that was ever built, so that workers can key their instances by it.
@@ -144,21 +155,38 @@ pub struct Plan {
     pub module: Arc<Module>,
     pub grants: Grants,
     pub inputs: Inputs,
+}
+
+/// What a filter is built into.
+pub struct Around<'a> {
     pub workers: usize,
+    /// The filter of the same name in the snapshot before.
+    pub previous: Option<&'a Filter>,
+    pub metrics: &'a Registry,
+    /// The metrics of the filters beside it.
+    pub taken: Taken,
 }
 
 impl Filter {
     /// Configures one instance of the module for each worker, which proves that it accepts the configuration and says
     /// which hooks it wants. Runs on a thread that may block.
-    pub fn build(plan: Plan) -> Result<Arc<Self>, LoadError> {
+    pub fn build(plan: Plan, around: &Around<'_>) -> Result<Arc<Self>, LoadError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let Plan { name, config, module, grants, inputs, workers } = plan;
-        let workers = workers.max(1);
-        let identity = Identity { name: Arc::clone(&name), config: Arc::clone(&config), grants, log: host::log::Gate::default() };
+        let Plan { name, config, module, grants, inputs } = plan;
+        let workers = around.workers.max(1);
+        let identity = Identity {
+            name: Arc::clone(&name),
+            config: Arc::clone(&config),
+            grants,
+            log: host::log::Gate::default(),
+            taken: around.taken.clone(),
+            instruments: OnceLock::new(),
+        };
         let mut filter = Self {
             identity: Arc::new(identity),
             setup: Setup::default(),
             inputs,
+            failures: Failures::of(&name, around.metrics),
             config_json: config.config.to_string().into(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instances_a_worker: config.instances_max.div_ceil(workers),
@@ -177,6 +205,9 @@ impl Filter {
             filter.setup = setup;
             spares.push(instance);
         }
+        let previous = around.previous.and_then(|previous| previous.identity.instruments.get());
+        let instruments = Instruments::build(&filter.name, &filter.setup.metrics, previous);
+        let _ = filter.identity.instruments.set(instruments);
         filter.spares = Mutex::new(spares);
         Ok(Arc::new(filter))
     }

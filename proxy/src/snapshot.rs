@@ -13,9 +13,10 @@ use crate::cluster::discovery::Resolved;
 use crate::config::{self, Config, ModuleSource, Problem, Problems, Source, Step};
 use crate::exchange::Names;
 use crate::filter::host::inputs::{Input, Inputs};
-use crate::filter::{Filter, Grants, LoadError, Module, Plan, Reach, chain};
+use crate::filter::{Around, Filter, Grants, LoadError, Module, Plan, Reach, Taken, chain};
 use crate::store::{Store, Stores};
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::metrics::Registry;
 use crate::tls;
 
 /// The snapshot that new exchanges see.
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub cluster_names: Arc<Names>,
     pub stores: Stores,
     pub access_log: Arc<AccessLog>,
+    /// The proxy's own metrics, handed on from the first snapshot to the last.
+    pub metrics: Arc<Registry>,
 }
 
 /// What exchanges of one listener need.
@@ -63,12 +66,13 @@ impl Snapshot {
         let config = &parts.config;
         let mut problems = Vec::new();
         let access_log = access_log(parts, previous).map_err(|problem| problems.push(problem)).ok();
+        let metrics = previous.map(|previous| Arc::clone(&previous.metrics)).unwrap_or_default();
         let stores = config.stores.iter().map(|(name, store)| {
             let previous = previous.and_then(|previous| previous.stores.get(name));
             (Arc::clone(name), Store::build(name, store, previous))
         });
         let stores: Stores = stores.collect();
-        let filters = filters(parts, &stores, previous, &mut problems);
+        let filters = filters(parts, &stores, previous, &metrics, &mut problems);
         let clusters = config.clusters.iter().map(|(name, cluster)| {
             let previous = previous.and_then(|previous| previous.reach.clusters.get(name));
             (Arc::clone(name), Cluster::build(name, cluster, &parts.resolved, previous))
@@ -131,6 +135,7 @@ impl Snapshot {
                 filters,
                 stores,
                 access_log,
+                metrics,
             }),
             _ => Err(Problems::from(problems)),
         }
@@ -153,6 +158,7 @@ fn filters(
     parts: &Parts,
     stores: &Stores,
     previous: Option<&Snapshot>,
+    metrics: &Registry,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<Arc<str>, Arc<Filter>> {
     let mut filters = BTreeMap::new();
@@ -162,20 +168,19 @@ fn filters(
         let grants = Grants::new(&config.allow, stores);
         // So has an input that could not be read.
         let Some(inputs) = inputs(parts, config) else { continue };
+        let previous = previous.and_then(|previous| previous.filters.get(name));
         let kept = previous
-            .and_then(|previous| previous.filters.get(name))
             .filter(|kept| kept.config == *config && kept.module.hash == module.hash)
             .filter(|kept| kept.inputs == inputs && kept.identity.grants == grants);
         let built = match kept {
             Some(kept) => Ok(Arc::clone(kept)),
-            None => Filter::build(Plan {
-                name: Arc::clone(name),
-                config: Arc::clone(config),
-                module: Arc::clone(module),
-                grants,
-                inputs,
-                workers: parts.config.workers.unwrap_or(1),
-            }),
+            None => {
+                let taken = Taken::by(filters.iter().map(|(name, filter): (_, &Arc<Filter>)| (name, &filter.setup.metrics)));
+                let workers = parts.config.workers.unwrap_or(1);
+                let around = Around { workers, previous: previous.map(|previous| &**previous), metrics, taken };
+                let (name, config, module) = (Arc::clone(name), Arc::clone(config), Arc::clone(module));
+                Filter::build(Plan { name, config, module, grants, inputs }, &around)
+            }
         };
         match built {
             Ok(filter) => drop(filters.insert(Arc::clone(name), filter)),

@@ -1,3 +1,4 @@
-//! What the proxy tells about itself. Today: the access log, one JSON line an exchange.
+//! What the proxy tells about itself: the access log, one JSON line an exchange, and metrics, which a scraper reads.
 
 pub mod access_log;
+pub mod metrics;

@@ -41,6 +41,18 @@ async fn filters_are_listed() {
     assert_eq!(proxy.filter("routes").await["module"], "builtin:router");
 }
 
+scenario!(metrics_are_text_for_a_scraper);
+async fn metrics_are_text_for_a_scraper() {
+    let proxy = proxy("[listeners.edge]\n[stores.sessions]\n[stores.quota]");
+    let answer = proxy.admin("/metrics").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/plain; version=0.0.4; charset=utf-8")));
+    let page = answer.text();
+    let expected = "# TYPE tamis_store_evictions_total counter\n\
+        tamis_store_evictions_total{store=\"quota\"} 0\n\
+        tamis_store_evictions_total{store=\"sessions\"} 0\n";
+    assert!(page.contains(expected), "{page}");
+}
+
 scenario!(the_admin_is_not_for_proxying);
 async fn the_admin_is_not_for_proxying() {
     let origin = tamis_tests::origin().route("/ready", "the origin's").run();

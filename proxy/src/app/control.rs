@@ -15,12 +15,12 @@ use tokio::task::JoinHandle;
 use super::listeners::Listeners;
 use super::signals::Signals;
 use super::watch::Watch;
-use super::{App, Bound, Left, RunError, load_modules};
+use super::{App, inputs, Bound, Left, RunError, load_modules};
 use crate::admin::Admin;
 use crate::admin::ledger::Ledger;
 use crate::cluster::discovery::{self, Resolver};
 use crate::cluster::pool;
-use crate::config::{self, ModuleSource, Problems};
+use crate::config::{self, Input, ModuleSource, Problems};
 use crate::drain;
 use crate::exchange;
 use crate::filter::source::Modules;
@@ -44,6 +44,8 @@ pub enum Event {
         paths: Vec<PathBuf>,
         renamed: bool,
     },
+    /// A resource that is an input is to be fetched again.
+    InputDue(Input),
     /// A name has other addresses.
     Resolved {
         host: Arc<str>,
@@ -63,6 +65,7 @@ pub struct Control {
     listeners: Listeners,
     resolver: Option<Resolver>,
     following: BTreeMap<Arc<str>, JoinHandle<()>>,
+    fetching: BTreeMap<Input, JoinHandle<()>>,
     events: mpsc::Sender<Event>,
     watch: Watch,
     /// Listeners that have left the configuration and still serve somebody.
@@ -92,6 +95,7 @@ impl Control {
                 listeners,
                 resolver,
                 following: BTreeMap::new(),
+                fetching: BTreeMap::new(),
                 events,
                 watch,
                 leaving: Vec::new(),
@@ -111,7 +115,9 @@ impl Control {
         for worker in &self.workers {
             worker.post(|| drop(tokio::task::spawn_local(pool::tend()))).await;
         }
+        self.sweep().await;
         self.follow_names();
+        self.follow_inputs();
         self.watch_files();
     }
 
@@ -137,6 +143,7 @@ impl Control {
             match event {
                 Event::Reload => self.reload().await,
                 Event::Touched { paths, renamed } => self.watch.touched(&paths, renamed),
+                Event::InputDue(input) => self.input_changed(input).await,
                 Event::Resolved { host, addresses } => self.resolved(host, addresses).await,
                 Event::Stop => {
                     let triggers = self.listeners.drain();
@@ -212,6 +219,7 @@ impl Control {
         let file = self.parts.source.file().to_owned();
         let (workers, admin) = (self.parts.config.workers, self.parts.config.admin.clone());
         let (mut modules, resolved) = (self.modules.clone(), self.parts.resolved.clone());
+        let known = self.parts.inputs.clone();
         let read = tokio::task::spawn_blocking(move || -> Result<_, Problems> {
             let examined = config::examine(&file)?;
             let mut loaded = App::sound(examined)?;
@@ -219,11 +227,13 @@ impl Control {
                 tracing::warn!("`workers` and `admin` take effect at the next start");
             }
             loaded.config.workers = workers;
-            let (built, failed) = load_modules(&mut modules, &loaded.config, &loaded.source);
+            let (built, mut failed) = load_modules(&mut modules, &loaded.config, &loaded.source);
+            let (inputs, unread) = inputs::load(&loaded.config, &loaded.source, &resolved, &known);
+            failed.merge(unread);
             if !failed.is_empty() {
                 return Err(failed);
             }
-            let parts = Parts { config: Arc::new(loaded.config), source: loaded.source, modules: built, resolved };
+            let parts = Parts { config: Arc::new(loaded.config), source: loaded.source, modules: built, resolved, inputs };
             Ok((parts, modules))
         });
         let outcome = match read.await {
@@ -253,6 +263,10 @@ impl Control {
             }
             return self.reload().await;
         }
+        let input = Input::File(file.to_owned());
+        if self.parts.inputs.contains_key(&input) {
+            return self.input_changed(input).await;
+        }
         let source = ModuleSource::Path(file.to_owned());
         let filters: Vec<Arc<str>> = self
             .parts
@@ -268,6 +282,63 @@ impl Control {
         if let Err(error) = self.swap(&source, &filters).await {
             self.ledger.failed(filters.iter().map(|name| &**name), &error);
             tracing::error!(module = %source, "the module was not swapped; what was serving goes on\n{error}");
+        }
+    }
+
+    /// An input is read again; the filters that have it are configured anew.
+    async fn input_changed(&mut self, input: Input) {
+        let (config, resolved, wanted) = (Arc::clone(&self.parts.config), self.parts.resolved.clone(), input.clone());
+        let read = tokio::task::spawn_blocking(move || inputs::read(&wanted, &config, &resolved));
+        let read = read.await.map_err(|error| error.to_string()).flatten();
+        match read {
+            Ok(content) => self.input(input, content).await,
+            Err(error) => tracing::error!(%error, "the input was not read again; what was serving goes on"),
+        }
+    }
+
+    /// There is this in an input now.
+    async fn input(&mut self, input: Input, content: Arc<[u8]>) {
+        if self.parts.inputs.get(&input).is_none_or(|known| *known == content) {
+            return;
+        }
+        let mut parts = self.parts.clone();
+        let having = |filter: &Arc<config::Filter>| filter.inputs.values().any(|other| *other == input);
+        let filters = parts.config.filters.iter().filter(|(_, filter)| having(filter));
+        let filters: Vec<Arc<str>> = filters.map(|(name, _)| Arc::clone(name)).collect();
+        parts.inputs.insert(input, content);
+        match self.apply(parts, false).await {
+            Ok(()) => tracing::info!(?filters, "configured anew: an input has changed"),
+            Err(problems) => {
+                self.ledger.failed(filters.iter().map(|name| &**name), &problems.to_string());
+                tracing::error!(?filters, "an input has changed and is refused; what was serving goes on\n{problems}");
+            }
+        }
+    }
+
+    /// Resources are fetched again and again, for as long as a filter names them.
+    fn follow_inputs(&mut self) {
+        let wanted = inputs::resources(&self.parts.config);
+        self.fetching.retain(|input, task| {
+            wanted.contains(input) || {
+                task.abort();
+                false
+            }
+        });
+        for input in wanted {
+            let Input::Resource { every, .. } = input else { continue };
+            if self.fetching.contains_key(&input) {
+                continue;
+            }
+            let (events, changed) = (self.events.clone(), input.clone());
+            let task = tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(every).await;
+                    if events.send(Event::InputDue(changed.clone())).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            self.fetching.insert(input, task);
         }
     }
 
@@ -325,6 +396,7 @@ impl Control {
         self.parts = parts;
         self.sweep().await;
         self.follow_names();
+        self.follow_inputs();
         self.watch_files();
         Ok(())
     }
@@ -344,6 +416,11 @@ impl Control {
                     pool::sweep(&endpoints);
                 })
                 .await;
+        }
+        let ticking: Vec<_> = snapshot.filters.values().filter(|filter| filter.setup.tick_every().is_some()).cloned().collect();
+        let reach = Arc::clone(&snapshot.reach);
+        if let Some(worker) = self.workers.first() {
+            worker.post(move || filter::tick::set(ticking, reach)).await;
         }
     }
 
@@ -392,6 +469,10 @@ impl Control {
             ModuleSource::Path(path) => Some(path.clone()),
             ModuleSource::Builtin(_) => None,
         });
-        self.watch.set(modules.chain(self.file.clone()).collect());
+        let inputs = self.parts.inputs.keys().filter_map(|input| match input {
+            Input::File(path) => Some(path.clone()),
+            Input::Resource { .. } => None,
+        });
+        self.watch.set(modules.chain(inputs).chain(self.file.clone()).collect());
     }
 }

@@ -317,6 +317,7 @@ impl Chain {
             Ok(Verdict::Reset) => Err(Step::Reset),
             Err(fault) => {
                 hand.chunk = None;
+                filter.failures.count(&fault);
                 failed(filter, hook, &fault)
             }
         }

@@ -38,7 +38,8 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// Sets address space aside and starts the epoch thread, which ends when the engine is dropped.
-    pub fn new(instances_max: u32) -> wasmtime::Result<Self> {
+    pub fn new(instances_max: usize) -> wasmtime::Result<Self> {
+        let instances_max = u32::try_from(instances_max).unwrap_or(u32::MAX);
         let core_instances_max = instances_max.saturating_mul(CORE_INSTANCES);
         let mut pool = PoolingAllocationConfig::default();
         pool.total_component_instances(instances_max)

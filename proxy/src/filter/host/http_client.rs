@@ -126,7 +126,7 @@ fn begin(identity: &Identity, call: Call) -> Result<Result<Task<Result<Answer, E
     let limit = left.map_or(asked, |left| left.min(asked));
     let Some(request) = request(&cluster, call) else { return Ok(Err(Error::Protocol)) };
     let answered = async move {
-        tokio::time::timeout(limit, send(&cluster, request)).await.unwrap_or(Err(Error::Timeout))
+        tokio::time::timeout(limit, exchange(&cluster, request, ANSWER_BYTES_MAX)).await.unwrap_or(Err(Error::Timeout))
     };
     Ok(Ok(Task(tokio::task::spawn_local(answered))))
 }
@@ -172,7 +172,8 @@ pub fn request(cluster: &Cluster, call: Call) -> Option<Request<Outgoing>> {
     Some(request)
 }
 
-async fn send(cluster: &Arc<Cluster>, request: Request<Outgoing>) -> Result<Answer, Error> {
+/// Sends a request and reads the whole answer.
+pub async fn exchange(cluster: &Arc<Cluster>, request: Request<Outgoing>, bytes_max: usize) -> Result<Answer, Error> {
     let answer = cluster::send(cluster, request, &Wishes::default(), &mut Attempt::default()).await;
     let cluster::Answer { response, lease } = answer.map_err(|failure| error_of(failure.kind))?;
     let (head, mut body) = response.into_parts();
@@ -181,7 +182,7 @@ async fn send(cluster: &Arc<Cluster>, request: Request<Outgoing>) -> Result<Answ
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Error::Reset)?;
         match frame.into_data() {
-            Ok(data) if bytes.len() + data.len() > ANSWER_BYTES_MAX => return Err(Error::TooLarge),
+            Ok(data) if bytes.len() + data.len() > bytes_max => return Err(Error::TooLarge),
             Ok(data) => bytes.extend_from_slice(&data),
             Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::metrics::Declarations;
+
 /// The shortest period of `on-tick`: what is wanted more often is better done by the exchanges themselves.
 pub const TICK_MIN: Duration = Duration::from_millis(10);
 
@@ -52,6 +54,8 @@ pub struct Setup {
     wanted: u32,
     keeps_state: bool,
     tick_every_ms: u64,
+    /// What `metrics.declare` has taken.
+    pub metrics: Declarations,
 }
 
 impl Setup {

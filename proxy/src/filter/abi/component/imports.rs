@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use wasmtime::component::{ComponentNamedList, Lift, Lower};
 use wasmtime::{Engine, Error, Result, StoreContextMut};
 
-use super::types::{BodyError, Field, HttpError, Incoming, MirrorResult, Outgoing, Severity};
+use super::types::{Ask, BodyError, Decision, Field, HttpError, Incoming, MetricKind, MirrorResult, Outgoing, Severity, StoreError};
 use crate::exchange::Exchange;
 use crate::filter::hand::{self, InHand};
 use crate::filter::host::{
-    body, connection, destination, fields, http_client, log, mirror, notes, outcome, reply, request, response, setup::Setup, system,
+    body, connection, destination, fields, http_client, log, mirror, notes, outcome, quota, reply, request, response, setup::Setup, store, system,
     trailers,
 };
 use crate::filter::{Guest, OutOfPlace};
@@ -152,6 +152,9 @@ pub fn linker(engine: &Engine) -> Result<Linker> {
     connection(linker.interface("connection")?)?;
     destination(linker.interface("destination")?)?;
     http_client(linker.interface("http-client")?)?;
+    store(linker.interface("store")?)?;
+    quota(linker.interface("quota")?)?;
+    metrics(linker.interface("metrics")?)?;
     notes(linker.interface("notes")?)?;
     log(linker.interface("log")?)?;
     clock(linker.interface("clock")?)?;
@@ -282,6 +285,14 @@ fn destination(mut interface: Interface<'_>) -> Result<()> {
         .change("set-route", |exchange, (name,): (String,)| destination::set_route(exchange, &name))?
         .hand("set-chain", |hand, (name,): (String,)| destination::set_chain(hand, &name))?
         .change("set-timeout-ms", |exchange, (total,): (u32,)| destination::set_timeout_ms(exchange, total))?
+        .set("set-fallback", |exchange, (name,): (String,)| destination::set_fallback(exchange, &name))?
+        .hand("set-endpoint", |hand, (address,): (String,)| destination::set_endpoint(hand, &address))?
+        .change("set-subset", |exchange, (labels,): (Vec<(String, String)>,)| destination::set_subset(exchange, labels))?
+        .change("set-hash-key", |exchange, (key,): (Bytes,)| destination::set_hash_key(exchange, key))?
+        .set("set-retry", |exchange, (attempts, on, per_try): (u32, Vec<String>, Option<u32>)| {
+            destination::set_retry(exchange, attempts, &on, per_try)
+        })?
+        .change("set-response-rate", |exchange, (rate,): (u64,)| destination::set_response_rate(exchange, rate))?
         .hand("mirror", |hand, (cluster, fields, limit): (String, Vec<Field>, u32)| {
             let fields = fields.iter().map(|field| (field.name.as_str(), field.value.as_slice()));
             mirror::add(hand, &cluster, fields, limit)
@@ -301,6 +312,66 @@ fn http_client(mut interface: Interface<'_>) -> Result<()> {
                 let answers = calls.await?.into_iter().map(|answer| answer.map(Incoming::from).map_err(HttpError::from));
                 Ok((answers.collect::<Vec<_>>(),))
             }
+        })?;
+    Ok(())
+}
+
+fn store(mut interface: Interface<'_>) -> Result<()> {
+    type Answer<T> = std::result::Result<T, StoreError>;
+    interface
+        .function("get", |context, (name, key): (String, String)| -> Result<(Answer<Option<Bytes>>,)> {
+            Ok((store::get(stores(&context), &name, &key).map_err(StoreError::from),))
+        })?
+        .function("set", |context, (name, key, value, ttl): (String, String, Bytes, Option<u64>)| -> Result<(Answer<()>,)> {
+            Ok((store::set(stores(&context), &name, &key, value, ttl).map_err(StoreError::from),))
+        })?
+        .function(
+            "compare-and-set",
+            |context, (name, key, expected, value, ttl): (String, String, Option<Bytes>, Bytes, Option<u64>)| -> Result<(Answer<bool>,)> {
+                let set = store::compare_and_set(stores(&context), &name, &key, expected.as_deref(), value, ttl);
+                Ok((set.map_err(StoreError::from),))
+            },
+        )?
+        .function("delete", |context, (name, key): (String, String)| -> Result<(Answer<()>,)> {
+            Ok((store::delete(stores(&context), &name, &key).map_err(StoreError::from),))
+        })?
+        .function("increment", |context, (name, key, by, ttl): (String, String, i64, Option<u64>)| -> Result<(Answer<i64>,)> {
+            Ok((store::increment(stores(&context), &name, &key, by, ttl).map_err(StoreError::from),))
+        })?;
+    Ok(())
+}
+
+fn stores<'a>(context: &'a Context<'_>) -> &'a store::Granted {
+    &context.data().identity.grants.stores
+}
+
+fn quota(mut interface: Interface<'_>) -> Result<()> {
+    type Answer = std::result::Result<Vec<Decision>, StoreError>;
+    interface.function("take", |context, (name, asks): (String, Vec<Ask>)| -> Result<(Answer,)> {
+        let asks: Vec<_> = asks.into_iter().map(Into::into).collect();
+        let mut held = Vec::new();
+        let taken = quota::take(stores(&context), &name, &asks, &mut held);
+        if !held.is_empty() {
+            // Without an exchange there is nobody to hold it.
+            hand::exchange_mut("quota.take", |exchange| exchange.held.append(&mut held))?;
+        }
+        Ok((taken.map(|decisions| decisions.into_iter().map(Decision::from).collect()).map_err(StoreError::from),))
+    })?;
+    Ok(())
+}
+
+fn metrics(mut interface: Interface<'_>) -> Result<()> {
+    interface
+        .function("declare", |mut context, (name, help, kind, labels): (String, String, MetricKind, Vec<String>)| {
+            let identity = std::sync::Arc::clone(&context.data().identity);
+            let setup = context.data_mut().setup_mut("metrics.declare")?;
+            Ok((setup.metrics.declare(&identity.taken, &name, &help, kind.into(), &labels),))
+        })?
+        .function("observe", |context, (metric, labels, value): (u32, Vec<String>, f64)| {
+            if let Some(instruments) = context.data().identity.instruments.get() {
+                instruments.observe(metric, &labels, value);
+            }
+            Ok(())
         })?;
     Ok(())
 }

@@ -9,6 +9,8 @@ use wasmtime::component::{ComponentType, Lift, Lower};
 use crate::exchange::{self, body::Unreadable};
 use crate::filter::host::{http_client, inputs};
 use crate::filter;
+use crate::store;
+use crate::telemetry::metrics;
 
 /// `types.verdict`
 #[derive(Debug, Clone, Copy, ComponentType, Lift)]
@@ -166,6 +168,109 @@ impl From<http_client::Error> for HttpError {
             http_client::Error::Reset => Self::Reset,
             http_client::Error::TooLarge => Self::TooLarge,
             http_client::Error::Protocol => Self::Protocol,
+        }
+    }
+}
+
+/// `store.error`
+#[derive(Debug, Clone, Copy, ComponentType, Lower)]
+#[component(enum)]
+#[repr(u8)]
+pub enum StoreError {
+    #[component(name = "not-allowed")]
+    NotAllowed,
+    #[component(name = "unavailable")]
+    Unavailable,
+    #[component(name = "too-large")]
+    TooLarge,
+}
+
+impl From<store::Error> for StoreError {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::NotAllowed => Self::NotAllowed,
+            store::Error::Unavailable => Self::Unavailable,
+            store::Error::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+/// `quota.kind`
+#[derive(Debug, Clone, Copy, ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+pub enum QuotaKind {
+    #[component(name = "rate")]
+    Rate,
+    #[component(name = "calendar")]
+    Calendar,
+    #[component(name = "concurrency")]
+    Concurrency,
+}
+
+/// `quota.ask`
+#[derive(Debug, ComponentType, Lift)]
+#[component(record)]
+pub struct Ask {
+    pub key: String,
+    pub kind: QuotaKind,
+    pub limit: u64,
+    #[component(name = "window-ms")]
+    pub window_ms: u64,
+    pub burst: u64,
+    pub cost: u64,
+}
+
+impl From<Ask> for store::Ask {
+    fn from(ask: Ask) -> Self {
+        let kind = match ask.kind {
+            QuotaKind::Rate => store::Kind::Rate,
+            QuotaKind::Calendar => store::Kind::Calendar,
+            QuotaKind::Concurrency => store::Kind::Concurrency,
+        };
+        let Ask { key, limit, window_ms, burst, cost, .. } = ask;
+        Self { key, kind, limit, window_ms, burst, cost }
+    }
+}
+
+/// `quota.decision`
+#[derive(Debug, ComponentType, Lower)]
+#[component(record)]
+pub struct Decision {
+    pub allowed: bool,
+    pub remaining: u64,
+    #[component(name = "retry-after-ms")]
+    pub retry_after_ms: u64,
+    #[component(name = "reset-after-ms")]
+    pub reset_after_ms: u64,
+}
+
+impl From<store::Decision> for Decision {
+    fn from(decision: store::Decision) -> Self {
+        let store::Decision { allowed, remaining, retry_after_ms, reset_after_ms } = decision;
+        Self { allowed, remaining, retry_after_ms, reset_after_ms }
+    }
+}
+
+/// `metrics.kind`
+#[derive(Debug, Clone, Copy, ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+pub enum MetricKind {
+    #[component(name = "counter")]
+    Counter,
+    #[component(name = "gauge")]
+    Gauge,
+    #[component(name = "histogram")]
+    Histogram,
+}
+
+impl From<MetricKind> for metrics::Kind {
+    fn from(kind: MetricKind) -> Self {
+        match kind {
+            MetricKind::Counter => Self::Counter,
+            MetricKind::Gauge => Self::Gauge,
+            MetricKind::Histogram => Self::Histogram,
         }
     }
 }
