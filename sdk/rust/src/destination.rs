@@ -82,8 +82,9 @@ impl Destination {
         host::destination::set_timeout_ms(total.map_or(0, |total| ms::short(total).max(1)));
     }
 
-    /// At most `attempts` in all, on these occasions: `connect`, `reset`, `timeout`, `5xx`, or a status code. Refused if the
-    /// proxy does not know one of them.
+    /// At most `attempts` in all, on these occasions: `connect`, `reset`, `timeout`, `5xx`, `gateway-error`, `retriable-4xx`,
+    /// `refused-stream`, or a status code. Refused if the proxy does not know one of them, or if there are none or too many
+    /// attempts.
     pub fn set_retry(&mut self, attempts: u32, on: &[&str], per_try: Option<Duration>) -> Result<(), Refused> {
         let on: Vec<_> = on.iter().map(|occasion| (*occasion).to_owned()).collect();
         host::destination::set_retry(attempts, &on, per_try.map(|time| ms::short(time).max(1))).map_err(Refused)

@@ -44,10 +44,15 @@ pub struct Decision {
     pub allowed: bool,
     /// What is left after this decision.
     pub remaining: u64,
-    /// When asking again may help; zero if it was allowed.
+    /// When asking again may help; zero if it was allowed, [`Decision::NEVER`] if nothing helps.
     pub retry_after: Duration,
     /// When the quota will be whole again.
     pub reset_after: Duration,
+}
+
+impl Decision {
+    /// How long it takes where more is asked for than there can ever be.
+    pub const NEVER: Duration = Duration::from_millis(u64::MAX);
 }
 
 impl Ask {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 
 use super::body::Body;
+use super::host::quota::Ask;
 use super::process::Process;
 use crate::Mirrored;
 use crate::log::Severity;
@@ -116,8 +117,8 @@ pub(super) struct Hand {
     pub tick: Duration,
     pub entropy: u64,
     pub now: Option<Duration>,
-    /// Quotas of the kind that comes back when the exchange ends: store, key, how much.
-    pub held: Vec<(String, String, u64)>,
+    /// What was taken of quotas that come back when the exchange ends, and from which store.
+    pub held: Vec<(String, Ask)>,
     pub process: Rc<RefCell<Process>>,
 }
 

@@ -161,9 +161,9 @@ impl<'a, F: Exported> Run<'a, F> {
         }
         let hand = self.hand.take().expect("no hook runs");
         let mut process = self.filter.process.borrow_mut();
-        for (store, key, cost) in &hand.held {
+        for (store, ask) in &hand.held {
             if let Some(store) = process.stores.0.get_mut(store) {
-                store.give_back(key, *cost);
+                store.give_back(ask);
             }
         }
         drop(process);

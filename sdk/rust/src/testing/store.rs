@@ -8,6 +8,9 @@ use super::host::store::Error;
 
 const KEY_BYTES_MAX: usize = 1024;
 const VALUE_BYTES_MAX: usize = 64 * 1024;
+const ASKS_MAX: usize = 64;
+/// Nobody knows when an exchange will end.
+const CONCURRENCY_RETRY_MS: u64 = 1000;
 
 /// Stores by name.
 #[derive(Debug, Clone, Default)]
@@ -16,7 +19,7 @@ pub(super) struct Stores(pub BTreeMap<String, Store>);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Store {
     values: BTreeMap<String, Value>,
-    quotas: BTreeMap<String, Quota>,
+    quotas: BTreeMap<Name, Quota>,
     unavailable: bool,
 }
 
@@ -26,10 +29,13 @@ struct Value {
     ends: Option<Duration>,
 }
 
+/// What a quota is: the same key under another limit is another one.
+type Name = (Kind, u64, u64, String);
+
 /// How much of a quota is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Quota {
-    /// When the last taken token will be back, in nanoseconds since the epoch.
+    /// When all would be back, in nanoseconds since the epoch times the limit, so that nothing is rounded.
     Rate(u128),
     /// The number of the window, and what was taken in it.
     Calendar(u128, u64),
@@ -69,10 +75,11 @@ impl Store {
         self.values.remove(key);
     }
 
-    /// Numbers are kept as decimal text. What is no number counts as none.
+    /// Numbers are kept as decimal digits. What is no number stays what it is.
     pub(super) fn increment(&mut self, key: &str, by: i64, ttl_ms: Option<u64>, now: Duration) -> Result<i64, Error> {
-        let present = self.get(key, now).map(|bytes| str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()).unwrap_or(0));
-        let sum = i64::saturating_add(present.unwrap_or(0), by);
+        let number = |bytes: &[u8]| str::from_utf8(bytes).ok().and_then(|digits| digits.parse::<i64>().ok());
+        let present = self.get(key, now).map(|bytes| number(bytes).ok_or(Error::Unavailable)).transpose()?;
+        let sum = present.unwrap_or(0).saturating_add(by);
         match (present, self.values.get_mut(key)) {
             (Some(_), Some(value)) => value.bytes = sum.to_string().into_bytes(),
             _ => self.set(key, sum.to_string().as_bytes(), ttl_ms, now)?,
@@ -81,77 +88,97 @@ impl Store {
     }
 
     /// All or nothing.
-    pub(super) fn take(&mut self, asks: &[Ask], now: Duration) -> Vec<Decision> {
+    pub(super) fn take(&mut self, asks: &[Ask], now: Duration) -> Result<Vec<Decision>, Error> {
+        if asks.len() > ASKS_MAX || asks.iter().any(|ask| ask.key.len() > KEY_BYTES_MAX) {
+            return Err(Error::TooLarge);
+        }
         let before = self.quotas.clone();
-        let taken: Vec<Decision> = asks.iter().map(|ask| self.decide(ask, ask.cost, now)).collect();
-        if taken.iter().all(|decision| decision.allowed) {
-            return taken;
+        let denied: Vec<Option<u64>> = asks.iter().map(|ask| self.judge(ask, now)).collect();
+        if denied.iter().any(Option::is_some) {
+            self.quotas = before;
         }
-        self.quotas = before;
-        let left = asks.iter().map(|ask| self.decide(ask, 0, now));
-        let left = taken.iter().zip(left.collect::<Vec<_>>());
-        left.map(|(decided, left)| Decision { remaining: left.remaining, reset_after_ms: left.reset_after_ms, ..*decided })
-            .collect()
+        Ok(asks.iter().zip(denied).map(|(ask, denied)| self.decision(ask, denied, now)).collect())
     }
 
-    pub(super) fn give_back(&mut self, key: &str, cost: u64) {
-        if let Some(Quota::Concurrency(taken)) = self.quotas.get_mut(key) {
-            *taken = taken.saturating_sub(cost);
+    pub(super) fn give_back(&mut self, ask: &Ask) {
+        if let Some(Quota::Concurrency(used)) = self.quotas.get_mut(&name(ask)) {
+            *used = used.saturating_sub(ask.cost);
         }
     }
 
-    fn decide(&mut self, ask: &Ask, cost: u64, now: Duration) -> Decision {
-        let now_ns = now.as_nanos();
-        match ask.kind {
-            Kind::Rate => self.rate(ask, cost, now_ns),
-            Kind::Calendar => {
-                let length = u128::from(ask.window_ms.max(1)) * 1_000_000;
-                let window = now_ns / length;
-                let taken = match self.quotas.get(&ask.key) {
-                    Some(Quota::Calendar(then, taken)) if *then == window => *taken,
-                    _ => 0,
-                };
-                let over = ms((window + 1) * length - now_ns);
-                let allowed = taken.saturating_add(cost) <= ask.limit;
-                let taken = if allowed { taken + cost } else { taken };
-                self.quotas.insert(ask.key.clone(), Quota::Calendar(window, taken));
-                decision(allowed, ask.limit.saturating_sub(taken), over, over)
+    /// Takes it, or says after how many milliseconds asking again may help.
+    fn judge(&mut self, ask: &Ask, now: Duration) -> Option<u64> {
+        if ask.cost == 0 {
+            return None;
+        }
+        let most = if ask.kind == Kind::Rate { ask.burst } else { ask.limit };
+        let empty = ask.kind != Kind::Concurrency && (ask.window_ms == 0 || ask.limit == 0);
+        if empty || ask.cost > most {
+            return Some(u64::MAX);
+        }
+        let quota = match self.quota(ask, now) {
+            Quota::Rate(back) => {
+                let latest = scaled(ask, now) + token(ask) * u128::from(ask.burst);
+                let wanted = back + token(ask) * u128::from(ask.cost);
+                if wanted > latest {
+                    return Some(ms((wanted - latest).div_ceil(u128::from(ask.limit))));
+                }
+                Quota::Rate(wanted)
             }
-            Kind::Concurrency => {
-                let taken = match self.quotas.get(&ask.key) {
-                    Some(Quota::Concurrency(taken)) => *taken,
-                    _ => 0,
-                };
-                let allowed = taken.saturating_add(cost) <= ask.limit;
-                let taken = if allowed { taken + cost } else { taken };
-                self.quotas.insert(ask.key.clone(), Quota::Concurrency(taken));
-                decision(allowed, ask.limit.saturating_sub(taken), 1, 0)
-            }
-        }
-    }
-
-    /// GCRA: each token takes its time to come back, and as many as the burst may be owed.
-    fn rate(&mut self, ask: &Ask, cost: u64, now: u128) -> Decision {
-        if ask.limit == 0 {
-            return decision(cost == 0, 0, ask.window_ms, ask.window_ms);
-        }
-        let each = (u128::from(ask.window_ms) * 1_000_000 / u128::from(ask.limit)).max(1);
-        let full = each * u128::from(ask.burst.max(1));
-        let owed = match self.quotas.get(&ask.key) {
-            Some(Quota::Rate(back)) => (*back).max(now),
-            _ => now,
+            Quota::Calendar(window, used) if used + ask.cost <= ask.limit => Quota::Calendar(window, used + ask.cost),
+            Quota::Calendar(window, _) => return Some(ms((window + 1) * token(ask) - now.as_nanos()).max(1)),
+            Quota::Concurrency(used) if used + ask.cost <= ask.limit => Quota::Concurrency(used + ask.cost),
+            Quota::Concurrency(_) => return Some(CONCURRENCY_RETRY_MS),
         };
-        let wanted = owed + each * u128::from(cost);
-        let allowed = wanted <= now + full;
-        let back = if allowed { wanted } else { owed };
-        self.quotas.insert(ask.key.clone(), Quota::Rate(back));
-        let left = (now + full).saturating_sub(back) / each;
-        decision(allowed, left as u64, ms(wanted.saturating_sub(now + full)), ms(back - now))
+        self.quotas.insert(name(ask), quota);
+        None
+    }
+
+    fn decision(&self, ask: &Ask, denied: Option<u64>, now: Duration) -> Decision {
+        let empty = ask.kind != Kind::Concurrency && (ask.window_ms == 0 || ask.limit == 0);
+        let (remaining, reset_after_ms) = match self.quota(ask, now) {
+            _ if empty => (0, 0),
+            Quota::Rate(back) => {
+                let owed = back - scaled(ask, now);
+                let left = (token(ask) * u128::from(ask.burst)).saturating_sub(owed) / token(ask);
+                (left as u64, ms(owed.div_ceil(u128::from(ask.limit))))
+            }
+            Quota::Calendar(_, 0) => (ask.limit, 0),
+            Quota::Calendar(window, used) => (ask.limit.saturating_sub(used), ms((window + 1) * token(ask) - now.as_nanos())),
+            Quota::Concurrency(used) => (ask.limit.saturating_sub(used), if used == 0 { 0 } else { CONCURRENCY_RETRY_MS }),
+        };
+        Decision { allowed: denied.is_none(), remaining, retry_after_ms: denied.unwrap_or(0), reset_after_ms }
+    }
+
+    fn quota(&self, ask: &Ask, now: Duration) -> Quota {
+        match (ask.kind, self.quotas.get(&name(ask))) {
+            (Kind::Rate, Some(Quota::Rate(back))) => Quota::Rate((*back).max(scaled(ask, now))),
+            (Kind::Rate, _) => Quota::Rate(scaled(ask, now)),
+            (Kind::Calendar, present) => {
+                let window = now.as_nanos() / token(ask).max(1);
+                match present {
+                    Some(Quota::Calendar(then, used)) if *then == window => Quota::Calendar(window, *used),
+                    _ => Quota::Calendar(window, 0),
+                }
+            }
+            (Kind::Concurrency, Some(Quota::Concurrency(used))) => Quota::Concurrency(*used),
+            (Kind::Concurrency, _) => Quota::Concurrency(0),
+        }
     }
 }
 
-fn decision(allowed: bool, remaining: u64, retry_after_ms: u64, reset_after_ms: u64) -> Decision {
-    Decision { allowed, remaining, retry_after_ms: if allowed { 0 } else { retry_after_ms.max(1) }, reset_after_ms }
+fn name(ask: &Ask) -> Name {
+    let window = if ask.kind == Kind::Concurrency { 0 } else { ask.window_ms };
+    (ask.kind, ask.limit, window, ask.key.clone())
+}
+
+/// A window in nanoseconds: what one token takes to come back, on a clock that runs `limit` times as fast.
+fn token(ask: &Ask) -> u128 {
+    u128::from(ask.window_ms) * 1_000_000
+}
+
+fn scaled(ask: &Ask, now: Duration) -> u128 {
+    now.as_nanos() * u128::from(ask.limit)
 }
 
 /// Nanoseconds, rounded up.

@@ -6,6 +6,9 @@ use super::Field;
 use crate::testing::call;
 use crate::testing::hand::{Goal, Phase, with_exchange, with_request};
 
+const ATTEMPTS_MAX: u32 = 10;
+const OCCASIONS: [&str; 7] = ["connect", "reset", "timeout", "5xx", "gateway-error", "retriable-4xx", "refused-stream"];
+
 pub fn cluster() -> Option<String> {
     with_exchange(|hand| hand.goal.cluster.clone())
 }
@@ -70,10 +73,13 @@ pub fn set_hash_key(key: &[u8]) {
 }
 
 pub fn set_retry(attempts: u32, on: &[String], per_try_timeout_ms: Option<u32>) -> Result<(), String> {
-    if let Some(stranger) = on.iter().find(|occasion| !is_occasion(occasion)) {
-        return Err(format!("unknown occasion `{stranger}`"));
+    if !(1..=ATTEMPTS_MAX).contains(&attempts) {
+        return Err(format!("expected 1 to {ATTEMPTS_MAX} attempts, found {attempts}"));
     }
-    let per_try = per_try_timeout_ms.map(|ms| Duration::from_millis(u64::from(ms)));
+    if let Some(stranger) = on.iter().find(|occasion| !is_occasion(occasion)) {
+        return Err(format!("no occasion `{stranger}`; expected one of {}, or a status from 400 to 599", OCCASIONS.join(", ")));
+    }
+    let per_try = per_try_timeout_ms.filter(|ms| *ms > 0).map(|ms| Duration::from_millis(u64::from(ms)));
     with_exchange(|hand| hand.goal.retry = Some((attempts, on.to_vec(), per_try)));
     Ok(())
 }
@@ -102,6 +108,5 @@ fn known(goal: &Goal, cluster: &str) -> Result<(), String> {
 }
 
 fn is_occasion(word: &str) -> bool {
-    let is_status = || word.len() == 3 && word.parse::<u16>().is_ok_and(|status| (200..=599).contains(&status));
-    ["connect", "reset", "timeout", "5xx"].contains(&word) || is_status()
+    OCCASIONS.contains(&word) || word.parse::<u16>().is_ok_and(|status| (400..=599).contains(&status))
 }

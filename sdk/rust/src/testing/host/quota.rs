@@ -3,7 +3,7 @@
 use super::store::Error;
 use crate::testing::hand::{with_exchange, with_process};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Rate,
     Calendar,
@@ -31,11 +31,11 @@ pub struct Decision {
 pub fn take(store: &str, asks: &[Ask]) -> Result<Vec<Decision>, Error> {
     let decisions = with_process(|process| {
         let now = process.clock.now();
-        Ok(process.stores.find(store)?.take(asks, now))
+        process.stores.find(store)?.take(asks, now)
     })?;
     if decisions.iter().all(|decision| decision.allowed) {
         for ask in asks.iter().filter(|ask| ask.kind == Kind::Concurrency) {
-            with_exchange(|hand| hand.held.push((store.to_owned(), ask.key.clone(), ask.cost)));
+            with_exchange(|hand| hand.held.push((store.to_owned(), ask.clone())));
         }
     }
     Ok(decisions)
