@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::host;
+use crate::{Destination, Notes, host};
 
-/// The connection on which the request came.
+/// The connection on which the request came, or the raw connection itself.
 #[derive(Debug)]
 pub struct Connection(());
 
@@ -53,7 +53,7 @@ impl Connection {
         host::connection::listener()
     }
 
-    /// What the client speaks: `http/1.0`, `http/1.1` or `h2`.
+    /// What the client speaks: `http/1.0`, `http/1.1`, `h2` or `tcp`.
     pub fn protocol(&self) -> String {
         host::connection::protocol()
     }
@@ -76,5 +76,15 @@ impl Connection {
     /// The SHA-256 of the client's verified certificate, in lower-case hexadecimal.
     pub fn client_fingerprint(&self) -> Option<String> {
         host::connection::client_fingerprint()
+    }
+
+    /// Where it goes: what the hook of a raw connection may choose.
+    pub fn destination(&self) -> Destination {
+        Destination::in_hand()
+    }
+
+    /// What filters tell each other about it.
+    pub fn notes(&self) -> Notes {
+        Notes::in_hand()
     }
 }

@@ -1,16 +1,30 @@
 //! What [`export!`](crate::export!) expands to: the way from the proxy into a filter's methods.
 
-use std::cell::OnceCell;
-use std::marker::PhantomData;
-use std::panic::PanicHookInfo;
+mod probe;
+mod slot;
 
-use crate::{ConfigError, Filter, Hook, Request, RequestHook, Response, ResponseHook, Setup, Verdict, config, host, phase};
+pub use probe::{Absent, Probe, names};
+pub use slot::{Ending, Passing, Slot};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use slot::{conclude, make, pass};
+
+use crate::{Chunk, ChunkVerdict, Connection, ConnectionVerdict, Filter, Hook, Outcome, Request, Response, Verdict};
 
 /// Exports a filter with the hooks that it has: `tamis_sdk::export!(Router: request, response);`
 ///
 /// The type must be a [`Filter`](crate::Filter) and implement the trait of each hook that is named; a hook that it implements
-/// and that is not named is an error, because it would never be called. Hooks: `request`
-/// ([`RequestHook`](crate::RequestHook)), `response` ([`ResponseHook`](crate::ResponseHook)).
+/// and that is not named is an error, because it would never be called.
+///
+/// | word | trait |
+/// |---|---|
+/// | `request` | [`RequestHook`](crate::RequestHook) |
+/// | `request_chunk` | [`RequestChunkHook`](crate::RequestChunkHook) |
+/// | `response` | [`ResponseHook`](crate::ResponseHook) |
+/// | `response_chunk` | [`ResponseChunkHook`](crate::ResponseChunkHook) |
+/// | `trailers` | [`TrailersHook`](crate::TrailersHook) |
+/// | `complete` | [`CompleteHook`](crate::CompleteHook) |
+/// | `tick` | [`TickHook`](crate::TickHook) |
+/// | `connection` | [`ConnectionHook`](crate::ConnectionHook) |
 ///
 /// A hook that would never be called does not compile:
 ///
@@ -39,15 +53,14 @@ macro_rules! export {
         const _: () = {
             #[allow(unused_imports)]
             use $crate::export::Absent as _;
-            const HOOKS: &[$crate::Hook] = <$filter as $crate::export::Exported>::HOOKS;
-            assert!(
-                !$crate::export::Probe::<$filter>::REQUEST || $crate::export::names(HOOKS, $crate::Hook::Request),
-                "the filter implements RequestHook, but export! does not name `request`",
-            );
-            assert!(
-                !$crate::export::Probe::<$filter>::RESPONSE || $crate::export::names(HOOKS, $crate::Hook::Response),
-                "the filter implements ResponseHook, but export! does not name `response`",
-            );
+            $crate::export!(@named $filter, REQUEST, Request, "RequestHook", "request");
+            $crate::export!(@named $filter, REQUEST_CHUNK, RequestChunk, "RequestChunkHook", "request_chunk");
+            $crate::export!(@named $filter, RESPONSE, Response, "ResponseHook", "response");
+            $crate::export!(@named $filter, RESPONSE_CHUNK, ResponseChunk, "ResponseChunkHook", "response_chunk");
+            $crate::export!(@named $filter, TRAILERS, Trailers, "TrailersHook", "trailers");
+            $crate::export!(@named $filter, COMPLETE, Complete, "CompleteHook", "complete");
+            $crate::export!(@named $filter, TICK, Tick, "TickHook", "tick");
+            $crate::export!(@named $filter, CONNECTION, Connection, "ConnectionHook", "connection");
         };
         #[cfg(target_family = "wasm")]
         const _: () = {
@@ -58,9 +71,9 @@ macro_rules! export {
             impl $crate::abi::configure::Guest for Exports {
                 fn configure(
                     config: ::std::string::String,
-                    _: ::std::vec::Vec<$crate::abi::configure::Input>,
+                    inputs: ::std::vec::Vec<$crate::abi::configure::Input>,
                 ) -> ::std::result::Result<(), ::std::string::String> {
-                    FILTER.with(|slot| slot.configure(config))
+                    FILTER.with(|slot| slot.configure(config, inputs))
                 }
             }
             $crate::abi::configure::export_configure!(Exports with_types_in $crate::abi::configure);
@@ -69,18 +82,70 @@ macro_rules! export {
     };
     ($filter:ident) => { ::std::compile_error!("name the hooks that the filter has: `export!(MyFilter: request, response)`"); };
 
+    (@named $filter:ident, $probe:ident, $hook:ident, $trait:literal, $word:literal) => {
+        assert!(
+            !$crate::export::Probe::<$filter>::$probe
+                || $crate::export::names(<$filter as $crate::export::Exported>::HOOKS, $crate::Hook::$hook),
+            concat!("the filter implements ", $trait, ", but export! does not name `", $word, "`"),
+        );
+    };
+
     (@hook request) => { $crate::Hook::Request };
+    (@hook request_chunk) => { $crate::Hook::RequestChunk };
     (@hook response) => { $crate::Hook::Response };
-    (@hook $other:ident) => { ::std::compile_error!(concat!("no hook `", stringify!($other), "`; there are `request`, `response`")) };
+    (@hook response_chunk) => { $crate::Hook::ResponseChunk };
+    (@hook trailers) => { $crate::Hook::Trailers };
+    (@hook complete) => { $crate::Hook::Complete };
+    (@hook tick) => { $crate::Hook::Tick };
+    (@hook connection) => { $crate::Hook::Connection };
+    (@hook $other:ident) => {
+        ::std::compile_error!(concat!(
+            "no hook `", stringify!($other), "`; there are `request`, `request_chunk`, `response`, `response_chunk`, `trailers`, ",
+            "`complete`, `tick`, `connection`",
+        ))
+    };
 
     (@method request) => {
         fn request(&self, request: &mut $crate::Request) -> $crate::Verdict {
             $crate::RequestHook::on_request(self, request)
         }
     };
+    (@method request_chunk) => {
+        fn request_chunk(&self, request: &mut $crate::Request, chunk: $crate::Chunk) -> $crate::ChunkVerdict {
+            $crate::RequestChunkHook::on_request_chunk(self, request, chunk)
+        }
+    };
     (@method response) => {
         fn response(&self, response: &mut $crate::Response) -> $crate::Verdict {
             $crate::ResponseHook::on_response(self, response)
+        }
+    };
+    (@method response_chunk) => {
+        fn response_chunk(&self, response: &mut $crate::Response, chunk: $crate::Chunk) -> $crate::ChunkVerdict {
+            $crate::ResponseChunkHook::on_response_chunk(self, response, chunk)
+        }
+    };
+    (@method trailers) => {
+        fn request_trailers(&self, request: &mut $crate::Request) {
+            $crate::TrailersHook::on_request_trailers(self, request)
+        }
+        fn response_trailers(&self, response: &mut $crate::Response) {
+            $crate::TrailersHook::on_response_trailers(self, response)
+        }
+    };
+    (@method complete) => {
+        fn complete(&self, outcome: &$crate::Outcome) {
+            $crate::CompleteHook::on_complete(self, outcome)
+        }
+    };
+    (@method tick) => {
+        fn tick(&self) {
+            $crate::TickHook::on_tick(self)
+        }
+    };
+    (@method connection) => {
+        fn connection(&self, connection: &mut $crate::Connection) -> $crate::ConnectionVerdict {
+            $crate::ConnectionHook::on_connection(self, connection)
         }
     };
     (@method $other:ident) => {};
@@ -93,6 +158,14 @@ macro_rules! export {
         }
         $crate::abi::request::export_request!(Exports with_types_in $crate::abi::request);
     };
+    (@export request_chunk) => {
+        impl $crate::abi::request_chunk::Guest for Exports {
+            fn on_request_chunk(bytes: ::std::vec::Vec<u8>, end: bool) -> $crate::abi::ChunkVerdict {
+                FILTER.with(|slot| slot.on_request_chunk($crate::Chunk { bytes, end })).into()
+            }
+        }
+        $crate::abi::request_chunk::export_request_chunk!(Exports with_types_in $crate::abi::request_chunk);
+    };
     (@export response) => {
         impl $crate::abi::response::Guest for Exports {
             fn on_response() -> $crate::abi::Verdict {
@@ -100,6 +173,49 @@ macro_rules! export {
             }
         }
         $crate::abi::response::export_response!(Exports with_types_in $crate::abi::response);
+    };
+    (@export response_chunk) => {
+        impl $crate::abi::response_chunk::Guest for Exports {
+            fn on_response_chunk(bytes: ::std::vec::Vec<u8>, end: bool) -> $crate::abi::ChunkVerdict {
+                FILTER.with(|slot| slot.on_response_chunk($crate::Chunk { bytes, end })).into()
+            }
+        }
+        $crate::abi::response_chunk::export_response_chunk!(Exports with_types_in $crate::abi::response_chunk);
+    };
+    (@export trailers) => {
+        impl $crate::abi::trailers::Guest for Exports {
+            fn on_request_trailers() {
+                FILTER.with($crate::export::Slot::on_request_trailers);
+            }
+            fn on_response_trailers() {
+                FILTER.with($crate::export::Slot::on_response_trailers);
+            }
+        }
+        $crate::abi::trailers::export_trailers!(Exports with_types_in $crate::abi::trailers);
+    };
+    (@export complete) => {
+        impl $crate::abi::complete::Guest for Exports {
+            fn on_complete() {
+                FILTER.with($crate::export::Slot::on_complete);
+            }
+        }
+        $crate::abi::complete::export_complete!(Exports with_types_in $crate::abi::complete);
+    };
+    (@export tick) => {
+        impl $crate::abi::tick::Guest for Exports {
+            fn on_tick() {
+                FILTER.with($crate::export::Slot::on_tick);
+            }
+        }
+        $crate::abi::tick::export_tick!(Exports with_types_in $crate::abi::tick);
+    };
+    (@export connection) => {
+        impl $crate::abi::connection::Guest for Exports {
+            fn on_connection() -> $crate::abi::Verdict {
+                FILTER.with($crate::export::Slot::on_connection).into()
+            }
+        }
+        $crate::abi::connection::export_connection!(Exports with_types_in $crate::abi::connection);
     };
     (@export $other:ident) => {};
 }
@@ -114,119 +230,35 @@ pub trait Exported: Filter {
         Verdict::Next
     }
 
+    /// The hook for pieces of the request's body, if there is one.
+    fn request_chunk(&self, _: &mut Request, _: Chunk) -> ChunkVerdict {
+        ChunkVerdict::Keep
+    }
+
     /// The response hook, if there is one.
     fn response(&self, _: &mut Response) -> Verdict {
         Verdict::Next
     }
-}
 
-/// Whether `hooks` names `hook`.
-pub const fn names(hooks: &[Hook], hook: Hook) -> bool {
-    let mut i = 0;
-    while i < hooks.len() {
-        if hooks[i] as u8 == hook as u8 {
-            return true;
-        }
-        i += 1;
-    }
-    false
-}
-
-/// Tells at compile time which hook traits a type implements: an inherent constant wins over one of a trait.
-pub struct Probe<T>(PhantomData<T>);
-
-/// What holds for a type that does not implement a hook.
-pub trait Absent {
-    /// It has no request hook.
-    const REQUEST: bool = false;
-    /// It has no response hook.
-    const RESPONSE: bool = false;
-}
-
-impl<T> Absent for Probe<T> {}
-
-impl<T: RequestHook> Probe<T> {
-    /// It has a request hook.
-    pub const REQUEST: bool = true;
-}
-
-impl<T: ResponseHook> Probe<T> {
-    /// It has a response hook.
-    pub const RESPONSE: bool = true;
-}
-
-/// What goes back to the proxy; the reply itself is already there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    Next,
-    Replied,
-    Reset,
-}
-
-/// Hands over what a verdict carries. A reply that the proxy refuses fails the filter: going on instead would let pass what
-/// the filter meant to stop.
-pub(crate) fn conclude(verdict: Verdict) -> Ending {
-    match verdict {
-        Verdict::Next => Ending::Next,
-        Verdict::Reset => Ending::Reset,
-        Verdict::Reply(reply) => match reply.hand_over() {
-            Ok(()) => Ending::Replied,
-            Err(why) => panic!("the proxy refused the filter's reply: {why}"),
-        },
-    }
-}
-
-/// Where an instance keeps its filter.
-pub struct Slot<F> {
-    filter: OnceCell<F>,
-}
-
-impl<F: Exported> Slot<F> {
-    /// An instance that is not configured yet.
-    #[allow(clippy::new_without_default)]
-    pub const fn new() -> Self {
-        Slot { filter: OnceCell::new() }
+    /// The hook for pieces of the response's body, if there is one.
+    fn response_chunk(&self, _: &mut Response, _: Chunk) -> ChunkVerdict {
+        ChunkVerdict::Keep
     }
 
-    /// Makes the filter.
-    pub fn configure(&self, config: String) -> Result<(), String> {
-        std::panic::set_hook(Box::new(report));
-        let filter = phase::configure(|| make::<F>(&config)).map_err(|error| error.to_string())?;
-        self.filter.set(filter).map_err(|_| "configured a second time".to_owned())
-    }
+    /// The trailers hook on the way there, if there is one.
+    fn request_trailers(&self, _: &mut Request) {}
 
-    /// Calls the request hook.
-    pub fn on_request(&self) -> Ending {
-        conclude(self.filter().request(&mut Request::in_hand()))
-    }
+    /// The trailers hook on the way back, if there is one.
+    fn response_trailers(&self, _: &mut Response) {}
 
-    /// Calls the response hook.
-    pub fn on_response(&self) -> Ending {
-        conclude(self.filter().response(&mut Response::in_hand()))
-    }
+    /// The complete hook, if there is one.
+    fn complete(&self, _: &Outcome) {}
 
-    fn filter(&self) -> &F {
-        self.filter.get().expect("a filter is configured before a hook of it is called")
-    }
-}
+    /// The tick hook, if there is one.
+    fn tick(&self) {}
 
-/// Reads the configuration and makes the filter from it.
-pub(crate) fn make<F: Filter>(config: &str) -> Result<F, ConfigError> {
-    F::configure(config::read(config)?, &mut Setup::new())
-}
-
-/// A panic becomes a line in the log; the trap that follows is the proxy's to handle.
-fn report(panic: &PanicHookInfo<'_>) {
-    host::log::write(host::log::Severity::Error, &panic.to_string());
-}
-
-#[cfg(target_family = "wasm")]
-impl From<Ending> for crate::abi::Verdict {
-    fn from(ending: Ending) -> Self {
-        match ending {
-            Ending::Next => Self::Next,
-            Ending::Replied => Self::Replied,
-            Ending::Reset => Self::Reset,
-        }
+    /// The hook for raw connections, if there is one.
+    fn connection(&self, _: &mut Connection) -> ConnectionVerdict {
+        ConnectionVerdict::Next
     }
 }

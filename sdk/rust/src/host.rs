@@ -2,10 +2,13 @@
 
 #[cfg(target_family = "wasm")]
 pub(crate) use crate::abi::imports::tamis::filter::{
-    clock, connection, destination, entropy, log, notes, reply, request, response, setup, types::Field,
+    chunk, clock, connection, destination, entropy, http_client, log, metrics, notes, outcome, quota, reply, request, response,
+    setup, store,
+    types::{BodyError, Field},
 };
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::testing::host::{
-    Field, clock, connection, destination, entropy, log, notes, reply, request, response, setup,
+    BodyError, Field, chunk, clock, connection, destination, entropy, http_client, log, metrics, notes, outcome, quota, reply,
+    request, response, setup, store,
 };

@@ -52,19 +52,27 @@ pub mod clock;
 pub mod collections;
 pub mod config;
 pub mod entropy;
+pub mod http_client;
 pub mod log;
+pub mod metrics;
+pub mod quota;
+pub mod store;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
+mod chunk;
 mod connection;
 mod destination;
 mod error;
 mod fields;
 mod filter;
+mod hook;
 mod notes;
+mod outcome;
 mod reply;
 mod request;
 mod response;
+mod setup;
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
@@ -73,20 +81,27 @@ pub mod abi;
 #[doc(hidden)]
 pub mod export;
 mod host;
+mod ms;
 mod phase;
 
+pub use chunk::{Chunk, ChunkVerdict};
 pub use config::{ConfigError, NoConfig};
 pub use connection::Connection;
-pub use destination::Destination;
-pub use error::Refused;
+pub use destination::{Destination, Mirror};
+pub use error::{BodyError, Refused};
 pub use fields::Fields;
-pub use filter::{Filter, Hook, RequestHook, ResponseHook, Setup, Verdict};
+pub use filter::{ConnectionVerdict, Filter, Verdict};
+pub use hook::{
+    CompleteHook, ConnectionHook, Hook, RequestChunkHook, RequestHook, ResponseChunkHook, ResponseHook, TickHook, TrailersHook,
+};
 pub use http::{HeaderValue, Method, StatusCode};
 pub use notes::Notes;
+pub use outcome::{Mirrored, Outcome};
 pub use reply::Reply;
 pub use request::Request;
 pub use response::Response;
 pub use serde;
+pub use setup::Setup;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -95,8 +110,9 @@ struct Readme;
 /// What nearly every filter uses.
 pub mod prelude {
     pub use crate::{
-        ConfigError, Connection, Destination, Filter, HeaderValue, Hook, Method, NoConfig, Notes, Refused, Reply, Request,
-        RequestHook, Response, ResponseHook, Setup, StatusCode, Verdict, clock, entropy, log,
+        BodyError, Chunk, ChunkVerdict, CompleteHook, ConfigError, Connection, ConnectionHook, ConnectionVerdict, Destination,
+        Filter, HeaderValue, Hook, Method, NoConfig, Notes, Outcome, Refused, Reply, Request, RequestChunkHook, RequestHook,
+        Response, ResponseChunkHook, ResponseHook, Setup, StatusCode, TickHook, TrailersHook, Verdict, clock, entropy, log,
     };
     pub use serde::Deserialize;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method};
 
-use crate::{Connection, Destination, Fields, Notes, Refused, fields, host};
+use crate::{BodyError, Connection, Destination, Fields, Notes, Refused, fields, host};
 
 /// The request, as the filters before this one left it. What is written after the request phase no longer goes upstream, but
 /// later hooks see it.
@@ -97,6 +97,27 @@ impl Request {
     /// Takes away all values of the name; nothing happens if there are none, or if the field is one that cannot be set.
     pub fn remove_header(&mut self, name: &str) {
         host::request::remove_header(name);
+    }
+
+    /// Waits for the whole body, at most `limit` bytes. It still goes upstream, unless it is replaced. Only in the request hook:
+    /// later a part of it has gone on.
+    pub fn read_body(&self, limit: u32) -> Result<Vec<u8>, BodyError> {
+        Ok(host::request::read_body(limit)?)
+    }
+
+    /// Sends this body in the place of the request's own, framed anew.
+    pub fn set_body(&mut self, body: impl AsRef<[u8]>) {
+        host::request::set_body(body.as_ref());
+    }
+
+    /// A trailer; `None` outside of the trailers hook.
+    pub fn trailer(&self, name: &str) -> Option<HeaderValue> {
+        host::request::trailer(name).map(fields::value)
+    }
+
+    /// Sets a trailer; refused outside of the trailers hook, and as in [`set_header`](Self::set_header).
+    pub fn set_trailer(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), Refused> {
+        host::request::set_trailer(name, value.as_ref()).map_err(Refused)
     }
 
     /// Who is speaking, and over what.

@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, StatusCode};
 
-use crate::{Connection, Destination, Fields, Notes, Refused, Request, fields, host};
+use crate::{BodyError, Connection, Destination, Fields, Notes, Refused, Request, fields, host};
 
 /// The response: the upstream's, or one that the proxy or another filter made.
 #[derive(Debug)]
@@ -57,6 +57,27 @@ impl Response {
     /// Takes away all values of the name; nothing happens if there are none, or if the field is one that cannot be set.
     pub fn remove_header(&mut self, name: &str) {
         host::response::remove_header(name);
+    }
+
+    /// Waits for the whole body, at most `limit` bytes. It still goes to the client, unless it is replaced. Only in the response
+    /// hook: later a part of it has gone on.
+    pub fn read_body(&self, limit: u32) -> Result<Vec<u8>, BodyError> {
+        Ok(host::response::read_body(limit)?)
+    }
+
+    /// Sends this body in the place of the response's own, framed anew.
+    pub fn set_body(&mut self, body: impl AsRef<[u8]>) {
+        host::response::set_body(body.as_ref());
+    }
+
+    /// A trailer, `grpc-status` for one; `None` outside of the trailers hook.
+    pub fn trailer(&self, name: &str) -> Option<HeaderValue> {
+        host::response::trailer(name).map(fields::value)
+    }
+
+    /// Sets a trailer; refused outside of the trailers hook, and as in [`set_header`](Self::set_header).
+    pub fn set_trailer(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), Refused> {
+        host::response::set_trailer(name, value.as_ref()).map_err(Refused)
     }
 
     /// The request that this answers. It can be read as before; what is written no longer goes upstream.

@@ -25,16 +25,26 @@
 //! # }
 //! ```
 //!
-//! What the fake does is what the proxy does: the cases of the conformance suite run against both.
+//! What the fake does is what the proxy does: the cases of the conformance suite run against both. What an exchange has to do
+//! with is told to the [`Exchange`]; what outlives it, stores, services to call, inputs and the clock, to the [`Host`].
 
+mod body;
+mod call;
+mod configured;
 mod exchange;
 mod hand;
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub mod host;
+mod metrics;
 mod outcome;
+mod process;
 mod rules;
+mod run;
+mod store;
 mod target;
 
-pub use exchange::{Configured, Exchange, configure};
-pub use outcome::{Line, Outcome, SentRequest, SentResponse};
+pub use call::{Answer, Call};
+pub use configured::{Configured, Host, configure};
+pub use exchange::Exchange;
+pub use outcome::{Line, Outcome, Retry, SentMirror, SentRequest, SentResponse};

@@ -1,9 +1,12 @@
 //! One case: an exchange, what a filter does with it, and what the two ends must see of that.
 
-use tamis_sdk::{Request, Response, Verdict};
+use tamis_sdk::{Chunk, ChunkVerdict, Request, Response, Verdict};
 
 /// What a case does in a hook.
 pub(crate) type Step<T> = fn(&mut T) -> Result<Verdict, String>;
+
+/// What a case does with a piece of the response's body.
+pub(crate) type Piece = fn(&mut Response, Chunk) -> ChunkVerdict;
 
 /// One thing that the SDK promises.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +27,7 @@ pub struct Case {
     pub client: Client,
     pub(crate) on_request: Step<Request>,
     pub(crate) on_response: Step<Response>,
+    pub(crate) on_response_chunk: Piece,
 }
 
 /// What an upstream answers. The body is `upstream`.
@@ -75,6 +79,7 @@ impl Case {
         client: Client::PLAIN,
         on_request: |_| Ok(Verdict::Next),
         on_response: |_| Ok(Verdict::Next),
+        on_response_chunk: |_, _| ChunkVerdict::Keep,
     };
 }
 

@@ -50,7 +50,16 @@ impl ResponseHook for Conformance {
     }
 }
 
-tamis_sdk::export!(Conformance: request, response);
+impl ResponseChunkHook for Conformance {
+    fn on_response_chunk(&self, response: &mut Response, chunk: Chunk) -> ChunkVerdict {
+        match named(&response.request()) {
+            Some(case) => (case.on_response_chunk)(response, chunk),
+            None => ChunkVerdict::Keep,
+        }
+    }
+}
+
+tamis_sdk::export!(Conformance: request, response, response_chunk);
 
 fn named(request: &Request) -> Option<&'static Case> {
     let name = request.header(CASE)?;

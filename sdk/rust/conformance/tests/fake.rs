@@ -58,7 +58,23 @@ fn every_case_holds_against_the_fake_host() {
 fn names_are_unique_and_each_subject_has_cases() {
     let names: BTreeSet<_> = cases().iter().map(|case| case.name).collect();
     assert_eq!(names.len(), cases().len());
-    for subject in ["request", "response", "reply", "destination", "connection", "notes", "log", "clock", "entropy"] {
+    let subjects = [
+        "request",
+        "response",
+        "body",
+        "chunk",
+        "reply",
+        "destination",
+        "store",
+        "quota",
+        "http-client",
+        "connection",
+        "notes",
+        "log",
+        "clock",
+        "entropy",
+    ];
+    for subject in subjects {
         assert!(names.iter().any(|name| name.starts_with(&format!("{subject}/"))), "{subject}");
     }
 }

@@ -1,68 +1,29 @@
 //! An exchange to send through a filter.
 
 use std::collections::BTreeMap;
-use std::ops::Deref;
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderMap;
 use http::{Method, StatusCode};
 
-use super::hand::{self, Goal, Hand, Phase, RequestHead, ResponseHead, Wire};
-use super::{outcome::Outcome, target};
-use crate::export::{self, Ending, Exported};
+use super::body::Body;
+use super::call::field;
+use super::configured::Configured;
+use super::hand::{Ended, Goal, Hand, Phase, RequestHead, ResponseHead, Wire};
+use super::outcome::Outcome;
+use super::run::{self, Run};
+use super::target;
+use crate::Mirrored;
+use crate::export::Exported;
 use crate::log::Severity;
-use crate::{ConfigError, Hook, Request, Response, Verdict, phase};
 
 /// Where the fake's draws begin, unless a test says otherwise.
 const SEED: u64 = 1;
 
-/// A filter that has been configured, with the hooks that it wants.
-#[derive(Debug)]
-pub struct Configured<F> {
-    filter: F,
-    wanted: Vec<String>,
-    keeps_state: bool,
-}
-
-impl<F> Configured<F> {
-    /// Whether the filter asked to keep its state.
-    pub fn keeps_state(&self) -> bool {
-        self.keeps_state
-    }
-}
-
-impl<F: Exported> Configured<F> {
-    /// Whether the proxy calls this hook of the filter.
-    pub fn wants(&self, hook: Hook) -> bool {
-        F::HOOKS.contains(&hook) && (self.wanted.is_empty() || self.wanted.iter().any(|word| word == hook.word()))
-    }
-}
-
-impl<F> Deref for Configured<F> {
-    type Target = F;
-
-    fn deref(&self) -> &F {
-        &self.filter
-    }
-}
-
-/// Configures a filter, as the proxy does, from JSON: text, or what `serde_json::json!` makes.
-pub fn configure<F: Exported>(config: impl ToString) -> Result<Configured<F>, ConfigError> {
-    let mut hand = Exchange::get("/").hand;
-    hand.phase = Phase::Configure;
-    let config = config.to_string();
-    let (filter, hand) = hand::holding(hand, || phase::configure(|| export::make::<F>(&config)));
-    let filter = filter?;
-    if let Some(word) = hand.wanted.iter().find(|word| F::HOOKS.iter().all(|hook| hook.word() != *word)) {
-        return Err(ConfigError::new(format!("the hook `{word}` is wanted and not exported")));
-    }
-    Ok(Configured { filter, wanted: hand.wanted, keeps_state: hand.kept })
-}
-
 /// A request, and what the upstream would answer it with; unless told otherwise a 200 without a body.
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    hand: Hand,
+    pub(super) hand: Hand,
     upstream: ResponseHead,
 }
 
@@ -85,25 +46,31 @@ impl Exchange {
             authority: "a.example".to_owned(),
             target: target::normalized(target),
             headers: HeaderMap::new(),
+            body: Body::default(),
+            trailers: HeaderMap::new(),
         };
         let wire = Wire {
             source: "192.0.2.1".to_owned(),
             peer: "192.0.2.1:50000".to_owned(),
             local: "192.0.2.2:8080".to_owned(),
+            original_destination: None,
             trusted: false,
             listener: "edge".to_owned(),
             protocol: "http/1.1".to_owned(),
             tls_version: None,
             server_name: None,
             client_identities: Vec::new(),
+            client_fingerprint: None,
         };
         let hand = Hand {
             phase: Phase::Request,
             request,
             response: None,
             reply: None,
+            chunk: None,
             goal: Goal::default(),
             wire,
+            ended: Ended { duration: run::DURATION, upstream: Some("192.0.2.10:80".to_owned()), ..Ended::default() },
             id: "8f14e45f-ceea-467f-a8bb-0c6f2e6d1f00".to_owned(),
             deadline_left: None,
             notes: BTreeMap::new(),
@@ -111,10 +78,25 @@ impl Exchange {
             log_level: Severity::Trace,
             wanted: Vec::new(),
             kept: false,
+            tick: Duration::ZERO,
             entropy: SEED,
             now: None,
+            held: Vec::new(),
+            process: Default::default(),
         };
-        Exchange { hand, upstream: answer("upstream", StatusCode::OK) }
+        let upstream = ResponseHead {
+            status: StatusCode::OK,
+            origin: "upstream".to_owned(),
+            headers: HeaderMap::new(),
+            body: Body::default(),
+            trailers: HeaderMap::new(),
+        };
+        Exchange { hand, upstream }
+    }
+
+    /// A raw connection: no request, only the connection hook and the complete hook.
+    pub fn raw() -> Self {
+        Exchange::get("/").protocol("tcp")
     }
 
     /// One more field of the request. Fields of any name, `connection` for one, except `host`: that is the
@@ -125,6 +107,34 @@ impl Exchange {
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let (name, value) = field(name, value.as_ref());
         self.hand.request.headers.append(name, value);
+        self
+    }
+
+    /// The body, in one piece.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.hand.request.body = Body::whole(body.into());
+        self
+    }
+
+    /// The body, in the pieces in which it comes. The last may be empty: the proxy often learns late that none follows.
+    pub fn body_chunks<B: Into<Vec<u8>>>(mut self, pieces: impl IntoIterator<Item = B>) -> Self {
+        self.hand.request.body.pieces = pieces.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The client goes away before the end of its body.
+    pub fn client_goes_away(mut self) -> Self {
+        self.hand.request.body.cut = true;
+        self
+    }
+
+    /// One more trailer of the request.
+    ///
+    /// # Panics
+    /// If it is no field that HTTP allows.
+    pub fn trailer(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let (name, value) = field(name, value.as_ref());
+        self.hand.request.trailers.append(name, value);
         self
     }
 
@@ -145,6 +155,24 @@ impl Exchange {
     /// The client's address, as a trusted hop tells it.
     pub fn source(mut self, address: &str) -> Self {
         self.hand.wire.source = address.to_owned();
+        self
+    }
+
+    /// Where the client wanted to go before its connection was redirected to the proxy.
+    pub fn original_destination(mut self, address: &str) -> Self {
+        self.hand.wire.original_destination = Some(address.to_owned());
+        self
+    }
+
+    /// What the client's verified certificate says it is.
+    pub fn client_identity(mut self, name: &str) -> Self {
+        self.hand.wire.client_identities.push(name.to_owned());
+        self
+    }
+
+    /// The SHA-256 of the client's verified certificate.
+    pub fn client_fingerprint(mut self, fingerprint: &str) -> Self {
+        self.hand.wire.client_fingerprint = Some(fingerprint.to_owned());
         self
     }
 
@@ -179,6 +207,19 @@ impl Exchange {
         self
     }
 
+    /// A cluster, and an endpoint of it.
+    pub fn endpoint(mut self, cluster: &str, address: &str) -> Self {
+        self.hand.goal.clusters.insert(cluster.to_owned());
+        self.hand.goal.endpoints.insert((cluster.to_owned(), address.to_owned()));
+        self
+    }
+
+    /// A chain that there is.
+    pub fn chain(mut self, name: &str) -> Self {
+        self.hand.goal.chains.insert(name.to_owned());
+        self
+    }
+
     /// What a filter before this one noted.
     pub fn note(mut self, key: &str, value: &str) -> Self {
         self.hand.notes.insert(key.to_owned(), value.to_owned());
@@ -197,7 +238,8 @@ impl Exchange {
         self
     }
 
-    /// Stops the clock, so many seconds after the Unix epoch.
+    /// Stops the clock that this exchange reads, so long after the Unix epoch. Stores and quotas go by the clock of the
+    /// [`Host`](super::Host).
     pub fn now(mut self, since_epoch: Duration) -> Self {
         self.hand.now = Some(since_epoch);
         self
@@ -222,63 +264,76 @@ impl Exchange {
         self
     }
 
-    /// The body of the upstream's answer.
+    /// The body of the upstream's answer, in one piece.
     pub fn answer_body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.upstream.body = body.into();
+        self.upstream.body = Body::whole(body.into());
         self
     }
 
-    /// Sends it through the filter, to the upstream if the filter lets it, and back, as the proxy would.
+    /// The body of the upstream's answer, in the pieces in which it comes. The last may be empty: the proxy often learns late
+    /// that none follows.
+    pub fn answer_chunks<B: Into<Vec<u8>>>(mut self, pieces: impl IntoIterator<Item = B>) -> Self {
+        self.upstream.body.pieces = pieces.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The upstream goes away before the end of its body.
+    pub fn upstream_goes_away(mut self) -> Self {
+        self.upstream.body.cut = true;
+        self
+    }
+
+    /// One more trailer of the upstream's answer.
+    ///
+    /// # Panics
+    /// If it is no field that HTTP allows.
+    pub fn answer_trailer(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let (name, value) = field(name, value.as_ref());
+        self.upstream.trailers.append(name, value);
+        self
+    }
+
+    /// The upstream does not answer, and the proxy answers this in its place, for a reason like `timeout`.
+    ///
+    /// # Panics
+    /// If it is no HTTP status.
+    pub fn failed(mut self, status: u16, reason: &str) -> Self {
+        self.upstream.origin = reason.to_owned();
+        self.hand.ended.failure = Some(reason.to_owned());
+        self.hand.ended.upstream = None;
+        self.answered(status)
+    }
+
+    /// How long it takes in all; without a word, a millisecond.
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.hand.ended.duration = duration;
+        self
+    }
+
+    /// The address of the endpoint that answers; without a word, 192.0.2.10:80.
+    pub fn upstream_address(mut self, address: &str) -> Self {
+        self.hand.ended.upstream = Some(address.to_owned());
+        self
+    }
+
+    /// What becomes of a copy that a filter sends to this cluster. Without a word, it has not ended when the exchange has.
+    pub fn mirrored(mut self, cluster: &str, result: Mirrored) -> Self {
+        self.hand.ended.mirrored.push((cluster.to_owned(), result));
+        self
+    }
+
+    /// Sends it through the filter, to the upstream if the filter lets it, and back, as the proxy would. The filter's hooks do
+    /// not see a reply of its own; its complete hook does.
     ///
     /// # Panics
     /// If the filter does, or where the proxy would make it trap.
     pub fn through<F: Exported>(&self, filter: &Configured<F>) -> Outcome {
-        let (verdict, mut hand) = match filter.wants(Hook::Request) {
-            true => call(self.hand.clone(), || filter.request(&mut Request::in_hand())),
-            false => (Verdict::Next, self.hand.clone()),
-        };
-        let mut outcome = Outcome::after_request(verdict, &hand);
-        match outcome.verdict() {
-            Verdict::Next => hand.response = Some(self.upstream.clone()),
-            Verdict::Reply(_) => outcome.answer(hand.reply.take()),
-            Verdict::Reset => {}
+        let mut hand = Hand { process: filter.process.clone(), ..self.hand.clone() };
+        hand.ended.request_bytes = hand.request.body.len() as u64;
+        hand.phase = Phase::Request;
+        match hand.is_raw() {
+            true => Run::new(filter, hand).raw(),
+            false => Run::new(filter, hand).http(self.upstream.clone()),
         }
-        if hand.response.is_some() {
-            hand.phase = Phase::Response;
-            hand.reply = None;
-            if filter.wants(Hook::Response) {
-                let verdict;
-                (verdict, hand) = call(hand, || filter.response(&mut Response::in_hand()));
-                outcome.judge(&verdict);
-                outcome.answer(match verdict {
-                    Verdict::Next => hand.response.take(),
-                    Verdict::Reply(_) => hand.reply.take(),
-                    Verdict::Reset => None,
-                });
-            } else {
-                outcome.answer(hand.response.take());
-            }
-        }
-        outcome.finish(hand)
     }
-}
-
-/// Calls a hook, and hands over what its verdict carries, as in the proxy.
-fn call(hand: Hand, hook: impl FnOnce() -> Verdict) -> (Verdict, Hand) {
-    hand::holding(hand, || {
-        let verdict = hook();
-        let ending = export::conclude(verdict.clone());
-        debug_assert_eq!(ending == Ending::Replied, matches!(verdict, Verdict::Reply(_)));
-        verdict
-    })
-}
-
-fn answer(origin: &str, status: StatusCode) -> ResponseHead {
-    ResponseHead { status, origin: origin.to_owned(), headers: HeaderMap::new(), body: Vec::new() }
-}
-
-fn field(name: &str, value: &[u8]) -> (HeaderName, HeaderValue) {
-    let name = HeaderName::from_bytes(name.as_bytes()).expect("a field name that HTTP allows");
-    let value = HeaderValue::from_bytes(value).expect("a field value that HTTP allows");
-    (name, value)
 }

@@ -14,10 +14,11 @@ use crate::log::Severity;
 /// What became of an exchange: what the upstream got, what the client got, and what the filter left beside it.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    verdict: Verdict,
-    upstream: Option<SentRequest>,
-    response: Option<SentResponse>,
-    goal: Goal,
+    pub(super) verdict: Verdict,
+    pub(super) upstream: Option<SentRequest>,
+    pub(super) response: Option<SentResponse>,
+    pub(super) goal: Goal,
+    pub(super) failure: Option<String>,
     notes: BTreeMap<String, String>,
     logs: Vec<Line>,
 }
@@ -26,12 +27,38 @@ pub struct Outcome {
 #[derive(Debug, Clone)]
 pub struct SentRequest {
     head: RequestHead,
+    body: Vec<u8>,
+    whole: bool,
 }
 
 /// A response, as the client gets it.
 #[derive(Debug, Clone)]
 pub struct SentResponse {
     head: ResponseHead,
+    body: Vec<u8>,
+    whole: bool,
+}
+
+/// A copy of the request that the filter sent to another cluster.
+#[derive(Debug, Clone)]
+pub struct SentMirror<'a> {
+    /// The cluster.
+    pub cluster: &'a str,
+    /// The fields that are set on the copy.
+    pub headers: &'a HeaderMap,
+    /// A longer body is not mirrored.
+    pub body_limit: u32,
+}
+
+/// On which occasions a request may be sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry<'a> {
+    /// How often it is sent at most.
+    pub attempts: u32,
+    /// The occasions.
+    pub on: &'a [String],
+    /// How long each attempt may take.
+    pub per_try: Option<Duration>,
 }
 
 /// A line that the filter logged.
@@ -43,23 +70,37 @@ pub struct Line {
     pub message: String,
 }
 
+pub(super) fn lines(logs: Vec<(Severity, String)>) -> Vec<Line> {
+    logs.into_iter().map(|(severity, message)| Line { severity, message }).collect()
+}
+
+impl Default for Outcome {
+    fn default() -> Self {
+        Outcome {
+            verdict: Verdict::Next,
+            upstream: None,
+            response: None,
+            goal: Goal::default(),
+            failure: None,
+            notes: BTreeMap::new(),
+            logs: Vec::new(),
+        }
+    }
+}
+
 impl Outcome {
-    pub(super) fn after_request(verdict: Verdict, hand: &Hand) -> Self {
-        let upstream = (verdict == Verdict::Next).then(|| SentRequest { head: hand.request.clone() });
-        Outcome { verdict, upstream, response: None, goal: hand.goal.clone(), notes: BTreeMap::new(), logs: Vec::new() }
+    pub(super) fn sent(&mut self, head: RequestHead, body: Vec<u8>, whole: bool) {
+        self.upstream = Some(SentRequest { head, body, whole });
     }
 
-    pub(super) fn judge(&mut self, verdict: &Verdict) {
-        self.verdict = verdict.clone();
-    }
-
-    pub(super) fn answer(&mut self, response: Option<ResponseHead>) {
-        self.response = response.map(|head| SentResponse { head });
+    pub(super) fn answer(&mut self, head: ResponseHead, body: Vec<u8>, whole: bool) {
+        self.response = Some(SentResponse { head, body, whole });
     }
 
     pub(super) fn finish(mut self, hand: Hand) -> Self {
+        self.failure = hand.ended.failure;
         self.notes = hand.notes;
-        self.logs = hand.logs.into_iter().map(|(severity, message)| Line { severity, message }).collect();
+        self.logs = lines(hand.logs);
         self
     }
 
@@ -91,6 +132,59 @@ impl Outcome {
     /// How long the exchange may take.
     pub fn timeout(&self) -> Option<Duration> {
         self.goal.timeout
+    }
+
+    /// Where it goes when that cluster has no healthy endpoint.
+    pub fn fallback(&self) -> Option<&str> {
+        self.goal.fallback.as_deref()
+    }
+
+    /// The very endpoint that was chosen.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.goal.endpoint.as_deref()
+    }
+
+    /// The chain that the exchange goes on through.
+    pub fn chain(&self) -> Option<&str> {
+        self.goal.chain.as_deref()
+    }
+
+    /// The labels that an endpoint must carry.
+    pub fn subset(&self) -> &[(String, String)] {
+        &self.goal.subset
+    }
+
+    /// What a hashing balancer hashes.
+    pub fn hash_key(&self) -> Option<&[u8]> {
+        self.goal.hash_key.as_deref()
+    }
+
+    /// On which occasions the request may be sent again.
+    pub fn retry(&self) -> Option<Retry<'_>> {
+        let (attempts, on, per_try) = self.goal.retry.as_ref()?;
+        Some(Retry { attempts: *attempts, on, per_try: *per_try })
+    }
+
+    /// The copies that were sent to other clusters.
+    pub fn mirrors(&self) -> Vec<SentMirror<'_>> {
+        let mirrors = self.goal.mirrors.iter();
+        mirrors.map(|(cluster, headers, body_limit)| SentMirror { cluster, headers, body_limit: *body_limit }).collect()
+    }
+
+    /// How fast the response may flow, in bytes a second.
+    pub fn response_rate(&self) -> Option<u64> {
+        self.goal.response_rate
+    }
+
+    /// Why it went wrong, as the access log tells it: `filter-reset`, for one; `None` if all went well.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Whether neither side sees a message that was cut off, or none at all.
+    pub fn is_whole(&self) -> bool {
+        let cut = ["filter-reset", "client-gone", "upstream-reset"];
+        self.failure().is_none_or(|failure| !cut.contains(&failure))
     }
 
     /// What was noted about the exchange.
@@ -134,6 +228,26 @@ impl SentRequest {
     pub fn headers(&self) -> &HeaderMap {
         &self.head.headers
     }
+
+    /// The body, as far as it came.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body as text; what is not UTF-8 is replaced.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The first trailer of the name.
+    pub fn trailer(&self, name: &str) -> Option<&HeaderValue> {
+        self.head.trailers.get(name)
+    }
+
+    /// Whether it was not cut off.
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
 }
 
 impl SentResponse {
@@ -152,13 +266,23 @@ impl SentResponse {
         &self.head.headers
     }
 
-    /// The body.
+    /// The body, as far as it came.
     pub fn body(&self) -> &[u8] {
-        &self.head.body
+        &self.body
     }
 
     /// The body as text; what is not UTF-8 is replaced.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.head.body).into_owned()
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The first trailer of the name.
+    pub fn trailer(&self, name: &str) -> Option<&HeaderValue> {
+        self.head.trailers.get(name)
+    }
+
+    /// Whether it was not cut off.
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 }

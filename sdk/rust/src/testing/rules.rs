@@ -3,6 +3,9 @@
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, header};
 
+/// What a trailer that is set elsewhere hears.
+pub(super) const NO_TRAILERS: &str = "trailers can be set only in the trailers hook, when they have come";
+
 /// Fields that belong to the framing: the proxy alone sets them.
 const MANAGED: [HeaderName; 8] = [
     header::CONNECTION,

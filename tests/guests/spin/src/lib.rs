@@ -1,6 +1,8 @@
-//! Never comes back: from the request hook when the request has a field `x-spin`, and from `configure` when told to.
+//! Never comes back: from the request hook when the request has a field `x-spin`, and from `configure` when told to. With a field
+//! `x-spin-ms` it works for so long and comes back.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use tamis_sdk::prelude::*;
 
@@ -29,6 +31,9 @@ impl RequestHook for Spin {
         if request.header("x-spin").is_some() {
             spin();
         }
+        if let Some(ms) = request.header("x-spin-ms").and_then(|ms| ms.to_str().ok()?.parse().ok()) {
+            work(Duration::from_millis(ms));
+        }
         Verdict::Next
     }
 }
@@ -40,5 +45,12 @@ fn spin() {
     let mut rounds = 0u64;
     while black_box(true) {
         rounds = black_box(rounds.wrapping_add(1));
+    }
+}
+
+fn work(time: Duration) {
+    let begin = clock::monotonic();
+    while clock::monotonic() - begin < time {
+        black_box((0..1000u64).fold(0, |sum, number| black_box(sum ^ number)));
     }
 }

@@ -1,4 +1,4 @@
-//! Panics in the request hook when the request has a field `x-trap`.
+//! Panics in the request hook when the request has a field `x-trap`, in the response hook when it has `x-trap-response`.
 
 use tamis_sdk::prelude::*;
 
@@ -21,7 +21,16 @@ impl RequestHook for Trap {
     }
 }
 
-tamis_sdk::export!(Trap: request);
+impl ResponseHook for Trap {
+    fn on_response(&self, response: &mut Response) -> Verdict {
+        if let Some(why) = response.request().header("x-trap-response") {
+            step_on_it(why.to_str().unwrap_or_default());
+        }
+        Verdict::Next
+    }
+}
+
+tamis_sdk::export!(Trap: request, response);
 
 /// A function of its own, whose name a backtrace must show.
 #[inline(never)]

@@ -55,4 +55,46 @@ pub(super) const CASES: &[Case] = &[
         },
         ..Case::PLAIN
     },
+    Case {
+        name: "destination/what-is-not-there",
+        on_request: |request| {
+            let mut destination = request.destination();
+            let cluster = destination.cluster().ok_or("the listener has no cluster")?;
+            refused("an unknown fallback", destination.set_fallback("no-such-cluster"), "no-such-cluster")?;
+            refused("an unknown endpoint", destination.set_endpoint("192.0.2.99:1"), "192.0.2.99:1")?;
+            refused("an unknown chain", destination.set_chain("no-such-chain"), "no-such-chain")?;
+            let mirrored = destination.mirror("no-such-cluster", &[], 0).map(drop);
+            refused("a copy for an unknown cluster", mirrored, "no-such-cluster")?;
+            is("cluster", destination.cluster().as_deref(), Some(cluster.as_str()))?;
+            Ok(Verdict::Next)
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        name: "destination/retry",
+        on_request: |request| {
+            let mut destination = request.destination();
+            let second = Some(Duration::from_secs(1));
+            taken("occasions", destination.set_retry(3, &["connect", "reset", "timeout", "5xx", "429"], second))?;
+            refused("an unknown occasion", destination.set_retry(3, &["connect", "bad-luck"], None), "bad-luck")?;
+            taken("no retry", destination.set_retry(1, &[], None))?;
+            Ok(Verdict::Next)
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        name: "destination/hints",
+        on_request: |request| {
+            let mut destination = request.destination();
+            let cluster = destination.cluster().ok_or("the listener has no cluster")?;
+            taken("a fallback", destination.set_fallback(&cluster))?;
+            destination.set_hash_key("user-7");
+            destination.set_hash_key(b"\xff\x00");
+            destination.set_subset(&[]);
+            destination.set_response_rate(Some(1 << 30));
+            destination.set_response_rate(None);
+            Ok(Verdict::Next)
+        },
+        ..Case::PLAIN
+    },
 ];

@@ -1,6 +1,7 @@
 //! What is not the exchange itself: who speaks, notes, logs, time, randomness, and the maps that are seeded by it.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use tamis_sdk::collections::{HashMap, HashSet};
 use tamis_sdk::log::{self, Severity};
@@ -72,6 +73,17 @@ pub(super) const CASES: &[Case] = &[
             holds("it is later than 2024", clock::now().as_secs() > THE_YEAR_2024)?;
             let (one, two) = (clock::monotonic(), clock::monotonic());
             holds("monotonic", two >= one)?;
+            Ok(Verdict::Next)
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        name: "clock/sleeps",
+        on_request: |_| {
+            let before = clock::monotonic();
+            clock::sleep(Duration::from_millis(3));
+            holds("time has passed", clock::monotonic() - before >= Duration::from_millis(3))?;
+            clock::sleep(Duration::ZERO);
             Ok(Verdict::Next)
         },
         ..Case::PLAIN
