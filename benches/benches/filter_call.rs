@@ -1,7 +1,9 @@
 //! One request hook of a shipped filter, as Wasm in the host: routing by path, and setting three fields.
 
+use std::sync::Arc;
+
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use tamis::filter::Chain;
+use tamis::filter::{Chain, block_on};
 use tamis_benches::{filter, record};
 
 fn request_hook(criterion: &mut Criterion) {
@@ -22,11 +24,11 @@ fn request_hook(criterion: &mut Criterion) {
     );
     let mut group = criterion.benchmark_group("request hook");
     for (name, chain) in [("router", vec![router.clone()]), ("headers", vec![headers.clone()]), ("both", vec![headers, router])] {
-        let chain: std::sync::Arc<[_]> = chain.into();
+        let chain: Arc<[_]> = chain.into();
         group.bench_function(name, |bencher| {
             bencher.iter_batched_ref(
-                || (Chain::new(chain.clone()), record("/users/7?page=2")),
-                |(chain, record)| assert!(chain.request(record).is_none()),
+                || (Chain::new(chain.clone(), Arc::default()), record("/users/7?page=2")),
+                |(chain, record)| assert!(block_on(false, chain.request(record)).expect("nothing waits").is_none()),
                 BatchSize::SmallInput,
             );
         });

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Request};
 use tamis::config::{self, ModuleSource};
-use tamis::exchange::{Connection, Destination, Exchange, Inflow, Names, Origin, Record};
+use tamis::exchange::{Connection, Exchange, Inflow, Names, Record};
 use tamis::filter::source::Modules;
-use tamis::filter::{Engine, Filter};
+use tamis::filter::{Around, Engine, Filter, Grants, Plan, Taken};
 use tamis::telemetry::access_log::AccessLog;
+use tamis::telemetry::metrics::Registry;
 
 /// The fields of an ordinary browser.
 pub const FIELDS: [(&str, &str); 11] = [
@@ -35,9 +36,11 @@ pub fn filter(name: &str, toml: &str) -> Arc<Filter> {
     );
     let loaded = config::parse(&text, std::path::Path::new("bench.toml")).expect("a configuration of this bench");
     let config = Arc::clone(&loaded.config.filters[name]);
-    let mut modules = Modules::new(Engine::new().expect("an engine"));
+    let mut modules = Modules::new(Engine::new(loaded.config.limits.instances).expect("an engine"));
     let module = modules.load(&ModuleSource::Builtin(name.into())).expect("a shipped filter");
-    Filter::build(&name.into(), &config, module, 1).expect("a configuration that the filter takes")
+    let plan = Plan { name: name.into(), config, module, grants: Grants::default(), inputs: Arc::default() };
+    let around = Around { workers: 1, previous: None, metrics: &Registry::default(), taken: Taken::default() };
+    Filter::build(plan, &around).expect("a configuration that the filter takes")
 }
 
 /// An exchange at the beginning of its request phase.
@@ -60,23 +63,10 @@ pub fn record(path: &str) -> Record {
         permit: None,
         ended: std::sync::OnceLock::new(),
     };
-    let exchange = Exchange {
-        source: connection.peer.ip(),
-        connection: Arc::new(connection),
-        request,
-        scheme: "http",
-        authority: "example.com".to_owned(),
-        id: "4caf58aa332217d05e30072f5ef30cb6".to_owned(),
-        response: None,
-        origin: Origin::Upstream,
-        reply: None,
-        destination: Destination::default(),
-        notes: Vec::new(),
-        clusters: Arc::new(Names::from(["users".into()])),
-        deadline: None,
-        is_grpc: false,
-    };
+    let clusters = Arc::new(Names::from(["users".into()]));
+    let id = "4caf58aa332217d05e30072f5ef30cb6".to_owned();
+    let exchange = Exchange::new(Arc::new(connection), request, "example.com".to_owned(), id, clusters);
     let silent = config::AccessLog { output: config::AccessLogOutput::Off, queue: 1 };
     let log = Arc::new(AccessLog::open(&silent).expect("a log that is off"));
-    Record::new(Box::new(exchange), Rc::new(Inflow::new(true)), log)
+    Record::new(exchange, Rc::new(Inflow::new(true)), log)
 }

@@ -144,6 +144,30 @@ pub struct Reply {
 }
 
 impl Exchange {
+    /// A request that has come, with everything else as it is then.
+    pub fn new(connection: Arc<Connection>, request: request::Parts, authority: String, id: String, clusters: Arc<Names>) -> Self {
+        Self {
+            source: connection.peer.ip(),
+            scheme: connection.scheme(),
+            connection,
+            request,
+            authority,
+            id,
+            response: None,
+            origin: Origin::Upstream,
+            request_body: Body::default(),
+            response_body: Body::default(),
+            destination: Destination::default(),
+            notes: Vec::new(),
+            clusters,
+            deadline: None,
+            is_grpc: false,
+            answered: false,
+            held: Vec::new(),
+            mirrors: Vec::new(),
+        }
+    }
+
     /// `http/1.0`, `http/1.1` or `h2`, the way ALPN spells them.
     pub fn protocol(&self) -> &'static str {
         protocol(self.request.version)

@@ -16,7 +16,7 @@ use super::passage::Passage;
 use super::paths;
 use super::serve::{Served, UnderWay};
 use crate::exchange::body::Pace;
-use crate::exchange::{Body, Connection, Destination, Exchange, Failure, Inflow, Kind, Origin, Record};
+use crate::exchange::{Body, Connection, Exchange, Failure, Inflow, Kind, Record};
 use crate::filter::chain::{Chain, Way};
 use crate::filter::host::request::is_authority;
 use crate::snapshot::{Listener, Snapshot};
@@ -70,26 +70,14 @@ pub fn receive(
     let authority = authority(&head);
     let upgrade = upgrade(&mut head);
     strip(&mut head.headers);
-    let exchange = Exchange {
-        connection: Arc::clone(&served.connection),
-        source: source(&served.connection, &head.headers, listener),
-        scheme: scheme(&served.connection, &head.headers),
-        authority: authority.as_ref().map_or_else(|_| String::new(), Clone::clone),
-        id: id(&head.headers),
-        response: None,
-        origin: Origin::Upstream,
-        request_body: Body::from_client(body, http2, inflow.clone(), pace(is_grpc, listener)),
-        response_body: Body::default(),
-        destination: Destination { cluster: listener.config.cluster.clone(), ..Destination::default() },
-        notes: Vec::new(),
-        clusters: Arc::clone(&snapshot.cluster_names),
-        deadline: None,
-        is_grpc,
-        answered: false,
-        mirrors: Vec::new(),
-        held: Vec::new(),
-        request: head,
-    };
+    let (source, scheme) = (source(&served.connection, &head.headers, listener), scheme(&served.connection, &head.headers));
+    let (name, id) = (authority.as_ref().map_or_else(|_| String::new(), Clone::clone), id(&head.headers));
+    let mut exchange = Exchange::new(Arc::clone(&served.connection), head, name, id, Arc::clone(&snapshot.cluster_names));
+    exchange.source = source;
+    exchange.scheme = scheme;
+    exchange.is_grpc = is_grpc;
+    exchange.request_body = Body::from_client(body, http2, inflow.clone(), pace(is_grpc, listener));
+    exchange.destination.cluster.clone_from(&listener.config.cluster);
     let record = Record::new(exchange, inflow, Arc::clone(&listener.access_log));
     let accepted = match (under_way.over_limit(), checked, authority) {
         (_, Err(failure), _) | (_, _, Err(failure)) => Err(failure),
