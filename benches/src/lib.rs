@@ -7,8 +7,9 @@ use http::{HeaderName, HeaderValue, Request};
 use tamis::config::{self, ModuleSource};
 use tamis::exchange::{Connection, Destination, Exchange, Inflow, Names, Origin, Record};
 use tamis::filter::source::Modules;
-use tamis::filter::{Engine, Filter};
+use tamis::filter::{Around, Engine, Filter, Taken};
 use tamis::telemetry::access_log::AccessLog;
+use tamis::telemetry::metrics::Registry;
 
 /// The fields of an ordinary browser.
 pub const FIELDS: [(&str, &str); 11] = [
@@ -37,7 +38,8 @@ pub fn filter(name: &str, toml: &str) -> Arc<Filter> {
     let config = Arc::clone(&loaded.config.filters[name]);
     let mut modules = Modules::new(Engine::new().expect("an engine"));
     let module = modules.load(&ModuleSource::Builtin(name.into())).expect("a shipped filter");
-    Filter::build(&name.into(), &config, module, 1).expect("a configuration that the filter takes")
+    let around = Around { workers: 1, previous: None, metrics: &Registry::default(), taken: Taken::default() };
+    Filter::build(&name.into(), &config, module, &around).expect("a configuration that the filter takes")
 }
 
 /// An exchange at the beginning of its request phase.

@@ -22,7 +22,7 @@ pub use chain::Chain;
 pub use engine::Engine;
 pub use failures::Failures;
 pub use guest::Guest;
-pub use host::metrics::Instruments;
+pub use host::metrics::{Instruments, Taken};
 pub use host::setup::{Hook, Setup};
 pub use module::{LoadError, Module};
 
@@ -78,6 +78,8 @@ pub struct Around<'a> {
     /// The filter of the same name in the snapshot before.
     pub previous: Option<&'a Filter>,
     pub metrics: &'a Registry,
+    /// The metrics of the filters beside it.
+    pub taken: Taken,
 }
 
 impl Filter {

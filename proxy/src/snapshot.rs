@@ -12,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
 use crate::config::{self, Config, ModuleSource, Problem, Problems, Source, Step};
 use crate::exchange::Names;
-use crate::filter::{Around, Filter, LoadError, Module, chain};
+use crate::filter::{Around, Filter, LoadError, Module, Taken, chain};
 use crate::store::{Store, Stores};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Registry;
@@ -63,12 +63,12 @@ impl Snapshot {
         let mut problems = Vec::new();
         let access_log = access_log(parts, previous).map_err(|problem| problems.push(problem)).ok();
         let metrics = previous.map(|previous| Arc::clone(&previous.metrics)).unwrap_or_default();
-        let filters = filters(parts, previous, &metrics, &mut problems);
         let stores = config.stores.iter().map(|(name, store)| {
             let previous = previous.and_then(|previous| previous.stores.get(name));
             (Arc::clone(name), Store::build(name, store, previous))
         });
         let stores: Stores = stores.collect();
+        let filters = filters(parts, previous, &metrics, &mut problems);
         let clusters = config.clusters.iter().map(|(name, cluster)| {
             let previous = previous.and_then(|previous| previous.clusters.get(name));
             (Arc::clone(name), Cluster::build(name, cluster, &parts.resolved, previous))
@@ -133,28 +133,31 @@ fn access_log(parts: &Parts, previous: Option<&Snapshot>) -> Result<Arc<AccessLo
     })
 }
 
-/// Filters whose module and configuration are the same are carried over with their instances.
+/// Filters whose module and configuration are the same are carried over with their instances; then the others are built,
+/// which hear of the metrics that are taken.
 fn filters(
     parts: &Parts,
     previous: Option<&Snapshot>,
     metrics: &Registry,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<Arc<str>, Arc<Filter>> {
-    let mut filters = BTreeMap::new();
-    for (name, config) in &parts.config.filters {
-        // A module that could not be loaded has been reported by who tried.
-        let Some(module) = parts.modules.get(&config.module) else { continue };
-        let previous = previous.and_then(|previous| previous.filters.get(name));
-        let kept = previous.filter(|kept| kept.config == *config && kept.module.hash == module.hash);
-        let built = match kept {
-            Some(kept) => Ok(Arc::clone(kept)),
-            None => {
-                let workers = parts.config.workers.unwrap_or(1);
-                let around = Around { workers, previous: previous.map(|previous| &**previous), metrics };
-                Filter::build(name, config, Arc::clone(module), &around)
-            }
+    // A module that could not be loaded has been reported by who tried.
+    let loaded =
+        parts.config.filters.iter().filter_map(|(name, config)| Some((name, config, parts.modules.get(&config.module)?)));
+    let before = |name: &Arc<str>| previous.and_then(|previous| previous.filters.get(name));
+    let (kept, new): (Vec<_>, Vec<_>) = loaded.partition(|(name, config, module)| {
+        before(name).is_some_and(|kept| kept.config == **config && kept.module.hash == module.hash)
+    });
+    let mut filters: BTreeMap<_, _> =
+        kept.iter().filter_map(|(name, ..)| Some((Arc::clone(name), Arc::clone(before(name)?)))).collect();
+    for (name, config, module) in new {
+        let around = Around {
+            workers: parts.config.workers.unwrap_or(1),
+            previous: before(name).map(|previous| &**previous),
+            metrics,
+            taken: Taken::by(filters.values().map(|filter: &Arc<Filter>| (&filter.name, &filter.setup.metrics))),
         };
-        match built {
+        match Filter::build(name, config, Arc::clone(module), &around) {
             Ok(filter) => drop(filters.insert(Arc::clone(name), filter)),
             Err(error) => problems.push(filter_problem(&parts.source, name, &error)),
         }
