@@ -212,6 +212,14 @@ impl Filter {
         Ok(Arc::new(filter))
     }
 
+    /// Whether building it from this plan would make the same.
+    pub fn is_built_from(&self, plan: &Plan) -> bool {
+        self.config == plan.config
+            && self.module.hash == plan.module.hash
+            && self.inputs == plan.inputs
+            && self.identity.grants == plan.grants
+    }
+
     /// One of the instances that were configured before the filter went live.
     pub fn spare(&self) -> Option<Instance> {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop()

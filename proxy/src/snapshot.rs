@@ -153,7 +153,8 @@ fn access_log(parts: &Parts, previous: Option<&Snapshot>) -> Result<Arc<AccessLo
     })
 }
 
-/// Filters whose module and configuration are the same are carried over with their instances.
+/// Filters whose module and configuration are the same are carried over with their instances; then the others are built,
+/// which hear of the metrics that are taken.
 fn filters(
     parts: &Parts,
     stores: &Stores,
@@ -161,30 +162,31 @@ fn filters(
     metrics: &Registry,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<Arc<str>, Arc<Filter>> {
+    let before = |name: &Arc<str>| previous.and_then(|previous| previous.filters.get(name));
     let mut filters = BTreeMap::new();
+    let mut new = Vec::new();
     for (name, config) in &parts.config.filters {
-        // A module that could not be loaded has been reported by who tried.
+        // A module that could not be loaded has been reported by who tried, and so has an input that could not be read.
         let Some(module) = parts.modules.get(&config.module) else { continue };
-        let grants = Grants::new(&config.allow, stores);
-        // So has an input that could not be read.
         let Some(inputs) = inputs(parts, config) else { continue };
-        let previous = previous.and_then(|previous| previous.filters.get(name));
-        let kept = previous
-            .filter(|kept| kept.config == *config && kept.module.hash == module.hash)
-            .filter(|kept| kept.inputs == inputs && kept.identity.grants == grants);
-        let built = match kept {
-            Some(kept) => Ok(Arc::clone(kept)),
-            None => {
-                let taken = Taken::by(filters.iter().map(|(name, filter): (_, &Arc<Filter>)| (name, &filter.setup.metrics)));
-                let workers = parts.config.workers.unwrap_or(1);
-                let around = Around { workers, previous: previous.map(|previous| &**previous), metrics, taken };
-                let (name, config, module) = (Arc::clone(name), Arc::clone(config), Arc::clone(module));
-                Filter::build(Plan { name, config, module, grants, inputs }, &around)
-            }
+        let (name, config, module) = (Arc::clone(name), Arc::clone(config), Arc::clone(module));
+        let plan = Plan { grants: Grants::new(&config.allow, stores), name, config, module, inputs };
+        match before(&plan.name).filter(|kept| kept.is_built_from(&plan)) {
+            Some(kept) => drop(filters.insert(plan.name, Arc::clone(kept))),
+            None => new.push(plan),
+        }
+    }
+    for plan in new {
+        let name = Arc::clone(&plan.name);
+        let around = Around {
+            workers: parts.config.workers.unwrap_or(1),
+            previous: before(&name).map(|previous| &**previous),
+            metrics,
+            taken: Taken::by(filters.values().map(|filter: &Arc<Filter>| (&filter.name, &filter.setup.metrics))),
         };
-        match built {
-            Ok(filter) => drop(filters.insert(Arc::clone(name), filter)),
-            Err(error) => problems.push(filter_problem(&parts.source, name, &error)),
+        match Filter::build(plan, &around) {
+            Ok(filter) => drop(filters.insert(name, filter)),
+            Err(error) => problems.push(filter_problem(&parts.source, &name, &error)),
         }
     }
     filters

@@ -110,7 +110,7 @@ fn is_name(name: &str, also: &[u8]) -> bool {
     let sound = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || also.contains(byte);
     name.len() <= NAME_BYTES_MAX
         && name.as_bytes().first().is_some_and(|first| !first.is_ascii_digit())
-        && name.as_bytes().iter().all(|byte| sound(byte))
+        && name.as_bytes().iter().all(sound)
 }
 
 /// What the hooks of a filter count in, by id.
