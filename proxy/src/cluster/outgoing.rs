@@ -66,7 +66,7 @@ impl Outgoing {
     #[must_use]
     pub fn kept(self, limit: usize) -> Self {
         match self {
-            Self::Streaming(_) => Self::Replay(Replay::new(self, limit)),
+            Self::Streaming(_) => Self::Replay(Replay::new(Box::pin(self), limit)),
             other => other,
         }
     }

@@ -340,6 +340,21 @@ async fn what_was_not_sent_goes_to_another_endpoint_at_once() {
 }
 
 #[tokio::test]
+async fn a_body_that_was_not_kept_is_sent_once() {
+    const BODY: &str = "0123456789";
+    local(async {
+        for (limit, expected) in [(10, 2), (9, 1)] {
+            let (address, seen) = upstream(&[Does::Close, OK]).await;
+            let body = Outgoing::Replay(replay::Replay::new(replay::tests::whole(BODY, None), limit));
+            let (status, attempt) = post(&[address], retry(5, &["reset"], None), body).await;
+            assert_eq!((status.is_ok(), attempt.count), (expected == 2, expected));
+            assert_eq!(seen.borrow()[..], vec![BODY; expected as usize]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_attempt_has_its_own_timeout() {
     local(async {
         let (address, _) = upstream(&[Does::Nothing, OK]).await;
