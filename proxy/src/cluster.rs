@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub use call::{Answer, send};
 pub use endpoint::Endpoint;
-pub use outgoing::{Outgoing, Pace, was_reset};
+pub use outgoing::Outgoing;
 pub use wishes::{Wishes, choose};
 
 use crate::config::{self, Labels};

@@ -3,13 +3,14 @@
 //! [`Record`] owns it from the first byte to the last and writes the access log when it is dropped, however that comes
 //! about: an exchange that ends in any way is told of once.
 
+pub mod body;
 mod connection;
 pub mod destination;
 pub mod failure;
 mod gate;
 mod inflow;
 
-use std::cell::Cell;
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -18,7 +19,9 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version, request, response};
+use tokio::sync::Notify;
 
+pub use body::Body;
 pub use connection::Connection;
 pub use destination::{Destination, Retry};
 pub use failure::{Failure, Kind};
@@ -44,8 +47,10 @@ pub struct Exchange {
     /// The head of the answer, from the moment there is one.
     pub response: Option<response::Parts>,
     pub origin: Origin,
-    /// What a filter wants the client to get.
-    pub reply: Option<Reply>,
+    /// The client's body, until it is on its way.
+    pub request_body: Body,
+    /// The body of the answer, while response hooks run.
+    pub response_body: Body,
     pub destination: Destination,
     pub notes: Vec<(String, String)>,
     /// The clusters that a filter may name.
@@ -53,6 +58,61 @@ pub struct Exchange {
     /// When the client no longer waits, as it said itself (`grpc-timeout`).
     pub deadline: Option<Instant>,
     pub is_grpc: bool,
+    /// An endpoint has answered.
+    pub answered: bool,
+    /// What it holds of quotas of concurrency, given back when it ends.
+    pub held: Vec<crate::store::Held>,
+    /// Copies of the request for other clusters.
+    pub mirrors: Vec<Mirror>,
+}
+
+/// A copy of the request that goes to another cluster as well.
+#[derive(Debug, Clone)]
+pub struct Mirror {
+    pub cluster: Arc<str>,
+    /// Set on the copy only.
+    pub fields: HeaderMap,
+    /// A longer body is not mirrored.
+    pub body_limit: usize,
+    pub ticket: Rc<Ticket>,
+}
+
+/// How far a copy has come.
+#[derive(Debug, Default)]
+pub struct Ticket {
+    pub sent: Cell<bool>,
+    result: Cell<Option<MirrorResult>>,
+    ended: Notify,
+}
+
+impl Ticket {
+    /// `None`: it was not sent after all.
+    pub fn end(&self, result: Option<MirrorResult>) {
+        self.result.set(result);
+        self.sent.set(result.is_some());
+        self.ended.notify_waiters();
+    }
+
+    pub fn result(&self) -> Option<MirrorResult> {
+        self.result.get()
+    }
+
+    /// Waits for the result of a copy that was sent.
+    pub async fn ended(&self) {
+        while self.sent.get() && self.result.get().is_none() {
+            self.ended.notified().await;
+        }
+    }
+}
+
+/// How a copy was answered.
+#[derive(Debug, Clone, Copy)]
+pub struct MirrorResult {
+    /// Zero: not at all.
+    pub status: u16,
+    /// FNV-1a, 64 bits.
+    pub body_hash: u64,
+    pub duration: Duration,
 }
 
 /// Where an answer comes from.
@@ -119,11 +179,26 @@ pub fn cutting() {
     CUTTING.set(true);
 }
 
-/// Owns an exchange until its last byte, counts, and writes the access log when it is dropped.
+/// An exchange and how it went, once it is over.
 #[derive(Debug)]
+pub struct Outcome {
+    pub exchange: Rc<RefCell<Exchange>>,
+    /// Zero: the client got nothing.
+    pub status: u16,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    pub duration: Duration,
+    pub attempt: Attempt,
+    pub origin: Origin,
+    pub mirrors: Vec<Mirror>,
+}
+
+/// What is to be done when an exchange is over.
+pub type AtEnd = Box<dyn FnOnce(Outcome)>;
+
+/// Owns an exchange until its last byte, counts, and writes the access log when it is dropped.
 pub struct Record {
-    /// Empty only inside of [`Record::lend`].
-    exchange: Option<Box<Exchange>>,
+    exchange: Rc<RefCell<Exchange>>,
     log: Arc<AccessLog>,
     pub started: Instant,
     time: SystemTime,
@@ -138,10 +213,12 @@ pub struct Record {
     pub response_bytes: u64,
     /// The answer went out whole. Without it the client left before.
     pub complete: bool,
+    /// Called after the log is written.
+    pub at_end: Option<AtEnd>,
 }
 
 impl Record {
-    pub fn new(exchange: Box<Exchange>, inflow: Rc<Inflow>, log: Arc<AccessLog>) -> Self {
+    pub fn new(exchange: Exchange, inflow: Rc<Inflow>, log: Arc<AccessLog>) -> Self {
         Self {
             started: Instant::now(),
             time: SystemTime::now(),
@@ -149,7 +226,7 @@ impl Record {
             // Without the query, which may hold secrets.
             path: exchange.request.uri.path().to_owned(),
             host: exchange.authority.clone(),
-            exchange: Some(exchange),
+            exchange: Rc::new(RefCell::new(exchange)),
             log,
             status: StatusCode::OK,
             error: None,
@@ -157,48 +234,52 @@ impl Record {
             inflow,
             response_bytes: 0,
             complete: false,
+            at_end: None,
         }
     }
 
-    /// Gives the exchange away for the time of a hook.
-    pub fn lend<T>(&mut self, job: impl FnOnce(Box<Exchange>) -> (Box<Exchange>, T)) -> T {
-        let exchange = self.exchange.take().expect("an exchange is never lent twice");
-        let (exchange, result) = job(exchange);
-        self.exchange = Some(exchange);
-        result
+    /// The exchange, for hooks. Whoever holds it borrows it only while it runs, never while it waits.
+    pub fn shared(&self) -> &Rc<RefCell<Exchange>> {
+        &self.exchange
+    }
+
+    pub fn exchange(&self) -> Ref<'_, Exchange> {
+        self.exchange.borrow()
+    }
+
+    pub fn exchange_mut(&self) -> RefMut<'_, Exchange> {
+        self.exchange.borrow_mut()
     }
 
     /// Keeps the words of a failure for the log; the first one counts.
     pub fn failed(&mut self, failure: &Failure) {
         self.error.get_or_insert_with(|| failure.to_string());
     }
-}
 
-impl std::ops::Deref for Record {
-    type Target = Exchange;
-
-    fn deref(&self) -> &Exchange {
-        self.exchange.as_deref().expect("only a hook has the exchange elsewhere")
-    }
-}
-
-impl std::ops::DerefMut for Record {
-    fn deref_mut(&mut self) -> &mut Exchange {
-        self.exchange.as_deref_mut().expect("only a hook has the exchange elsewhere")
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        let Some(exchange) = self.exchange.take() else { return };
-        let origin = match exchange.origin {
+    /// Where the answer came from, as it turned out.
+    fn origin(&self, exchange: &Exchange) -> Origin {
+        match exchange.origin {
             Origin::Upstream if !self.complete && CUTTING.get() => Origin::Failure(Kind::Cut),
             Origin::Upstream if !self.complete => {
                 Origin::Failure(exchange.connection.ended.get().copied().unwrap_or(Kind::ClientGone))
             }
             origin => origin,
-        };
+        }
+    }
+}
+
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record").field("exchange", &self.exchange).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let exchange = self.exchange.borrow();
+        let origin = self.origin(&exchange);
         let status = if self.complete || exchange.response.is_some() { self.status.as_u16() } else { 0 };
+        let duration = self.started.elapsed();
         self.log.write(&Entry {
             time: self.time,
             listener: &exchange.connection.listener,
@@ -215,10 +296,23 @@ impl Drop for Record {
             attempts: self.attempt.count,
             request_bytes: self.inflow.bytes(),
             response_bytes: self.response_bytes,
-            duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
             request_id: Some(&exchange.id),
             source: exchange.source,
             notes: &exchange.notes,
         });
+        drop(exchange);
+        if let Some(at_end) = self.at_end.take() {
+            at_end(Outcome {
+                exchange: Rc::clone(&self.exchange),
+                status,
+                request_bytes: self.inflow.bytes(),
+                response_bytes: self.response_bytes,
+                duration,
+                attempt: std::mem::take(&mut self.attempt),
+                origin,
+                mirrors: std::mem::take(&mut self.exchange.borrow_mut().mirrors),
+            });
+        }
     }
 }

@@ -1,31 +1,41 @@
 //! Filters: how a module becomes something that can be called, and what it may do.
 //!
 //! `engine` and `module` compile; `host` is what a filter can ask for, free of any ABI; `abi` carries it across the
-//! border of the sandbox; `pool` keeps a worker's instances; `chain` runs them in order. Whatever a filter does wrong
-//! ends here as a [`Fault`], never as a panic.
+//! border of the sandbox; `hand` is what a running hook speaks of; `pool` keeps a worker's instances; `chain` runs them in
+//! order; `health` leaves alone what keeps failing. Whatever a filter does wrong ends here as a [`Fault`], never as a
+//! panic.
 
 pub mod abi;
 pub mod chain;
 pub mod engine;
 mod guest;
+pub mod hand;
+mod health;
 pub mod host;
 pub mod limits;
 pub mod module;
 pub mod pool;
 pub mod source;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 pub use chain::Chain;
 pub use engine::Engine;
 pub use guest::Guest;
+pub use hand::{OutOfPlace, Reach};
+pub use health::Health;
 pub use host::setup::{Hook, Setup};
 pub use module::{LoadError, Module};
 
 use crate::config;
+use crate::store::Stores;
+use abi::component::Instance;
+use host::inputs::Inputs;
 
-/// What a request or response hook decides.
+/// What a hook decides. In a chunk hook `Replied` says that other bytes take the place of those that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Next,
@@ -33,13 +43,15 @@ pub enum Verdict {
     Reset,
 }
 
-/// How a filter failed. The instance it happened in is gone.
+/// How a filter failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     #[error("it trapped: {0}")]
     Trap(String),
     #[error("it used more than its {0:?} of CPU time")]
-    Deadline(std::time::Duration),
+    Deadline(Duration),
+    #[error("it took longer than its {0:?}, waiting included")]
+    Late(Duration),
     #[error("it wanted more than its {0} bytes of memory: {1}")]
     Memory(usize, String),
     #[error("no instance could be made: {0}")]
@@ -47,6 +59,61 @@ pub enum Fault {
     /// `configure` accepted this configuration once and refuses it now.
     #[error("it could not be configured again: {0}")]
     Configure(String),
+    #[error("all of its {max} instances stayed at work for {waited:?}; `instances-max` allows no more")]
+    NoRoom { max: usize, waited: Duration },
+}
+
+impl Fault {
+    /// The instance it happened in is of no further use.
+    pub fn spoils_the_instance(&self) -> bool {
+        !matches!(self, Fault::NoRoom { .. })
+    }
+
+    /// Whether it speaks against the filter, and not against how much there is to do.
+    pub fn is_the_filters(&self) -> bool {
+        !matches!(self, Fault::NoRoom { .. } | Fault::Instance(_))
+    }
+
+    /// One word for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Fault::Trap(_) => "trap",
+            Fault::Deadline(_) => "deadline",
+            Fault::Late(_) => "timeout",
+            Fault::Memory(..) => "memory",
+            Fault::Instance(_) => "instance",
+            Fault::Configure(_) => "configure",
+            Fault::NoRoom { .. } => "no-room",
+        }
+    }
+}
+
+/// What a filter reaches beyond the exchange in hand.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Grants {
+    pub clusters: std::collections::BTreeSet<Arc<str>>,
+    pub stores: host::store::Granted,
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Grants {
+    /// What `allow` says, with the stores of a snapshot.
+    pub fn new(allow: &config::Allow, stores: &Stores) -> Self {
+        Self {
+            clusters: allow.clusters.iter().cloned().collect(),
+            stores: host::store::grant(&allow.stores, stores, &"".into()),
+            environment: allow.environment.clone(),
+        }
+    }
+}
+
+/// What every instance of a filter knows of it.
+#[derive(Debug)]
+pub struct Identity {
+    pub name: Arc<str>,
+    pub config: Arc<config::Filter>,
+    pub grants: Grants,
+    pub log: host::log::Gate,
 }
 
 /// One filter of one snapshot: a module, its configuration, and what it said while it was configured.
@@ -54,41 +121,59 @@ pub enum Fault {
 pub struct Filter {
     pub name: Arc<str>,
     pub config: Arc<config::Filter>,
+    pub identity: Arc<Identity>,
     pub module: Arc<Module>,
     pub setup: Setup,
+    pub inputs: Inputs,
     /// What `configure` is given.
-    pub config_json: Arc<str>,
+    config_json: Arc<str>,
     /// Differs for every filter that was ever built, so that workers can key their instances by it.
     pub id: u64,
+    /// A worker's share of `instances-max`.
+    pub instances_a_worker: usize,
+    pub health: Health,
     /// Configured off the workers, so that the first exchange of each worker does not wait for it.
-    spares: Mutex<Vec<abi::component::Instance>>,
+    spares: Mutex<Vec<Instance>>,
+}
+
+/// What a filter is built from.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub name: Arc<str>,
+    pub config: Arc<config::Filter>,
+    pub module: Arc<Module>,
+    pub grants: Grants,
+    pub inputs: Inputs,
+    pub workers: usize,
 }
 
 impl Filter {
     /// Configures one instance of the module for each worker, which proves that it accepts the configuration and says
     /// which hooks it wants. Runs on a thread that may block.
-    pub fn build(
-        name: &Arc<str>,
-        config: &Arc<config::Filter>,
-        module: Arc<Module>,
-        workers: usize,
-    ) -> Result<Arc<Self>, LoadError> {
+    pub fn build(plan: Plan) -> Result<Arc<Self>, LoadError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        let Plan { name, config, module, grants, inputs, workers } = plan;
+        let workers = workers.max(1);
+        let identity = Identity { name: Arc::clone(&name), config: Arc::clone(&config), grants, log: host::log::Gate::default() };
         let mut filter = Self {
-            name: Arc::clone(name),
-            config: Arc::clone(config),
-            module,
+            identity: Arc::new(identity),
             setup: Setup::default(),
+            inputs,
             config_json: config.config.to_string().into(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            instances_a_worker: config.instances_max.div_ceil(workers),
+            health: Health::new(config.trip.clone(), workers),
             spares: Mutex::default(),
+            name,
+            config,
+            module,
         };
+        let waits = filter.module.prepared.waits();
         let mut spares = Vec::with_capacity(workers);
-        for _ in 0..workers.max(1) {
-            let (instance, setup) = filter.instance().map_err(|error| match error {
-                ConfigureError::Refused(message) => LoadError::Refused(message),
-                ConfigureError::Fault(fault) => LoadError::Fault(fault),
-            })?;
+        for _ in 0..workers {
+            let mut instance = block_on(waits, filter.module.prepared.instantiate(&filter.identity))??;
+            let mut setup = block_on(waits, instance.configure(&filter.config_json, &filter.inputs))?.map_err(refused)?;
+            setup.settle(&filter.module.prepared.hooks()).map_err(LoadError::Refused)?;
             filter.setup = setup;
             spares.push(instance);
         }
@@ -97,15 +182,35 @@ impl Filter {
     }
 
     /// One of the instances that were configured before the filter went live.
-    pub fn spare(&self) -> Option<abi::component::Instance> {
+    pub fn spare(&self) -> Option<Instance> {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    /// A new, configured instance, and what it said while it was configured.
-    pub fn instance(&self) -> Result<(abi::component::Instance, Setup), ConfigureError> {
-        let mut instance = self.module.prepared.instantiate(&self.name, self.config.memory)?;
-        let setup = instance.configure(&self.config_json, self.config.configure_deadline)?;
-        Ok((instance, setup))
+    /// A new, configured instance.
+    pub async fn instance(&self) -> Result<Instance, ConfigureError> {
+        let mut instance = self.module.prepared.instantiate(&self.identity).await?;
+        instance.configure(&self.config_json, &self.inputs).await?;
+        Ok(instance)
+    }
+}
+
+fn refused(error: ConfigureError) -> LoadError {
+    match error {
+        ConfigureError::Refused(message) => LoadError::Refused(message),
+        ConfigureError::Fault(fault) => LoadError::Fault(fault),
+    }
+}
+
+/// Runs what a guest does before anybody serves. `waits`: it runs on a fiber, which needs a runtime to make way.
+pub fn block_on<T>(waits: bool, future: impl Future<Output = T>) -> Result<T, LoadError> {
+    if waits {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        return Ok(runtime.map_err(|error| LoadError::Link(format!("no runtime: {error}")))?.block_on(future));
+    }
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(value) => Ok(value),
+        std::task::Poll::Pending => Err(LoadError::Link("it waited although it imports nothing that waits".to_owned())),
     }
 }
 

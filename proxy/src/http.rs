@@ -2,12 +2,16 @@
 //!
 //! `exchange` is the path of one request and the place to start reading. `serve` brings HTTP/1 and HTTP/2 to it,
 //! `headers` is what every head goes through, `forward` takes a request to its cluster, `reply` renders every answer
-//! of the proxy's own, `body` streams answers, and `upgrade` is what follows a 101.
+//! of the proxy's own, `body` streams answers and `outbound` requests, both through `passage` where filters want the pieces,
+//! and `upgrade` is what follows a 101.
 
 pub mod body;
 pub mod exchange;
 pub mod forward;
 pub mod headers;
+pub mod mirror;
+mod outbound;
+mod passage;
 pub mod paths;
 pub mod pulse;
 pub mod rate;

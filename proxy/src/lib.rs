@@ -20,6 +20,8 @@ pub mod cluster;
 
 pub mod exchange;
 
+pub mod store;
+
 pub mod tls;
 
 pub mod telemetry;

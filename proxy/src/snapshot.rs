@@ -12,7 +12,9 @@ use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
 use crate::config::{self, Config, ModuleSource, Problem, Problems, Source, Step};
 use crate::exchange::Names;
-use crate::filter::{Filter, LoadError, Module, chain};
+use crate::filter::host::inputs::{Input, Inputs};
+use crate::filter::{Filter, Grants, LoadError, Module, Plan, Reach, chain};
+use crate::store::{Store, Stores};
 use crate::telemetry::access_log::AccessLog;
 use crate::tls;
 
@@ -27,6 +29,8 @@ pub struct Parts {
     pub source: Source,
     pub modules: HashMap<ModuleSource, Arc<Module>>,
     pub resolved: Resolved,
+    /// What is in the files and resources that filters have as inputs.
+    pub inputs: HashMap<config::Input, Arc<[u8]>>,
 }
 
 /// See the module.
@@ -34,9 +38,11 @@ pub struct Parts {
 pub struct Snapshot {
     pub config: Arc<Config>,
     pub listeners: HashMap<Arc<str>, Arc<Listener>>,
-    pub clusters: HashMap<Arc<str>, Arc<Cluster>>,
+    /// Clusters and chains, which exchanges keep.
+    pub reach: Arc<Reach>,
     pub filters: BTreeMap<Arc<str>, Arc<Filter>>,
     pub cluster_names: Arc<Names>,
+    pub stores: Stores,
     pub access_log: Arc<AccessLog>,
 }
 
@@ -57,20 +63,41 @@ impl Snapshot {
         let config = &parts.config;
         let mut problems = Vec::new();
         let access_log = access_log(parts, previous).map_err(|problem| problems.push(problem)).ok();
-        let filters = filters(parts, previous, &mut problems);
+        let stores = config.stores.iter().map(|(name, store)| {
+            let previous = previous.and_then(|previous| previous.stores.get(name));
+            (Arc::clone(name), Store::build(name, store, previous))
+        });
+        let stores: Stores = stores.collect();
+        let filters = filters(parts, &stores, previous, &mut problems);
         let clusters = config.clusters.iter().map(|(name, cluster)| {
-            let previous = previous.and_then(|previous| previous.clusters.get(name));
+            let previous = previous.and_then(|previous| previous.reach.clusters.get(name));
             (Arc::clone(name), Cluster::build(name, cluster, &parts.resolved, previous))
         });
         let clusters: HashMap<_, _> = clusters.collect();
-        let mut listeners = HashMap::new();
-        for (name, listener) in &config.listeners {
-            let chain: Vec<_> = listener.filters.iter().filter_map(|filter| filters.get(filter).cloned()).collect();
+        let chain = |section: &'static str, name: &str, names: &[Arc<str>]| -> Result<Arc<[Arc<Filter>]>, Problem> {
+            let chain: Arc<[_]> = names.iter().filter_map(|filter| filters.get(filter).cloned()).collect();
             if chain.len() > chain::FILTERS_MAX {
                 let message = format!("expected at most {} filters in a chain, found {}", chain::FILTERS_MAX, chain.len());
-                problems.push(parts.source.problem_at(&["listeners".into(), (&**name).into(), "filters".into()], message));
-                continue;
+                return Err(parts.source.problem_at(&[section.into(), name.into(), "filters".into()], message));
             }
+            Ok(chain)
+        };
+        let mut chains = HashMap::new();
+        for (name, config) in &config.chains {
+            match chain("chains", name, &config.filters) {
+                Ok(chain) => drop(chains.insert(Arc::clone(name), chain)),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let mut listeners = HashMap::new();
+        for (name, listener) in &config.listeners {
+            let chain = match chain("listeners", name, &listener.filters) {
+                Ok(chain) => chain,
+                Err(problem) => {
+                    problems.push(problem);
+                    continue;
+                }
+            };
             let previous = previous.and_then(|previous| previous.listeners.get(name));
             let kept = previous.filter(|previous| !reread && previous.config.tls == listener.tls);
             let tls = match (&listener.tls, kept) {
@@ -88,7 +115,7 @@ impl Snapshot {
                 let listener = Listener {
                     name: Arc::clone(name),
                     config: Arc::clone(listener),
-                    filters: chain.into(),
+                    filters: chain,
                     tls,
                     access_log: Arc::clone(access_log),
                 };
@@ -100,8 +127,9 @@ impl Snapshot {
                 config: Arc::clone(config),
                 listeners,
                 cluster_names: Arc::new(clusters.keys().cloned().collect()),
-                clusters,
+                reach: Arc::new(Reach { clusters, chains }),
                 filters,
+                stores,
                 access_log,
             }),
             _ => Err(Problems::from(problems)),
@@ -121,17 +149,33 @@ fn access_log(parts: &Parts, previous: Option<&Snapshot>) -> Result<Arc<AccessLo
 }
 
 /// Filters whose module and configuration are the same are carried over with their instances.
-fn filters(parts: &Parts, previous: Option<&Snapshot>, problems: &mut Vec<Problem>) -> BTreeMap<Arc<str>, Arc<Filter>> {
+fn filters(
+    parts: &Parts,
+    stores: &Stores,
+    previous: Option<&Snapshot>,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<Arc<str>, Arc<Filter>> {
     let mut filters = BTreeMap::new();
     for (name, config) in &parts.config.filters {
         // A module that could not be loaded has been reported by who tried.
         let Some(module) = parts.modules.get(&config.module) else { continue };
+        let grants = Grants::new(&config.allow, stores);
+        // So has an input that could not be read.
+        let Some(inputs) = inputs(parts, config) else { continue };
         let kept = previous
             .and_then(|previous| previous.filters.get(name))
-            .filter(|kept| kept.config == *config && kept.module.hash == module.hash);
+            .filter(|kept| kept.config == *config && kept.module.hash == module.hash)
+            .filter(|kept| kept.inputs == inputs && kept.identity.grants == grants);
         let built = match kept {
             Some(kept) => Ok(Arc::clone(kept)),
-            None => Filter::build(name, config, Arc::clone(module), parts.config.workers.unwrap_or(1)),
+            None => Filter::build(Plan {
+                name: Arc::clone(name),
+                config: Arc::clone(config),
+                module: Arc::clone(module),
+                grants,
+                inputs,
+                workers: parts.config.workers.unwrap_or(1),
+            }),
         };
         match built {
             Ok(filter) => drop(filters.insert(Arc::clone(name), filter)),
@@ -139,6 +183,15 @@ fn filters(parts: &Parts, previous: Option<&Snapshot>, problems: &mut Vec<Proble
         }
     }
     filters
+}
+
+/// What is in the inputs of a filter.
+fn inputs(parts: &Parts, config: &config::Filter) -> Option<Inputs> {
+    let found = config.inputs.iter().map(|(name, input)| {
+        let content = Arc::clone(parts.inputs.get(input)?);
+        Some(Input { name: Arc::clone(name), content })
+    });
+    found.collect()
 }
 
 /// Where in the file a filter that cannot be used is written.

@@ -4,6 +4,7 @@
 //! spawn local tasks there. What a worker keeps (its connections, its filter instances) lives in thread-local tables of
 //! the modules that own it, never here.
 
+use std::cell::Cell;
 use std::io;
 use std::thread::JoinHandle;
 
@@ -12,6 +13,24 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Jobs that wait in one mailbox. They are rare (a reload, an admin query), so a full one means a stuck worker.
 pub const MAILBOX: usize = 256;
+
+thread_local! {
+    static INDEX: Cell<usize> = const { Cell::new(0) };
+    /// Local tasks can be started here.
+    static SERVING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The number of the worker that this thread is; 0 on any other thread.
+pub fn index() -> usize {
+    INDEX.get()
+}
+
+/// Lets something run on this worker beside what is going on, unless the worker is leaving.
+pub fn spawn(task: impl Future<Output = ()> + 'static) {
+    if SERVING.get() {
+        tokio::task::spawn_local(task);
+    }
+}
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -32,12 +51,15 @@ impl Worker {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(ready.send(Err(error))),
             };
+            INDEX.set(index);
+            SERVING.set(true);
             let _ = ready.send(Ok(()));
             runtime.block_on(async move {
                 while let Some(job) = jobs.recv().await {
                     job();
                 }
             });
+            SERVING.set(false);
             // What is still running is dropped here, before the tables of this thread.
             drop(runtime);
         })?;

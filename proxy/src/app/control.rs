@@ -333,7 +333,7 @@ impl Control {
     async fn sweep(&self) {
         let snapshot = self.live.load();
         let filters: BTreeSet<u64> = snapshot.filters.values().map(|filter| filter.id).collect();
-        let endpoints = snapshot.clusters.values().flat_map(|cluster| &cluster.endpoints);
+        let endpoints = snapshot.reach.clusters.values().flat_map(|cluster| &cluster.endpoints);
         let endpoints: BTreeSet<u64> = endpoints.map(|endpoint| endpoint.id).collect();
         let (filters, endpoints) = (Arc::new(filters), Arc::new(endpoints));
         for worker in &self.workers {

@@ -70,7 +70,33 @@ pub const DNS_WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 pub const FILTER_DEADLINE_MAX: Duration = Duration::from_secs(60);
 /// CPU time of `configure`, off the workers.
 pub const FILTER_CONFIGURE_DEADLINE_MAX: Duration = Duration::from_secs(600);
+/// Wall time of one hook: who waits longer is forgotten by every client.
+pub const FILTER_HOOK_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+/// Instances of one filter, or of the process: each reserves 4 GiB of address space, of which there are 128 TiB.
+pub const INSTANCES_MAX: usize = 20_000;
+/// Lines a second: past this a limit protects from nothing.
+pub const FILTER_LOG_LINES_MAX: u64 = 1_000_000;
+/// Calls that must be seen before a filter is judged.
+pub const TRIP_CALLS_MAX: u64 = 1_000_000;
+/// Inputs of one filter.
+pub const INPUTS_MAX: usize = 64;
+/// What changes less often than once a day is a file.
+pub const INPUT_EVERY_MAX: Duration = Duration::from_secs(24 * 3600);
 /// One page of linear memory.
 pub const FILTER_MEMORY_MIN: usize = 64 * KIB;
 /// Lines of the access log that wait: past this a slow disk eats the memory of the proxy.
 pub const ACCESS_LOG_QUEUE_MAX: usize = 16 * 1024 * 1024;
+
+/// Fewer keys are not worth a table.
+pub const STORE_ENTRIES_MIN: usize = 1024;
+/// Past this the figure protects from nothing.
+pub const STORE_ENTRIES_MAX: usize = 1_000_000_000;
+/// What the fewest keys need.
+pub const STORE_BYTES_MIN: usize = 1024 * KIB;
+/// The memory of a large machine.
+pub const STORE_BYTES_MAX: usize = 1024 * GIB;
+pub const STORE_KEY_BYTES_MAX: usize = 64 * KIB;
+/// A value is copied whenever it is read.
+pub const STORE_VALUE_BYTES_MAX: usize = 16 * 1024 * KIB;
+/// The largest entry must be a small part of the store, or one write pushes everything else out.
+pub const STORE_LARGEST_ENTRIES_MIN: usize = 16;

@@ -116,9 +116,40 @@ pub const REJECT_UNDERSCORES: bool = true;
 pub const FILTER_DEADLINE: Duration = Duration::from_millis(5);
 /// CPU time of `configure`: parsing a large list takes a while, and it runs off the workers.
 pub const FILTER_CONFIGURE_DEADLINE: Duration = Duration::from_secs(5);
+/// Wall time of one hook, waiting included: no caller of a service waits longer either.
+pub const FILTER_HOOK_TIMEOUT: Duration = Duration::from_secs(30);
+/// Instances of one filter that can be at work at once, shared out among the workers. Only a filter that waits needs many.
+pub const FILTER_INSTANCES: usize = 1000;
+/// How long an exchange waits for an instance when all are at work; then the filter counts as failed.
+pub const FILTER_INSTANCES_WAIT: Duration = Duration::from_secs(1);
+/// Instances of all filters: only address space is set aside for them.
+pub const INSTANCES: usize = 2000;
+/// Hooks after which an instance is replaced; 0: never. A leak has grown by then, and a new instance is cheap.
+pub const FILTER_RETIRE_AFTER: u64 = 100_000;
+/// Lines that a filter may write into the log in a second; further ones are counted and dropped.
+pub const FILTER_LOG_LINES: u64 = 100;
+/// Calls within 10 s before a filter is judged.
+pub const TRIP_CALLS: u64 = 20;
+/// Of them, how many in a hundred must have failed for the filter to be left alone.
+pub const TRIP_PERCENT: u32 = 50;
+/// How long it is left alone the first time; twice as long each further time.
+pub const TRIP_BACKOFF: Duration = Duration::from_secs(1);
+/// The longest time.
+pub const TRIP_BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// How often a resource that a filter has as an input is fetched again.
+pub const INPUT_EVERY: Duration = Duration::from_secs(300);
 /// Linear memory of one instance.
 pub const FILTER_MEMORY: usize = 16 * MIB;
 /// Largest `memory` a filter can be given: the size of a slot in the instance pool.
 pub const FILTER_MEMORY_MAX: usize = 256 * MIB;
 /// Access log lines that wait for a slow output.
 pub const ACCESS_LOG_QUEUE: usize = 65_536;
+
+/// Keys of one store: a quota for each of a million clients.
+pub const STORE_ENTRIES: usize = 1_000_000;
+/// Memory of one store: what that many quotas need, and no more than a proxy beside a service has to spare.
+pub const STORE_BYTES: usize = 256 * MIB;
+/// One key: a token or a long path fits, a body does not.
+pub const STORE_KEY_BYTES: usize = KIB;
+/// One value: a cached decision or a session, not a response.
+pub const STORE_VALUE_BYTES: usize = 64 * KIB;

@@ -1,9 +1,12 @@
 //! The kinds of values that keys take: one type a kind, each with its words for a mistake. They know no key.
 
 mod address;
+mod backend;
 mod choice;
 mod duration;
 mod endpoint;
+mod environment;
+mod input;
 mod integer;
 mod json;
 mod list;
@@ -13,9 +16,12 @@ mod reference;
 mod size;
 
 pub use address::{Listen, NameServer, Network};
+pub use backend::BackendKind;
 pub use choice::{Choice, Flag};
 pub use duration::Time;
 pub use endpoint::EndpointKind;
+pub use environment::Environment;
+pub use input::Inputs;
 pub use integer::Integer;
 pub use json::Json;
 pub use list::List;

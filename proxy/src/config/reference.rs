@@ -57,6 +57,10 @@ pub fn limit_rows() -> Vec<(String, String)> {
         "filters.NAME.deadline",
         "filters.NAME.configure-deadline",
         "filters.NAME.memory",
+        "stores.NAME.entries",
+        "stores.NAME.bytes",
+        "stores.NAME.key-bytes",
+        "stores.NAME.value-bytes",
     ];
     rows()
         .into_iter()

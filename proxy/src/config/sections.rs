@@ -3,11 +3,12 @@
 mod clusters;
 mod filters;
 mod listeners;
+mod stores;
 
 use super::bounds::*;
-use super::kind::{AccessLogTarget, Integer, List, Listen, NameServer, Time};
+use super::kind::{AccessLogTarget, Integer, List, Listen, NameServer, Reference, Time};
 use super::table::Table;
-use super::types::{AccessLog, Admin, Config, Dns, Drain, ProcessLimits};
+use super::types::{AccessLog, Admin, Chain, Config, Dns, Drain, ProcessLimits};
 
 /// Reads the top of the file.
 pub fn config(top: &mut Table<'_>) -> Config {
@@ -25,6 +26,8 @@ pub fn config(top: &mut Table<'_>) -> Config {
         listeners: top.named("listeners", "A socket that clients connect to; at least one.", listeners::listener),
         clusters: top.named("clusters", "A named set of endpoints that exchanges go to.", clusters::cluster),
         filters: top.named("filters", "A module with its configuration, for `filters` of listeners.", filters::filter),
+        chains: top.named("chains", "Filters that a filter may append to those of the listener.", chain),
+        stores: top.named("stores", "Small state that filters share; `allow` of a filter grants it.", stores::store),
     }
 }
 
@@ -66,7 +69,22 @@ fn process_limits(table: &mut Table<'_>) -> ProcessLimits {
             default.exchanges,
             "Exchanges under way; one more is answered 503 `overloaded`.",
         ),
+        instances: table.or(
+            "instances",
+            &Integer::within(1, INSTANCES_MAX),
+            default.instances,
+            "Instances of all filters at once. Takes effect at the next start.",
+        ),
     }
+}
+
+fn chain(table: &mut Table<'_>) -> Option<Chain> {
+    let filters = table.required(
+        "filters",
+        &List::of(Reference::FILTER),
+        "The filters, in the order in which request hooks run.",
+    );
+    Some(Chain { filters: filters? })
 }
 
 fn drain(table: &mut Table<'_>) -> Drain {

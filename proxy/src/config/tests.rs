@@ -89,11 +89,11 @@ fn a_syntax_error_is_told_alone() {
 #[test]
 fn everything_has_a_default_but_what_cannot() {
     let loaded = judge("[listeners.edge]\nlisten = \"127.0.0.1:0\"\n").expect("valid");
-    let Config { workers, admin, access_log, limits, drain, dns, listeners, clusters, filters } = loaded.config;
+    let Config { workers, admin, access_log, limits, drain, dns, listeners, clusters, filters, stores } = loaded.config;
     assert_eq!((workers, admin), (None, None));
     assert_eq!(access_log, AccessLog::default());
     assert_eq!((limits, drain, dns), (ProcessLimits::default(), Drain::default(), Dns::default()));
-    assert!(clusters.is_empty() && filters.is_empty());
+    assert!(clusters.is_empty() && filters.is_empty() && stores.is_empty());
     let edge = &listeners["edge"];
     assert_eq!((&edge.limits, &edge.timeouts), (&ListenerLimits::default(), &ListenerTimeouts::default()));
     assert_eq!((&edge.tls, &edge.cluster, &edge.paths), (&None, &None, &Paths::default()));
@@ -135,6 +135,11 @@ fn every_value_reaches_its_field() {
     });
     assert_eq!(*own.config, expected);
     assert_eq!(*config.filters["routes"].config, serde_json::json!({}));
+    let environment = [("REGION".to_owned(), "eu".to_owned()), ("empty".to_owned(), String::new())].into();
+    let allow = Allow { clusters: vec![Arc::from("nowhere")], stores: vec![Arc::from("quota")], environment };
+    assert_eq!((&own.allow, &config.filters["routes"].allow), (&allow, &Allow::default()));
+    let quota = Store { entries: 5000, bytes: 2 << 20, key_bytes: 100, value_bytes: 1024, ..Store::default() };
+    assert_eq!((&*config.stores["quota"], &*config.stores["plain"]), (&quota, &Store::default()));
 }
 
 const FILTERED: &str = "\

@@ -23,6 +23,8 @@ pub struct Config {
     pub listeners: BTreeMap<Arc<str>, Arc<Listener>>,
     pub clusters: BTreeMap<Arc<str>, Arc<Cluster>>,
     pub filters: BTreeMap<Arc<str>, Arc<Filter>>,
+    pub chains: BTreeMap<Arc<str>, Arc<Chain>>,
+    pub stores: BTreeMap<Arc<str>, Arc<Store>>,
 }
 
 /// `[admin]`: the listener of the operator.
@@ -54,6 +56,8 @@ pub struct ProcessLimits {
     pub connections: usize,
     /// Exchanges under way; one more is answered 503 `overloaded`.
     pub exchanges: usize,
+    /// Instances of all filters at once; one more fails its exchange as the filter's `on-failure` says.
+    pub instances: usize,
 }
 
 /// `[drain]`: how the proxy leaves.
@@ -240,10 +244,39 @@ pub struct Filter {
     pub deadline: Duration,
     /// CPU time `configure` may use.
     pub configure_deadline: Duration,
+    /// Wall time of one hook, waiting included; zero: as long as it takes.
+    pub hook_timeout: Duration,
     /// Linear memory of one instance, in bytes.
     pub memory: usize,
+    pub isolation: Isolation,
+    /// At work at once, on all workers together.
+    pub instances_max: usize,
+    /// How long an exchange waits for one.
+    pub instances_wait: Duration,
+    /// Hooks after which an instance is replaced; 0: never.
+    pub retire_after: u64,
+    /// Linear memory past which it is, in bytes.
+    pub retire_memory: usize,
+    /// Lines a second; 0: no limit.
+    pub log_lines: u64,
+    /// `None`: it is called however often it fails.
+    pub trip: Option<Trip>,
+    /// What `configure` is given beside its configuration.
+    pub inputs: BTreeMap<Arc<str>, Input>,
+    pub allow: Allow,
     /// What `configure` is given, as JSON.
     pub config: Arc<serde_json::Value>,
+}
+
+/// `allow = { clusters = ["idp"], stores = ["quota"], environment = { REGION = "eu" } }`: what a filter can reach beyond
+/// the exchange in hand. Nothing, unless it is granted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// Clusters it may send requests of its own to.
+    pub clusters: Vec<Arc<str>>,
+    pub stores: Vec<Arc<str>>,
+    /// The environment variables it sees; those of the proxy it never does.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// `module = "builtin:router"`, or a path relative to the file that names it.
@@ -253,6 +286,39 @@ pub enum ModuleSource {
     Path(PathBuf),
 }
 
+/// `isolation = "reuse" | "fresh"`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// An instance serves one exchange after the other.
+    Reuse,
+    /// Every hook gets an instance that nothing has run in before.
+    Fresh,
+}
+
+/// `[filters.NAME.trip]`: when a filter that keeps failing is left alone for a while.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trip {
+    pub calls: u64,
+    pub percent: u32,
+    pub backoff: Duration,
+    pub backoff_max: Duration,
+}
+
+/// `inputs = { blocked = "blocked.txt", keys = { cluster = "idp", url = "/jwks.json", every = "5m" } }`
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Input {
+    /// It is watched.
+    File(PathBuf),
+    /// It is fetched again and again.
+    Resource { cluster: Arc<str>, target: Arc<str>, every: Duration },
+}
+
+/// `[chains.NAME]`: filters that an exchange goes through after those of its listener, if one of them says so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chain {
+    pub filters: Vec<Arc<str>>,
+}
+
 /// What an exchange gets when the filter fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
@@ -260,6 +326,25 @@ pub enum OnFailure {
     Closed,
     /// The exchange goes on as if the filter were not there.
     Open,
+}
+
+/// `[stores.NAME]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    pub backend: Backend,
+    /// Keys that are kept, those of quotas included; past it the least used make room.
+    pub entries: usize,
+    /// Memory for all of them, what each costs besides its key and its value included.
+    pub bytes: usize,
+    pub key_bytes: usize,
+    pub value_bytes: usize,
+}
+
+/// `backend = "memory"`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// Of this process.
+    Memory,
 }
 
 macro_rules! from_defaults {
@@ -272,7 +357,7 @@ macro_rules! from_defaults {
     };
 }
 
-from_defaults!(ProcessLimits { connections: CONNECTIONS, exchanges: EXCHANGES });
+from_defaults!(ProcessLimits { connections: CONNECTIONS, exchanges: EXCHANGES, instances: INSTANCES });
 from_defaults!(Drain { pre_stop: DRAIN_PRE_STOP, timeout: DRAIN_TIMEOUT });
 from_defaults!(ListenerLimits {
     connections: LISTENER_CONNECTIONS,
@@ -317,6 +402,18 @@ from_defaults!(Paths {
     merge_slashes: MERGE_SLASHES,
     reject_escaped_slashes: REJECT_ESCAPED_SLASHES,
 });
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            backend: Backend::Memory,
+            entries: defaults::STORE_ENTRIES,
+            bytes: defaults::STORE_BYTES,
+            key_bytes: defaults::STORE_KEY_BYTES,
+            value_bytes: defaults::STORE_VALUE_BYTES,
+        }
+    }
+}
 
 impl Default for Dns {
     fn default() -> Self {

@@ -16,6 +16,8 @@ pub const STATUSES_MAX: usize = 16;
 #[derive(Debug, Default)]
 pub struct Destination {
     pub cluster: Option<Arc<str>>,
+    /// The chain that is to follow the present one.
+    pub chain: Option<Arc<str>>,
     /// Where it goes when the cluster has no endpoint for it.
     pub fallback: Option<Arc<str>>,
     /// This endpoint of the cluster and no other.

@@ -88,6 +88,8 @@ kinds! {
     BadRequestByFilter = Filter, INTERNAL_SERVER_ERROR, "filter-request", Useless;
     /// A filter with `on-failure = "closed"` trapped, ran out of time or memory.
     FilterFailed = Filter, INTERNAL_SERVER_ERROR, "filter-failed", Useless;
+    /// A filter that fails closed keeps failing, and is left alone for a while.
+    FilterTripped = Filter, SERVICE_UNAVAILABLE, "filter-tripped", Useless;
     /// A filter decided to end the exchange without an answer.
     FilterReset = Filter, INTERNAL_SERVER_ERROR, "filter-reset", Useless;
     /// The cluster has no endpoint.

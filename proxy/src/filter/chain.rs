@@ -1,131 +1,440 @@
 //! A chain: filters in order for requests, in reverse for responses.
 //!
 //! The chain only walks. It stops where a filter decides something and says what; what becomes of that is for the
-//! exchange to see to, which then goes on walking.
+//! exchange to see to, which then goes on walking. Both directions of one exchange may walk at the same time.
 
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::abi::component::Instance;
-use super::{Fault, Filter, Hook, Verdict, pool};
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::sync::Notify;
+
+use super::abi::Call;
+use super::hand::{Hand, Reach, Trailers};
+use super::pool::{self, Lent};
+use super::{Fault, Filter, Hook, Verdict};
 use crate::config::OnFailure;
-use crate::exchange::{Failure, Kind, Record};
+use crate::worker;
+use crate::exchange::{Exchange, Failure, Kind, Outcome, Record, Reply};
 
-/// Filters in one chain: one bit each in [`Chain::entered`].
+/// An exchange that more than one walk may have in hand.
+pub type Shared = Rc<RefCell<Exchange>>;
+
+/// Filters that one exchange can go through, appended chains included: one bit each in [`Chain::entered`].
 pub const FILTERS_MAX: usize = 64;
+
+/// Exchanges of one worker whose complete hooks are pending; those of one more are left out, and the log says so.
+pub const COMPLETING_MAX: usize = 1000;
+/// How long complete hooks wait for the copies that `destination.mirror` has sent.
+pub const MIRRORS_WAIT: Duration = Duration::from_secs(5);
+
+thread_local! {
+    static COMPLETING: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counted;
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        COMPLETING.set(COMPLETING.get() - 1);
+    }
+}
 
 /// Where the walk stopped.
 #[derive(Debug)]
 pub enum Step {
-    /// `reply.set` was called: `exchange.reply` has the answer.
-    Replied,
+    /// A filter answers itself.
+    Replied(Reply),
     /// The exchange ends without an answer.
     Reset,
     /// A filter that fails closed did.
     Failed(Failure),
 }
 
+/// Which message passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Request,
+    Response,
+}
+
 /// The walk of one exchange through the filters of its listener.
 #[derive(Debug)]
 pub struct Chain {
-    filters: Arc<[Arc<Filter>]>,
-    /// The filters whose request hook succeeded, a bit each: only these see the response.
-    entered: u64,
-    /// Instances of filters that keep state between their hooks.
-    held: Vec<(u64, Instance)>,
+    filters: RefCell<Arc<[Arc<Filter>]>>,
+    reach: Arc<Reach>,
+    /// The filters whose request hook succeeded, a bit each: only these see the rest of the exchange.
+    entered: Cell<u64>,
+    /// The one whose request hook ended the request phase.
+    decided: Cell<u64>,
+    /// Those of the entered whose response hook has run.
+    answered: Cell<u64>,
+    /// The filters that the body of the answer passes: those before the one that made it.
+    on_the_way_back: Cell<u64>,
+    held: RefCell<Vec<Held>>,
+}
+
+/// An instance that keeps state between the hooks of an exchange.
+#[derive(Debug)]
+struct Held {
+    filter: u64,
+    /// None while a hook runs in it.
+    instance: Option<Lent>,
+    freed: Rc<Notify>,
 }
 
 impl Chain {
-    pub fn new(filters: Arc<[Arc<Filter>]>) -> Self {
+    pub fn new(filters: Arc<[Arc<Filter>]>, reach: Arc<Reach>) -> Self {
         debug_assert!(filters.len() <= FILTERS_MAX);
-        Self { filters, entered: 0, held: Vec::new() }
+        Self {
+            filters: RefCell::new(filters),
+            reach,
+            entered: Cell::new(0),
+            decided: Cell::new(0),
+            answered: Cell::new(0),
+            on_the_way_back: Cell::new(u64::MAX),
+            held: RefCell::default(),
+        }
     }
 
-    /// The request hooks, first to last. `None`: all said `next`.
-    pub fn request(&mut self, record: &mut Record) -> Option<Step> {
-        for index in 0..self.filters.len() {
-            let filter = Arc::clone(&self.filters[index]);
-            let verdict = self.call(&filter, Hook::Request, record);
-            match verdict {
-                Ok(Verdict::Next) => self.entered |= 1 << index,
-                Ok(Verdict::Replied) => return Some(Step::Replied),
-                Ok(Verdict::Reset) => return Some(Step::Reset),
-                Err(fault) => {
-                    if let Some(failure) = failed(&filter, Hook::Request, &fault) {
-                        return Some(Step::Failed(failure));
+    pub fn reach(&self) -> &Arc<Reach> {
+        &self.reach
+    }
+
+    /// The request hooks, first to last, then those of the chain that one of them has set. `None`: all said `next`.
+    pub async fn request(&self, record: &Record) -> Option<Step> {
+        let mut hand = Hand::new(Hook::Request, record.shared(), &self.reach);
+        let mut index = 0;
+        loop {
+            while let Some(filter) = self.filter(index) {
+                match self.step(&filter, Call::Request, &mut hand).await {
+                    Ok(Passed::Well) => set(&self.entered, index),
+                    Ok(Passed::FailedOpen) => {}
+                    Err(step) => {
+                        if !matches!(step, Step::Failed(_)) {
+                            set(&self.decided, index);
+                        }
+                        return Some(step);
                     }
                 }
+                index += 1;
+            }
+            let next = record.exchange_mut().destination.chain.take()?;
+            if let Err(failure) = self.append(&next) {
+                return Some(Step::Failed(failure));
             }
         }
-        None
     }
 
     /// The response hooks of the filters that were entered, last to first, from where the last call stopped. `None`:
     /// all are done.
-    pub fn response(&mut self, record: &mut Record) -> Option<Step> {
-        while let Some(index) = self.entered.checked_ilog2() {
-            self.entered &= !(1 << index);
-            let filter = Arc::clone(&self.filters[index as usize]);
-            match self.call(&filter, Hook::Response, record) {
-                Ok(Verdict::Next) => {}
-                Ok(Verdict::Replied) => return Some(Step::Replied),
-                Ok(Verdict::Reset) => return Some(Step::Reset),
-                Err(fault) => {
-                    if let Some(failure) = failed(&filter, Hook::Response, &fault) {
-                        return Some(Step::Failed(failure));
-                    }
-                }
+    pub async fn response(&self, record: &Record) -> Option<Step> {
+        let mut hand = Hand::new(Hook::Response, record.shared(), &self.reach);
+        while let Some(index) = (self.entered.get() & !self.answered.get()).checked_ilog2() {
+            set(&self.answered, index as usize);
+            let filter = self.filter(index as usize)?;
+            if let Err(step) = self.step(&filter, Call::Response, &mut hand).await {
+                // What it answers instead passes the filters before it only.
+                self.on_the_way_back.set((1 << index) - 1);
+                return Some(step);
             }
         }
         None
     }
 
-    /// Whether a filter is still to see the response.
-    pub fn wants_response(&self) -> bool {
-        let entered = |index: &usize| self.entered & (1 << index) != 0;
-        (0..self.filters.len()).filter(entered).any(|index| self.filters[index].setup.wants(Hook::Response))
+    /// A piece of a body through all filters that want it; what goes on in its place.
+    pub async fn chunk(&self, record: &Shared, way: Way, chunk: Bytes, end: bool) -> Result<Bytes, Step> {
+        let hook = if way == Way::Request { Hook::RequestChunk } else { Hook::ResponseChunk };
+        let mut hand = Hand::new(hook, record, &self.reach);
+        let mut chunk = chunk;
+        for filter in self.passing(way, hook) {
+            let call = match way {
+                Way::Request => Call::RequestChunk(chunk.clone(), end),
+                Way::Response => Call::ResponseChunk(chunk.clone(), end),
+            };
+            self.step(&filter, call, &mut hand).await?;
+            if let Some(replaced) = hand.chunk.take() {
+                chunk = replaced;
+            }
+        }
+        Ok(chunk)
     }
 
-    fn call(&mut self, filter: &Arc<Filter>, hook: Hook, record: &mut Record) -> Result<Verdict, Fault> {
-        if !filter.setup.wants(hook) {
-            return Ok(Verdict::Next);
-        }
-        let held = self.held.iter().position(|(id, _)| *id == filter.id);
-        let mut instance = match held {
-            Some(position) => self.held.swap_remove(position).1,
-            None => pool::take(filter)?,
+    /// Trailers through all filters that want them.
+    pub async fn trailers(&self, record: &Shared, way: Way, trailers: HeaderMap) -> Result<HeaderMap, Step> {
+        let mut hand = Hand::new(Hook::Trailers, record, &self.reach);
+        let (call, wrapped) = match way {
+            Way::Request => (Call::RequestTrailers, Trailers::Request(trailers)),
+            Way::Response => (Call::ResponseTrailers, Trailers::Response(trailers)),
         };
-        let verdict = record.lend(|exchange| instance.call(hook, filter.config.deadline, exchange));
+        hand.trailers = Some(wrapped);
+        for filter in self.passing(way, Hook::Trailers) {
+            self.step(&filter, call.clone(), &mut hand).await?;
+        }
+        Ok(match hand.trailers.take() {
+            Some(Trailers::Request(trailers) | Trailers::Response(trailers)) => trailers,
+            None => HeaderMap::new(),
+        })
+    }
+
+    /// Lets the complete hooks run once the exchange is over, if a filter has one. `kept` is kept until they have.
+    pub fn at_end(self: &Rc<Self>, record: &mut Record, kept: impl Sized + 'static) {
+        let reached = self.entered.get() | self.decided.get();
+        let filters = self.filters.borrow();
+        let mut wanted = filters.iter().enumerate().filter(|(index, _)| reached & (1 << index) != 0);
+        if !wanted.any(|(_, filter)| filter.setup.wants(Hook::Complete)) {
+            return;
+        }
+        let chain = Rc::clone(self);
+        record.at_end = Some(Box::new(move |outcome| {
+            if COMPLETING.get() >= COMPLETING_MAX {
+                tracing::warn!("a complete hook was left out: {COMPLETING_MAX} are pending on this worker");
+                return;
+            }
+            COMPLETING.set(COMPLETING.get() + 1);
+            let counted = Counted;
+            worker::spawn(async move {
+                let mirrors = async {
+                    for mirror in &outcome.mirrors {
+                        mirror.ticket.ended().await;
+                    }
+                };
+                let _ = tokio::time::timeout(MIRRORS_WAIT, mirrors).await;
+                chain.complete(outcome).await;
+                drop((counted, kept));
+            });
+        }));
+    }
+
+    /// After the client has its answer, last to first: nobody waits for it, and what fails is only told.
+    pub async fn complete(&self, outcome: Outcome) {
+        let outcome = Rc::new(outcome);
+        let mut hand = Hand::new(Hook::Complete, &outcome.exchange, &self.reach);
+        hand.outcome = Some(Rc::clone(&outcome));
+        let mut entered = self.entered.get() | self.decided.get();
+        while let Some(index) = entered.checked_ilog2() {
+            entered &= !(1 << index);
+            if let Some(filter) = self.filter(index as usize) {
+                let _ = self.step(&filter, Call::Complete, &mut hand).await;
+            }
+        }
+    }
+
+    /// Whether a filter is still to see the response.
+    pub fn wants_response(&self) -> bool {
+        [Hook::Response, Hook::ResponseChunk, Hook::Trailers, Hook::Complete].into_iter().any(|hook| self.wants(hook))
+    }
+
+    /// Whether a filter is to see the response after its head has gone.
+    pub fn wants_after_response(&self) -> bool {
+        [Hook::ResponseChunk, Hook::Trailers, Hook::Complete].into_iter().any(|hook| self.wants(hook))
+    }
+
+    /// Whether one of the filters that were entered has this hook.
+    pub fn wants(&self, hook: Hook) -> bool {
+        let filters = self.filters.borrow();
+        let entered = self.entered.get();
+        filters.iter().enumerate().any(|(index, filter)| entered & (1 << index) != 0 && filter.setup.wants(hook))
+    }
+
+    /// Whether something has to look at what passes.
+    pub fn wants_body(&self, way: Way) -> bool {
+        let hook = if way == Way::Request { Hook::RequestChunk } else { Hook::ResponseChunk };
+        self.passing(way, hook).next().is_some() || self.passing(way, Hook::Trailers).next().is_some()
+    }
+
+    /// Whether a filter may give a body another length.
+    pub fn wants_chunks(&self, way: Way) -> bool {
+        let hook = if way == Way::Request { Hook::RequestChunk } else { Hook::ResponseChunk };
+        self.passing(way, hook).next().is_some()
+    }
+
+    /// Those that a message passes, in its order, and that have this hook.
+    fn passing(&self, way: Way, hook: Hook) -> impl Iterator<Item = Arc<Filter>> + use<> {
+        let filters = Arc::clone(&self.filters.borrow());
+        let mask = match way {
+            Way::Request => self.entered.get(),
+            Way::Response => self.entered.get() & self.on_the_way_back.get(),
+        };
+        let count = filters.len();
+        (0..count).filter_map(move |step| {
+            let index = if way == Way::Request { step } else { count - 1 - step };
+            let filter = &filters[index];
+            (mask & (1 << index) != 0 && filter.setup.wants(hook)).then(|| Arc::clone(filter))
+        })
+    }
+
+    fn filter(&self, index: usize) -> Option<Arc<Filter>> {
+        self.filters.borrow().get(index).cloned()
+    }
+
+    /// Another chain goes on where this one ends.
+    fn append(&self, name: &Arc<str>) -> Result<(), Failure> {
+        let Some(more) = self.reach.chains.get(name) else { return Ok(()) };
+        let mut filters = self.filters.borrow_mut();
+        if filters.len() + more.len() > FILTERS_MAX {
+            let message = format!("an exchange can go through at most {FILTERS_MAX} filters");
+            return Err(Failure::new(Kind::FilterFailed, message).because(format!("chain `{name}` would be too many")));
+        }
+        *filters = filters.iter().chain(more.iter()).cloned().collect();
+        Ok(())
+    }
+
+    /// One hook of one filter, with what its failure means for the exchange.
+    async fn step(&self, filter: &Arc<Filter>, call: Call, hand: &mut Hand) -> Result<Passed, Step> {
+        let hook = call.hook();
+        if !filter.setup.wants(hook) {
+            return Ok(Passed::Well);
+        }
+        if let Err(wait) = filter.health.admits() {
+            return tripped(filter, wait);
+        }
+        (hand.hook, hand.reply, hand.chunk) = (hook, None, None);
+        let in_a_chunk = matches!(hook, Hook::RequestChunk | Hook::ResponseChunk);
+        let verdict = self.call(filter, call, hand).await;
+        let verdict = match verdict {
+            Ok(Verdict::Replied) if (if in_a_chunk { hand.chunk.is_none() } else { hand.reply.is_none() }) => {
+                let without = if in_a_chunk { "`replaced` without a chunk" } else { "`replied` without a reply" };
+                Err(Fault::Trap(format!("it said {without}")))
+            }
+            verdict => verdict,
+        };
+        if verdict.as_ref().err().is_none_or(Fault::is_the_filters) {
+            filter.health.ended(&filter.identity, verdict.is_ok());
+        }
         match verdict {
-            Err(Fault::Deadline(_) | Fault::Memory(..) | Fault::Trap(_)) => {}
-            _ if filter.setup.keeps_state() => self.held.push((filter.id, instance)),
-            _ => pool::give_back(filter, instance),
+            Ok(Verdict::Next) => {
+                hand.chunk = None;
+                Ok(Passed::Well)
+            }
+            Ok(Verdict::Replied) => match hand.reply.take().filter(|_| !in_a_chunk) {
+                Some(reply) => Err(Step::Replied(reply)),
+                None => Ok(Passed::Well),
+            },
+            Ok(Verdict::Reset) => Err(Step::Reset),
+            Err(fault) => {
+                hand.chunk = None;
+                failed(filter, hook, &fault)
+            }
+        }
+    }
+
+    async fn call(&self, filter: &Arc<Filter>, call: Call, hand: &mut Hand) -> Result<Verdict, Fault> {
+        if !filter.setup.keeps_state() {
+            let mut lent = pool::take(filter).await?;
+            let verdict = lent.instance().call(call, hand).await;
+            if !verdict.as_ref().is_err_and(Fault::spoils_the_instance) {
+                lent.give_back();
+            }
+            return verdict;
+        }
+        let (mut place, kept) = self.held(filter).await;
+        let mut lent = match kept {
+            Some(lent) => lent,
+            None => pool::take(filter).await?,
+        };
+        let verdict = lent.instance().call(call, hand).await;
+        if !verdict.as_ref().is_err_and(Fault::spoils_the_instance) {
+            place.put(lent);
         }
         verdict
+    }
+
+    /// The instance that this exchange has of a filter that keeps state, if it has one yet, once no other hook runs in it.
+    async fn held(&self, filter: &Filter) -> (Place<'_>, Option<Lent>) {
+        loop {
+            let freed = {
+                let mut all = self.held.borrow_mut();
+                match all.iter_mut().find(|held| held.filter == filter.id) {
+                    None => {
+                        all.push(Held { filter: filter.id, instance: None, freed: Rc::default() });
+                        return (Place { chain: self, filter: filter.id }, None);
+                    }
+                    Some(held) => match held.instance.take() {
+                        Some(lent) => return (Place { chain: self, filter: filter.id }, Some(lent)),
+                        None => Rc::clone(&held.freed),
+                    },
+                }
+            };
+            freed.notified().await;
+        }
+    }
+}
+
+/// Where the instance of a filter that keeps state goes after a hook. Dropped without one, the next hook gets a new one.
+struct Place<'a> {
+    chain: &'a Chain,
+    filter: u64,
+}
+
+impl Place<'_> {
+    fn put(&mut self, lent: Lent) {
+        if let Some(held) = self.chain.held.borrow_mut().iter_mut().find(|held| held.filter == self.filter) {
+            held.instance = Some(lent);
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut all = self.chain.held.borrow_mut();
+        if let Some(position) = all.iter().position(|held| held.filter == self.filter) {
+            all[position].freed.notify_waiters();
+            if all[position].instance.is_none() {
+                all.swap_remove(position);
+            }
+        }
     }
 }
 
 impl Drop for Chain {
     fn drop(&mut self) {
-        for (id, instance) in self.held.drain(..) {
-            if let Some(filter) = self.filters.iter().find(|filter| filter.id == id) {
-                pool::give_back(filter, instance);
+        for held in self.held.take() {
+            if let Some(lent) = held.instance {
+                lent.give_back();
             }
         }
     }
 }
 
+/// How a filter let an exchange pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    Well,
+    /// It failed, and its configuration says to go on without it.
+    FailedOpen,
+}
+
+fn set(bits: &Cell<u64>, index: usize) {
+    bits.set(bits.get() | 1 << index);
+}
+
 /// What a fault means for the exchange: nothing where the filter fails open.
-fn failed(filter: &Filter, hook: Hook, fault: &Fault) -> Option<Failure> {
+fn failed(filter: &Filter, hook: Hook, fault: &Fault) -> Result<Passed, Step> {
     let on_failure = match filter.config.on_failure {
         OnFailure::Open => "open",
         OnFailure::Closed => "closed",
     };
     tracing::warn!(filter = %filter.name, hook = hook.name(), on_failure, %fault, "a filter failed");
     match filter.config.on_failure {
-        OnFailure::Open => None,
+        OnFailure::Open => Ok(Passed::FailedOpen),
         OnFailure::Closed => {
             let message = format!("filter `{}` failed", filter.name);
-            Some(Failure::new(Kind::FilterFailed, message).because(first_line(fault)))
+            Err(Step::Failed(Failure::new(Kind::FilterFailed, message).because(first_line(fault))))
+        }
+    }
+}
+
+/// A filter that keeps failing is not called for a while.
+fn tripped(filter: &Filter, wait: Duration) -> Result<Passed, Step> {
+    match filter.config.on_failure {
+        OnFailure::Open => Ok(Passed::FailedOpen),
+        OnFailure::Closed => {
+            let message = format!("filter `{}` keeps failing and is not called", filter.name);
+            Err(Step::Failed(Failure::new(Kind::FilterTripped, message).because(format!("it is tried again in {wait:?}"))))
         }
     }
 }

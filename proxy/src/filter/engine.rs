@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::abi::component::{self, Linker};
 use super::limits::{EPOCH, TABLE_ELEMENTS_MAX};
 use crate::config::defaults::FILTER_MEMORY_MAX;
 
-/// Instances of all filters on all workers at once; one more fails its exchange as the filter's `on-failure` says.
-/// Only address space is set aside for them.
-pub const INSTANCES_MAX: u32 = 1000;
 /// A component may be made of several core instances.
-const CORE_INSTANCES_MAX: u32 = 4 * INSTANCES_MAX;
+const CORE_INSTANCES: u32 = 4;
+/// Deepest recursion of a guest.
+const WASM_STACK_BYTES: usize = 512 * 1024;
+/// What a host function has beside it on a fiber.
+const HOST_STACK_BYTES: usize = 256 * 1024;
+/// Of a fiber's stack, what stays resident for the next one.
+const STACK_KEEP_RESIDENT_BYTES: usize = 16 * 1024;
 /// Memory of a used slot that stays resident for its next instance: most filters never touch more.
 const KEEP_RESIDENT_BYTES: usize = 64 * 1024;
 /// Linear memory is reserved at this size, so that growing never moves it and bounds checks cost nothing.
@@ -19,7 +23,12 @@ const RESERVATION_BYTES: u64 = 4 << 30;
 
 /// Compiles and runs modules. Clones share everything.
 #[derive(Clone)]
-pub struct Engine(Arc<wasmtime::Engine>);
+pub struct Engine(Arc<Shared>);
+
+struct Shared {
+    engine: Arc<wasmtime::Engine>,
+    linker: Linker,
+}
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -29,12 +38,15 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// Sets address space aside and starts the epoch thread, which ends when the engine is dropped.
-    pub fn new() -> wasmtime::Result<Self> {
+    pub fn new(instances_max: u32) -> wasmtime::Result<Self> {
+        let core_instances_max = instances_max.saturating_mul(CORE_INSTANCES);
         let mut pool = PoolingAllocationConfig::default();
-        pool.total_component_instances(INSTANCES_MAX)
-            .total_core_instances(CORE_INSTANCES_MAX)
-            .total_memories(INSTANCES_MAX)
-            .total_tables(CORE_INSTANCES_MAX)
+        pool.total_component_instances(instances_max)
+            .total_core_instances(core_instances_max)
+            .total_memories(instances_max)
+            .total_tables(core_instances_max)
+            .total_stacks(instances_max)
+            .async_stack_keep_resident(STACK_KEEP_RESIDENT_BYTES)
             .table_elements(TABLE_ELEMENTS_MAX)
             .max_memory_size(FILTER_MEMORY_MAX)
             .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
@@ -43,6 +55,8 @@ impl Engine {
         config
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
             .memory_reservation(RESERVATION_BYTES)
+            .max_wasm_stack(WASM_STACK_BYTES)
+            .async_stack_size(WASM_STACK_BYTES + HOST_STACK_BYTES)
             .memory_guaranteed_dense_image_size(FILTER_MEMORY_MAX as u64)
             .epoch_interruption(true)
             // Concurrent component calls, which nothing here uses, would make every call half as dear again.
@@ -56,10 +70,16 @@ impl Engine {
                 std::thread::sleep(EPOCH);
             }
         })?;
-        Ok(Self(engine))
+        let linker = component::linker(&engine)?;
+        Ok(Self(Arc::new(Shared { engine, linker })))
     }
 
     pub fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.0
+        &self.0.engine
+    }
+
+    /// What components can import.
+    pub fn linker(&self) -> &Linker {
+        &self.0.linker
     }
 }

@@ -3,6 +3,8 @@
 //! CPU time is the thread's own, so that a stolen core or a wait costs a filter nothing. The clock is read only when an
 //! epoch (a millisecond) ends inside of a hook: a hook that is quicker than that never pays for it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -17,13 +19,45 @@ pub const TABLE_ELEMENTS_MAX: usize = 100_000;
 #[derive(Debug, Default)]
 pub struct CpuClock {
     allowed: Duration,
-    /// Thread CPU time at the first epoch end of this hook. At most an epoch passed before it.
+    /// For a hook on a fiber, which makes way for others at the end of each epoch and whenever it waits.
+    fiber: Option<Arc<Slices>>,
+    /// For one that is not: thread CPU time at the first epoch end of this hook. At most an epoch passed before it.
     began: Option<Duration>,
 }
 
+/// The time that a hook on a fiber has had, in nanoseconds of thread CPU time.
+#[derive(Debug, Default)]
+pub struct Slices {
+    /// In the slices before the present one.
+    used: AtomicU64,
+    /// When the present one began.
+    since: AtomicU64,
+}
+
+impl Slices {
+    /// A hook begins, or goes on.
+    pub fn begin(&self) {
+        self.since.store(nanos(thread_cpu_time()), Ordering::Relaxed);
+    }
+
+    /// It makes way. What others do meanwhile is not its time.
+    pub fn end(&self) {
+        self.used.store(self.used(), Ordering::Relaxed);
+    }
+
+    fn used(&self) -> u64 {
+        let slice = nanos(thread_cpu_time()).saturating_sub(self.since.load(Ordering::Relaxed));
+        self.used.load(Ordering::Relaxed).saturating_add(slice)
+    }
+}
+
 impl CpuClock {
-    pub fn start(&mut self, allowed: Duration) {
-        *self = Self { allowed, began: None };
+    /// For the next hook; `fiber` if it runs on one.
+    pub fn start(&mut self, allowed: Duration, fiber: Option<&Arc<Slices>>) {
+        *self = Self { allowed, fiber: fiber.cloned(), began: None };
+        if let Some(slices) = fiber {
+            slices.used.store(0, Ordering::Relaxed);
+        }
     }
 
     pub fn allowed(&self) -> Duration {
@@ -32,13 +66,22 @@ impl CpuClock {
 
     /// At the end of an epoch: may the hook go on?
     pub fn epoch_ended(&mut self) -> UpdateDeadline {
+        if let Some(slices) = &self.fiber {
+            let over = Duration::from_nanos(slices.used()) >= self.allowed;
+            return if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) };
+        }
         let now = thread_cpu_time();
-        let began = *self.began.get_or_insert(now.saturating_sub(EPOCH));
+        let began = *self.began.get_or_insert_with(|| now.saturating_sub(EPOCH));
         if now.saturating_sub(began) >= self.allowed { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) }
     }
 }
 
-fn thread_cpu_time() -> Duration {
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// CPU time that this thread has used.
+pub fn thread_cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
@@ -48,7 +91,7 @@ fn thread_cpu_time() -> Duration {
 pub struct Memory {
     pub bytes_max: usize,
     /// All linear memories of the instance together.
-    bytes: usize,
+    pub bytes: usize,
     pub refused: bool,
 }
 
@@ -83,14 +126,14 @@ mod tests {
     #[test]
     fn a_busy_hook_is_stopped_by_its_own_cpu_time() {
         let mut clock = CpuClock::default();
-        clock.start(Duration::from_millis(3));
+        clock.start(Duration::from_millis(3), None);
         assert!(matches!(clock.epoch_ended(), UpdateDeadline::Continue(1)));
         let began = thread_cpu_time();
         while thread_cpu_time().saturating_sub(began) < Duration::from_millis(3) {
             std::hint::spin_loop();
         }
         assert!(matches!(clock.epoch_ended(), UpdateDeadline::Interrupt));
-        clock.start(Duration::from_millis(3));
+        clock.start(Duration::from_millis(3), None);
         assert!(matches!(clock.epoch_ended(), UpdateDeadline::Continue(1)));
     }
 }

@@ -1,11 +1,18 @@
-//! A worker's instances: taken for a hook, given back after it, thrown away when they fail.
+//! A worker's instances of each filter: taken for a hook, given back after it, thrown away when they fail or are worn.
+//!
+//! A filter's `instances-max` is shared out evenly among the workers, so that nothing here crosses a thread. Who finds
+//! every instance busy waits for one in order, and no longer than `instances-wait`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use super::abi::component::Instance;
 use super::{ConfigureError, Fault, Filter};
+use crate::config::Isolation;
 
 /// Idle instances a worker keeps of one filter. Hooks that do not wait need one.
 pub const IDLE_MAX: usize = 16;
@@ -13,38 +20,133 @@ pub const IDLE_MAX: usize = 16;
 thread_local! {
     /// The filters that may be kept; `None` before the first sweep.
     static KEPT: RefCell<Option<Arc<BTreeSet<u64>>>> = const { RefCell::new(None) };
-    static IDLE: RefCell<HashMap<u64, Vec<Instance>>> = RefCell::new(HashMap::new());
+    static POOLS: RefCell<HashMap<u64, Rc<Pool>>> = RefCell::new(HashMap::new());
 }
 
-/// An idle instance, or a new one.
-pub fn take(filter: &Filter) -> Result<Instance, Fault> {
-    let idle = IDLE.with_borrow_mut(|idle| idle.get_mut(&filter.id).and_then(Vec::pop));
-    match idle.or_else(|| filter.spare()) {
-        Some(instance) => Ok(instance),
-        None => match filter.instance() {
-            Ok((instance, _)) => Ok(instance),
-            Err(ConfigureError::Fault(fault)) => Err(fault),
-            Err(ConfigureError::Refused(message)) => Err(Fault::Configure(message)),
-        },
+/// The instances of one filter on this worker.
+#[derive(Debug, Default)]
+struct Pool {
+    idle: RefCell<Vec<Instance>>,
+    busy: Cell<usize>,
+    waiting: Cell<usize>,
+    freed: Notify,
+}
+
+/// An instance at work. Dropped without [`Lent::give_back`], it is thrown away.
+#[derive(Debug)]
+pub struct Lent {
+    filter: Arc<Filter>,
+    pool: Rc<Pool>,
+    instance: Option<Instance>,
+}
+
+/// How many instances a worker has of a filter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    pub busy: usize,
+    pub idle: usize,
+    pub waiting: usize,
+}
+
+/// An idle instance, or a new one; waits where there are as many as there may be.
+pub async fn take(filter: &Arc<Filter>) -> Result<Lent, Fault> {
+    let pool = of(filter.id);
+    let share = filter.instances_a_worker;
+    if pool.busy.get() >= share || pool.waiting.get() > 0 {
+        pool.wait(filter, share).await?;
+    }
+    pool.busy.set(pool.busy.get() + 1);
+    let mut lent = Lent { filter: Arc::clone(filter), pool, instance: None };
+    lent.instance = lent.pool.idle.borrow_mut().pop();
+    if lent.instance.is_none() {
+        lent.instance = Some(match filter.spare() {
+            Some(instance) => instance,
+            None => filter.instance().await.map_err(|error| match error {
+                ConfigureError::Fault(fault) => fault,
+                ConfigureError::Refused(message) => Fault::Configure(message),
+            })?,
+        });
+    }
+    Ok(lent)
+}
+
+fn of(id: u64) -> Rc<Pool> {
+    POOLS.with_borrow_mut(|pools| Rc::clone(pools.entry(id).or_default()))
+}
+
+impl Pool {
+    /// Waits until there is room for one more.
+    async fn wait(&self, filter: &Filter, share: usize) -> Result<(), Fault> {
+        struct Waiting<'a>(&'a Cell<usize>);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.0.get() - 1);
+            }
+        }
+        self.waiting.set(self.waiting.get() + 1);
+        let waiting = Waiting(&self.waiting);
+        let room = async {
+            loop {
+                self.freed.notified().await;
+                if self.busy.get() < share {
+                    return;
+                }
+            }
+        };
+        let limit = filter.config.instances_wait;
+        let in_time = tokio::time::timeout(limit, room).await;
+        drop(waiting);
+        in_time.map_err(|_| Fault::NoRoom { max: filter.config.instances_max, waited: limit })
     }
 }
 
-/// Keeps an instance for the next exchange, unless its filter has left the configuration.
-pub fn give_back(filter: &Filter, instance: Instance) {
-    if KEPT.with_borrow(|kept| kept.as_ref().is_some_and(|kept| !kept.contains(&filter.id))) {
-        return;
+impl Lent {
+    pub fn instance(&mut self) -> &mut Instance {
+        self.instance.as_mut().expect("an instance is there until it is given back")
     }
-    IDLE.with_borrow_mut(|idle| {
-        let idle = idle.entry(filter.id).or_default();
+
+    /// Keeps the instance for another exchange, unless it is worn or its filter has left the configuration.
+    pub fn give_back(mut self) {
+        let Some(mut instance) = self.instance.take() else { return };
+        let config = &self.filter.config;
+        let fresh = config.isolation == Isolation::Fresh;
+        let gone = KEPT.with_borrow(|kept| kept.as_ref().is_some_and(|kept| !kept.contains(&self.filter.id)));
+        if fresh || gone || instance.is_worn(config.retire_after, config.retire_memory) {
+            return;
+        }
+        let mut idle = self.pool.idle.borrow_mut();
         if idle.len() < IDLE_MAX {
             idle.push(instance);
         }
-    });
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.pool.busy.set(self.pool.busy.get() - 1);
+        if self.pool.waiting.get() > 0 {
+            self.pool.freed.notify_one();
+        }
+    }
 }
 
 /// From now on only instances of these filters are kept.
 pub fn sweep(keep: &Arc<BTreeSet<u64>>) {
     KEPT.set(Some(Arc::clone(keep)));
-    let gone: Vec<_> = IDLE.with_borrow_mut(|idle| idle.extract_if(|id, _| !keep.contains(id)).collect());
-    drop(gone);
+    let gone: Vec<_> = POOLS.with_borrow_mut(|pools| pools.extract_if(|id, _| !keep.contains(id)).collect());
+    // Those at work hold their pool; what is idle in it goes now.
+    for (_, pool) in &gone {
+        pool.idle.take();
+    }
+}
+
+/// How many instances this worker has of a filter.
+pub fn count(id: u64) -> Count {
+    POOLS.with_borrow(|pools| {
+        pools.get(&id).map_or_else(Count::default, |pool| Count {
+            busy: pool.busy.get(),
+            idle: pool.idle.borrow().len(),
+            waiting: pool.waiting.get(),
+        })
+    })
 }

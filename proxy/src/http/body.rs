@@ -9,24 +9,24 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::passage::Passage;
+use super::rate::Rate;
 use super::serve::UnderWay;
 use super::stall::Stall;
 use super::upgrade::Tunnel;
 use crate::cluster::call::Lease;
-use crate::cluster::was_reset;
 use crate::config::ListenerTimeouts;
-use crate::exchange::failure::BoxError;
-use crate::exchange::{Failure, Kind, Origin, Record};
+use crate::exchange::failure::{At, BoxError};
+use crate::exchange::{Body, Failure, Kind, Origin, Record};
 
 /// Where the bytes come from.
 #[derive(Debug)]
 pub enum Content {
     /// Made here.
-    Whole(Bytes),
+    Made(Body),
     Upstream(Box<Upstream>),
     /// 101: what follows is no body.
     Upgraded(Box<Tunnel>),
@@ -37,14 +37,33 @@ impl Content {
     pub fn is_interim(&self) -> bool {
         matches!(self, Content::Upgraded(_))
     }
+
+    /// The exchange has the body in hand while response hooks run.
+    pub fn lend_body(&mut self, record: &Record) {
+        if let Some(body) = self.body() {
+            record.exchange_mut().response_body = std::mem::take(body);
+        }
+    }
+
+    pub fn take_body(&mut self, record: &Record) {
+        if let Some(body) = self.body() {
+            *body = std::mem::take(&mut record.exchange_mut().response_body);
+        }
+    }
+
+    fn body(&mut self) -> Option<&mut Body> {
+        match self {
+            Content::Made(body) => Some(body),
+            Content::Upstream(upstream) => Some(&mut upstream.body),
+            Content::Upgraded(_) => None,
+        }
+    }
 }
 
 /// A streaming answer of an endpoint.
 #[derive(Debug)]
 pub struct Upstream {
-    pub body: Incoming,
-    /// How the endpoint speaks.
-    pub http2: bool,
+    pub body: Body,
     pub lease: Lease,
     /// From the end of the request to the end of the response, if somebody set a timeout for this exchange.
     pub total: Option<Duration>,
@@ -59,7 +78,10 @@ pub struct Downstream(Box<State>);
 #[derive(Debug)]
 struct State {
     source: Source,
+    passage: Option<Passage>,
     record: Option<Record>,
+    /// How fast it may flow.
+    rate: Option<Rate>,
     /// Longest wait for the next part; zero: for ever.
     idle: Duration,
     timer: Option<Pin<Box<Sleep>>>,
@@ -70,16 +92,24 @@ struct State {
 
 #[derive(Debug)]
 enum Source {
-    Whole(Option<Bytes>),
+    Made(Body),
     Upstream(Box<Upstream>),
     Over,
 }
 
 impl Downstream {
     /// `bodiless`: nothing follows this head whatever it says (HEAD, 204, 304).
-    pub fn new(content: Content, record: Record, bodiless: bool, timeouts: &ListenerTimeouts, under_way: UnderWay) -> Self {
+    pub fn new(
+        content: Content,
+        record: Record,
+        passage: Option<Passage>,
+        bodiless: bool,
+        timeouts: &ListenerTimeouts,
+        under_way: UnderWay,
+    ) -> Self {
+        let rate = record.exchange().destination.response_rate.map(Rate::new);
         let (source, record, under_way) = match content {
-            Content::Whole(bytes) => (Source::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())), Some(record), under_way),
+            Content::Made(body) => (Source::Made(body), Some(record), under_way),
             Content::Upstream(upstream) => (Source::Upstream(upstream), Some(record), under_way),
             Content::Upgraded(tunnel) => {
                 tunnel.start(record, under_way.clone());
@@ -87,7 +117,7 @@ impl Downstream {
             }
         };
         let idle = timeouts.stream_idle;
-        let mut state = State { source, record, idle, timer: None, stall: None, _under_way: under_way };
+        let mut state = State { source, passage, record, rate, idle, timer: None, stall: None, _under_way: under_way };
         if bodiless || state.is_over() {
             state.end(state.is_over());
         } else {
@@ -99,10 +129,14 @@ impl Downstream {
 
 impl State {
     fn is_over(&self) -> bool {
-        match &self.source {
-            Source::Whole(bytes) => bytes.is_none(),
-            Source::Upstream(upstream) => upstream.body.is_end_stream(),
-            Source::Over => true,
+        let body = match &self.source {
+            Source::Made(body) => body,
+            Source::Upstream(upstream) => &upstream.body,
+            Source::Over => return true,
+        };
+        match &self.passage {
+            Some(passage) => passage.is_over(body),
+            None => body.is_end_stream(),
         }
     }
 
@@ -110,10 +144,12 @@ impl State {
     /// `read`: nothing more comes from the endpoint either.
     fn end(&mut self, read: bool) {
         let source = std::mem::replace(&mut self.source, Source::Over);
+        self.passage = None;
         let Some(mut record) = self.record.take() else { return };
         record.complete = true;
         if let Source::Upstream(upstream) = source
             && read
+            && !upstream.body.was_abandoned()
             && record.inflow.is_complete()
         {
             upstream.lease.finish();
@@ -122,9 +158,10 @@ impl State {
 
     fn fail(&mut self, failure: Failure) -> BoxError {
         self.source = Source::Over;
+        self.passage = None;
         if let Some(mut record) = self.record.take() {
             record.failed(&failure);
-            record.origin = Origin::Failure(failure.kind);
+            record.exchange_mut().origin = Origin::Failure(failure.kind);
             record.complete = true;
         }
         failure.into()
@@ -136,7 +173,7 @@ impl State {
         loop {
             let idle = (!self.idle.is_zero()).then(|| record.inflow.moved_at() + self.idle);
             let total = upstream.total.and_then(|total| Some(record.inflow.ended_at()? + total));
-            let Some(due) = [idle, total, record.deadline].into_iter().flatten().min() else { return Poll::Pending };
+            let Some(due) = [idle, total, record.exchange().deadline].into_iter().flatten().min() else { return Poll::Pending };
             if due <= std::time::Instant::now() {
                 return Poll::Ready(if idle == Some(due) {
                     Failure::new(Kind::Timeout, "the response stopped arriving")
@@ -158,22 +195,31 @@ impl State {
         if let Some(stall) = &self.stall {
             stall.asked();
         }
-        let frame: Option<Result<_, BoxError>> = match &mut self.source {
+        if let Some(rate) = &mut self.rate {
+            ready!(rate.poll_ready(context));
+        }
+        let body = match &mut self.source {
             Source::Over => return Poll::Ready(None),
-            Source::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Source::Upstream(upstream) => match Pin::new(&mut upstream.body).poll_frame(context) {
-                Poll::Ready(frame) => frame.map(|frame| frame.map_err(Into::into)),
-                Poll::Pending => {
-                    let failure = ready!(self.poll_timers(context));
-                    return Poll::Ready(Some(Err(self.fail(failure))));
-                }
-            },
+            Source::Made(body) => body,
+            Source::Upstream(upstream) => &mut upstream.body,
+        };
+        let polled = match &mut self.passage {
+            Some(passage) => passage.poll_frame(context, body),
+            None => body.poll_frame(context),
+        };
+        let Poll::Ready(frame) = polled else {
+            let failure = ready!(self.poll_timers(context));
+            return Poll::Ready(Some(Err(self.fail(failure))));
         };
         match frame {
             Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
                 if let Some(record) = &mut self.record {
                     record.inflow.moved();
-                    record.response_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                    record.response_bytes += bytes as u64;
+                }
+                if let Some(rate) = &mut self.rate {
+                    rate.took(bytes);
                 }
                 if let Some(stall) = &self.stall {
                     stall.handed_out();
@@ -184,12 +230,8 @@ impl State {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(error)) => {
-                let failure = self.cut_off(error);
-                Poll::Ready(Some(Err(self.fail(failure))))
-            }
-            None if self.was_reset() => {
-                let failure = Failure::new(Kind::UpstreamReset, "the upstream reset the stream of its answer");
+            Some(Err(failure)) => {
+                let failure = self.blame(failure);
                 Poll::Ready(Some(Err(self.fail(failure))))
             }
             None => {
@@ -199,15 +241,13 @@ impl State {
         }
     }
 
-    fn was_reset(&self) -> bool {
-        matches!(&self.source, Source::Upstream(upstream) if upstream.http2 && was_reset(&upstream.body))
-    }
-
-    /// An upstream that stops because the client has is not to blame.
-    fn cut_off(&self, error: BoxError) -> Failure {
+    /// An upstream that stops because the client has, or a filter made it, is not to blame.
+    fn blame(&self, failure: Failure) -> Failure {
         match self.record.as_ref().and_then(|record| record.inflow.failure()) {
-            Some(kind) => Failure::new(kind, "the request was cut off while it was being answered").because(error),
-            None => Failure::new(Kind::UpstreamReset, "the upstream cut its answer off").because(error),
+            Some(kind) if failure.kind.at() == At::Upstream => {
+                Failure::new(kind, "the request was cut off while it was being answered").because(failure)
+            }
+            _ => failure,
         }
     }
 }
@@ -220,7 +260,7 @@ impl Drop for State {
     }
 }
 
-impl Body for Downstream {
+impl http_body::Body for Downstream {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -233,8 +273,11 @@ impl Body for Downstream {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.0.passage.as_ref().is_some_and(Passage::changes_length) {
+            return SizeHint::new();
+        }
         match &self.0.source {
-            Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Source::Made(body) => body.size_hint(),
             Source::Upstream(upstream) => upstream.body.size_hint(),
             Source::Over => SizeHint::with_exact(0),
         }

@@ -12,9 +12,9 @@ use super::body::{Content, Downstream};
 use super::headers::Received;
 use super::serve::Served;
 use super::{forward, headers, reply, upgrade};
-use crate::exchange::{Failure, Kind, Origin, Record};
-use crate::filter::Chain;
+use crate::exchange::{Body, Failure, Kind, Origin, Record, Reply};
 use crate::filter::chain::Step;
+use crate::filter::{Chain, Hook};
 
 /// The exchange ends without an answer: HTTP/1 closes the connection, HTTP/2 resets the stream.
 #[derive(Debug, thiserror::Error)]
@@ -28,60 +28,72 @@ pub async fn run(served: Rc<Served>, request: Request<Incoming>) -> Result<Respo
     let listener = served.listener(&snapshot);
 
     let received = headers::receive(&served, &snapshot, &listener, &under_way, request);
-    let Received { mut record, body, upgrade, accepted } = received;
-    let mut chain = Chain::new(listener.filters.clone());
+    let Received { mut record, upgrade, accepted } = received;
+    let chain = Rc::new(Chain::new(listener.filters.clone(), snapshot.reach.clone()));
+    drop(snapshot);
 
     let content = match accepted {
-        Err(failure) => answer_failure(&mut record, &failure),
-        Ok(()) => match chain.request(&mut record) {
-            None => {
-                let request = forward::Outbound { body, upgrade: upgrade.as_ref(), keep_head: chain.wants_response() };
-                match forward::forward(&snapshot, &listener, &mut record, request).await {
-                    Ok(content) => content,
-                    Err(failure) => answer_failure(&mut record, &failure),
-                }
-            }
+        Err(failure) => answer_failure(&mut record, &failure)?,
+        Ok(()) => match chain.request(&record).await {
+            None => match forward::forward(&listener, &chain, &mut record, upgrade.as_ref()).await {
+                Ok(content) => content,
+                Err(failure) => answer_failure(&mut record, &failure)?,
+            },
             Some(step) => answer(&mut record, step)?,
         },
     };
+    chain.at_end(&mut record, served.drain.clone());
 
     let mut content = upgrade::begin(&served, &listener, &mut record, upgrade, content);
     // An interim answer, such as the one that switches protocols, is not for filters.
-    while !content.is_interim()
-        && let Some(step) = chain.response(&mut record)
-    {
-        content = answer(&mut record, step)?;
+    if !content.is_interim() && chain.wants(Hook::Response) {
+        content = respond(&chain, &mut record, content).await?;
     }
-    Ok(headers::respond(&served, &listener, under_way, record, content))
+    Ok(headers::respond(&served, &listener, under_way, &chain, record, content))
+}
+
+/// The response hooks, which have the body in hand while they run.
+async fn respond(chain: &Chain, record: &mut Record, mut content: Content) -> Result<Content, Reset> {
+    loop {
+        content.lend_body(record);
+        let step = chain.response(record).await;
+        content.take_body(record);
+        match step {
+            None => return Ok(content),
+            Some(step) => content = answer(record, step)?,
+        }
+    }
 }
 
 /// What a filter decided becomes the answer; whatever was the answer before is dropped.
 fn answer(record: &mut Record, step: Step) -> Result<Content, Reset> {
     match step {
-        Step::Failed(failure) => Ok(answer_failure(record, &failure)),
-        Step::Replied => match record.reply.take() {
-            Some(reply) => Ok(set_answer(record, reply, Origin::Filter)),
-            None => Ok(answer_failure(record, &Failure::new(Kind::FilterFailed, "a filter replied nothing"))),
-        },
+        Step::Failed(failure) => answer_failure(record, &failure),
+        Step::Replied(reply) => Ok(set_answer(record, reply, Origin::Filter)),
         Step::Reset => {
-            record.origin = Origin::Failure(Kind::FilterReset);
-            record.response = None;
+            let mut exchange = record.exchange_mut();
+            exchange.origin = Origin::Failure(Kind::FilterReset);
+            exchange.response = None;
             Err(Reset)
         }
     }
 }
 
-fn answer_failure(record: &mut Record, failure: &Failure) -> Content {
+fn answer_failure(record: &mut Record, failure: &Failure) -> Result<Content, Reset> {
     record.failed(failure);
-    let reply = reply::of_failure(record, failure);
-    set_answer(record, reply, Origin::Failure(failure.kind))
+    if failure.kind == Kind::FilterReset {
+        return answer(record, Step::Reset);
+    }
+    let reply = reply::of_failure(&record.exchange(), failure);
+    Ok(set_answer(record, reply, Origin::Failure(failure.kind)))
 }
 
-fn set_answer(record: &mut Record, reply: crate::exchange::Reply, origin: Origin) -> Content {
+fn set_answer(record: &Record, reply: Reply, origin: Origin) -> Content {
     let (mut head, ()) = Response::new(()).into_parts();
     head.status = reply.status;
     head.headers = reply.headers;
-    record.response = Some(head);
-    record.origin = origin;
-    Content::Whole(reply.body)
+    let mut exchange = record.exchange_mut();
+    exchange.response = Some(head);
+    exchange.origin = origin;
+    Content::Made(Body::whole(reply.body))
 }

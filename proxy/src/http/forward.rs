@@ -1,49 +1,46 @@
 //! A request that the filters have let through goes to its cluster; what comes back is the head of an answer.
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, StatusCode, Uri, Version};
-use hyper::body::Incoming;
 
 use super::body::{Content, Upstream};
 use super::headers::{Upgrade, strip};
-use crate::cluster::{self, Cluster, Outgoing, Pace};
+use super::mirror::Copies;
+use super::outbound::outbound;
+use super::passage::Passage;
+use crate::cluster::{self, Cluster};
 use crate::config::UpstreamProtocol;
-use crate::exchange::{Exchange, Failure, Inflow, Kind, Origin, Record};
-use crate::snapshot::{Listener, Snapshot};
+use crate::exchange::failure::At;
+use crate::exchange::{Body, Exchange, Failure, Inflow, Kind, Origin, Record};
+use crate::filter::chain::{Chain, Way};
+use crate::filter::Hook;
+use crate::snapshot::Listener;
 
 /// What is taken off a client's gRPC deadline for the way back.
 const GRPC_SLACK: Duration = Duration::from_millis(5);
 /// How much later than the client an upstream is blamed for a request that does not move on.
 const STUCK_GRACE: Duration = Duration::from_secs(1);
 
-/// What goes out beside the head.
-pub struct Outbound<'a> {
-    pub body: Incoming,
-    pub upgrade: Option<&'a Upgrade>,
-    /// Somebody will look at the request again when the response is there.
-    pub keep_head: bool,
-}
-
 /// Sends the request and waits for the head of the answer, as long as the timeouts allow.
 pub async fn forward(
-    snapshot: &Snapshot,
     listener: &Listener,
+    chain: &Rc<Chain>,
     record: &mut Record,
-    outbound: Outbound<'_>,
+    upgrade: Option<&Upgrade>,
 ) -> Result<Content, Failure> {
-    let (cluster, wishes) = cluster::choose(&snapshot.clusters, &mut record.destination)?;
-    let http2 = record.request.version == Version::HTTP_2;
-    let body = Outgoing::new(outbound.body, http2, record.inflow.clone(), pace(record, listener));
-    let upgrade = outbound.upgrade.filter(|_| cluster.config.protocol == UpstreamProtocol::Http1);
-    let request = request(record, cluster, upgrade, outbound.keep_head, body)?;
+    let (cluster, wishes) = cluster::choose(&chain.reach().clusters, &mut record.exchange_mut().destination)?;
+    let upgrade = upgrade.filter(|_| cluster.config.protocol == UpstreamProtocol::Http1);
+    let request = request(record, chain, cluster, upgrade)?;
 
-    let timeout = timeout(record, cluster, listener, upgrade.is_some());
+    let timeout = timeout(&record.exchange(), cluster, listener, upgrade.is_some());
     let unread = listener.config.timeouts.progress;
     let inflow = record.inflow.clone();
-    let late = too_late(timeout, unread, record.deadline, &inflow);
+    let deadline = record.exchange().deadline;
+    let late = too_late(timeout, unread, deadline, &inflow);
     let answer = tokio::select! {
         biased;
         answer = cluster::send(cluster, request, &wishes, &mut record.attempt) => answer,
@@ -63,36 +60,42 @@ pub async fn forward(
         head.headers.insert(header::UPGRADE, protocol);
     }
     head.extensions.clear();
-    let head_version = head.version;
-    record.response = Some(head);
-    record.origin = Origin::Upstream;
-    let total = record.destination.timeout.filter(|timeout| !timeout.is_zero());
-    Ok(Content::Upstream(Box::new(Upstream {
-        body,
-        http2: head_version == Version::HTTP_2,
-        lease: answer.lease,
-        total,
-        upgrade,
-    })))
+    let body = Body::from_upstream(body, head.version == Version::HTTP_2);
+    let exchange = &mut *record.exchange_mut();
+    exchange.response = Some(head);
+    exchange.origin = Origin::Upstream;
+    exchange.answered = true;
+    let total = exchange.destination.timeout.filter(|timeout| !timeout.is_zero());
+    Ok(Content::Upstream(Box::new(Upstream { body, lease: answer.lease, total, upgrade })))
 }
 
-/// How long the client may pause while it sends its body: a stream may be silent for longer than an upload.
-fn pace(exchange: &Exchange, listener: &Listener) -> Pace {
-    let timeouts = &listener.config.timeouts;
-    let request = if exchange.is_grpc { timeouts.stream_idle } else { timeouts.progress };
-    Pace { request, stream: timeouts.stream_idle }
-}
-
-/// The request in the form the cluster's protocol wants.
+/// The request in the form the cluster's protocol wants, with its body behind it.
 fn request(
-    exchange: &mut Exchange,
+    record: &Record,
+    chain: &Rc<Chain>,
     cluster: &Cluster,
     upgrade: Option<&Upgrade>,
-    keep_head: bool,
-    body: Outgoing,
-) -> Result<Request<Outgoing>, Failure> {
-    let unsendable = |what: &str| Failure::new(Kind::BadRequestByFilter, format!("the {what} cannot be sent"));
+) -> Result<Request<cluster::Outgoing>, Failure> {
+    let passage = Passage::new(chain, record.shared(), Way::Request);
+    let exchange = &mut *record.exchange_mut();
+    let keep_head = !exchange.mirrors.is_empty() || chain.wants(Hook::RequestChunk) || chain.wants_response();
     let mut headers = if keep_head { exchange.request.headers.clone() } else { std::mem::take(&mut exchange.request.headers) };
+    if passage.as_ref().is_some_and(Passage::changes_length) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    let copies = Copies::of(&exchange.mirrors, chain.reach(), |cluster, fields| {
+        let mut headers = headers.clone();
+        fields.iter().for_each(|(name, value)| drop(headers.insert(name, value.clone())));
+        render(exchange, cluster, headers, None).ok()
+    });
+    let head = render(exchange, cluster, headers, upgrade)?;
+    let body = outbound(std::mem::take(&mut exchange.request_body), passage, copies, record.inflow.clone());
+    Ok(head.map(|()| body))
+}
+
+/// The head in the form the cluster's protocol wants.
+fn render(exchange: &Exchange, cluster: &Cluster, mut headers: HeaderMap, upgrade: Option<&Upgrade>) -> Result<Request<()>, Failure> {
+    let unsendable = |what: &str| Failure::new(Kind::BadRequestByFilter, format!("the {what} cannot be sent"));
     let mut target = http::uri::Parts::default();
     target.path_and_query = exchange.request.uri.path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));
     join_cookies(&mut headers);
@@ -117,7 +120,7 @@ fn request(
     if let Some(deadline) = exchange.deadline {
         set_grpc_timeout(&mut headers, deadline)?;
     }
-    let mut request = Request::new(body);
+    let mut request = Request::new(());
     *request.method_mut() = exchange.request.method.clone();
     *request.uri_mut() = Uri::from_parts(target).map_err(|_| unsendable("target"))?;
     *request.version_mut() = version;
@@ -196,9 +199,10 @@ async fn too_late(timeout: Option<Duration>, unread: Duration, deadline: Option<
     }
 }
 
-/// Where the client failed first, what followed upstream is no fault of the upstream.
+/// Where the client or a filter failed first, what followed upstream is no fault of the upstream.
 fn blame(failure: Failure, client: Option<Kind>) -> Failure {
     match client {
+        Some(kind) if kind.at() == At::Filter => Failure::new(kind, "a filter stopped the request body").because(failure),
         Some(kind @ Kind::ClientTimeout) => Failure::new(kind, "the request body stopped arriving").because(failure),
         Some(kind) => Failure::new(kind, "the client cut its request off").because(failure),
         None => failure,

@@ -12,9 +12,12 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{Content, Downstream};
+use super::passage::Passage;
 use super::paths;
 use super::serve::{Served, UnderWay};
-use crate::exchange::{Connection, Destination, Exchange, Failure, Inflow, Kind, Origin, Record};
+use crate::exchange::body::Pace;
+use crate::exchange::{Body, Connection, Destination, Exchange, Failure, Inflow, Kind, Origin, Record};
+use crate::filter::chain::{Chain, Way};
 use crate::filter::host::request::is_authority;
 use crate::snapshot::{Listener, Snapshot};
 
@@ -39,7 +42,6 @@ const NEVER_HOP_BY_HOP: [&str; 9] =
 /// A request that has become an exchange.
 pub struct Received {
     pub record: Record,
-    pub body: Incoming,
     /// The client asked for another protocol on this connection.
     pub upgrade: Option<Upgrade>,
     /// Otherwise: why it gets no further.
@@ -62,6 +64,8 @@ pub fn receive(
 ) -> Received {
     let (mut head, body) = request.into_parts();
     let inflow = Rc::new(Inflow::new(hyper::body::Body::is_end_stream(&body)));
+    let http2 = head.version == Version::HTTP_2;
+    let is_grpc = is_grpc(&head.headers);
     let checked = check(&head, listener);
     let authority = authority(&head);
     let upgrade = upgrade(&mut head);
@@ -74,21 +78,31 @@ pub fn receive(
         id: id(&head.headers),
         response: None,
         origin: Origin::Upstream,
-        reply: None,
+        request_body: Body::from_client(body, http2, inflow.clone(), pace(is_grpc, listener)),
+        response_body: Body::default(),
         destination: Destination { cluster: listener.config.cluster.clone(), ..Destination::default() },
         notes: Vec::new(),
         clusters: Arc::clone(&snapshot.cluster_names),
         deadline: None,
-        is_grpc: is_grpc(&head.headers),
+        is_grpc,
+        answered: false,
+        mirrors: Vec::new(),
+        held: Vec::new(),
         request: head,
     };
-    let mut record = Record::new(Box::new(exchange), inflow, Arc::clone(&listener.access_log));
+    let record = Record::new(exchange, inflow, Arc::clone(&listener.access_log));
     let accepted = match (under_way.over_limit(), checked, authority) {
         (_, Err(failure), _) | (_, _, Err(failure)) => Err(failure),
         (true, ..) => Err(Failure::new(Kind::Overloaded, "too many requests are under way")),
-        (false, Ok(()), Ok(_)) => settle(&mut record, listener),
+        (false, Ok(()), Ok(_)) => settle(&mut record.exchange_mut(), listener),
     };
-    Received { record, body, upgrade, accepted }
+    Received { record, upgrade, accepted }
+}
+
+/// How long the client may pause while it sends its body: a stream may be silent for longer than an upload.
+fn pace(is_grpc: bool, listener: &Listener) -> Pace {
+    let timeouts = &listener.config.timeouts;
+    Pace { request: if is_grpc { timeouts.stream_idle } else { timeouts.progress }, stream: timeouts.stream_idle }
 }
 
 /// Rules that need the head as it came.
@@ -157,8 +171,7 @@ fn authority(head: &request::Parts) -> Result<String, Failure> {
 }
 
 /// Brings the exchange into the form that filters see.
-fn settle(record: &mut Record, listener: &Listener) -> Result<(), Failure> {
-    let exchange = &mut **record;
+fn settle(exchange: &mut Exchange, listener: &Listener) -> Result<(), Failure> {
     let cleaned = match paths::clean(exchange.request.uri.path(), &listener.config.paths) {
         Ok(std::borrow::Cow::Borrowed(_)) => None,
         Ok(std::borrow::Cow::Owned(path)) => Some(path),
@@ -332,24 +345,36 @@ pub fn respond(
     served: &Served,
     listener: &Listener,
     under_way: UnderWay,
+    chain: &Rc<Chain>,
     mut record: Record,
     content: Content,
 ) -> Response<Downstream> {
     let (mut parts, ()) = Response::new(()).into_parts();
-    if let Some(head) = &mut record.response {
+    let later = chain.wants_after_response();
+    if let Some(head) = &mut record.exchange_mut().response {
         parts.status = head.status;
-        parts.headers = std::mem::take(&mut head.headers);
+        parts.headers = if later { head.headers.clone() } else { std::mem::take(&mut head.headers) };
     }
     record.status = parts.status;
-    if served.is_last_exchange() && record.request.version != Version::HTTP_2 {
+    let (head_only, http2) = {
+        let exchange = record.exchange();
+        (exchange.request.method == Method::HEAD, exchange.request.version == Version::HTTP_2)
+    };
+    if served.is_last_exchange() && !http2 {
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    let bodiless = record.request.method == Method::HEAD || matches!(parts.status.as_u16(), 204 | 205 | 304);
-    if let (Content::Whole(bytes), true) = (&content, record.request.method == Method::HEAD) {
+    let bodiless = head_only || matches!(parts.status.as_u16(), 204 | 205 | 304);
+    if let (Content::Made(body), true) = (&content, head_only)
+        && let Some(length) = body.size_hint().exact()
+    {
         // What GET would have sent.
-        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    Response::from_parts(parts, Downstream::new(content, record, bodiless, &listener.config.timeouts, under_way))
+    let passage = if bodiless { None } else { Passage::new(chain, record.shared(), Way::Response) };
+    if passage.as_ref().is_some_and(Passage::changes_length) {
+        parts.headers.remove(header::CONTENT_LENGTH);
+    }
+    Response::from_parts(parts, Downstream::new(content, record, passage, bodiless, &listener.config.timeouts, under_way))
 }
 
 #[cfg(test)]

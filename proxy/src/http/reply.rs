@@ -47,6 +47,7 @@ fn grpc_status(kind: Kind) -> u32 {
         | Kind::FilterReset
         | Kind::UpstreamProtocol => INTERNAL,
         Kind::ClientGone
+        | Kind::FilterTripped
         | Kind::Cut
         | Kind::Overloaded
         | Kind::NoCluster

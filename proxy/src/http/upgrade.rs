@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{StatusCode, response};
 use hyper::upgrade::OnUpgrade;
@@ -17,7 +16,7 @@ use super::headers::Upgrade;
 use super::serve::{Served, UnderWay};
 use crate::cluster::call::Lease;
 use crate::drain::Signal;
-use crate::exchange::{Failure, Kind, Origin, Record};
+use crate::exchange::{Body, Failure, Kind, Origin, Record};
 use crate::snapshot::Listener;
 
 /// Bytes read at once in each direction.
@@ -27,9 +26,9 @@ const BUFFER_BYTES: usize = 16 * 1024;
 pub fn begin(served: &Served, listener: &Listener, record: &mut Record, upgrade: Option<Upgrade>, content: Content) -> Content {
     let switching = |head: &response::Parts| head.status == StatusCode::SWITCHING_PROTOCOLS;
     match (upgrade, content) {
-        (Some(asked), Content::Upstream(upstream)) if record.response.as_ref().is_some_and(switching) => {
-            let Upstream { lease, upgrade: Some(endpoint), .. } = *upstream else { return Content::Whole(Bytes::new()) };
-            if let Some(head) = &mut record.response {
+        (Some(asked), Content::Upstream(upstream)) if record.exchange().response.as_ref().is_some_and(switching) => {
+            let Upstream { lease, upgrade: Some(endpoint), .. } = *upstream else { return Content::Made(Body::default()) };
+            if let Some(head) = &mut record.exchange_mut().response {
                 head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
                 head.headers.entry(header::UPGRADE).or_insert(asked.protocol);
             }
@@ -78,7 +77,7 @@ impl Tunnel {
         record.complete = true;
         if let Err(failure) = outcome {
             record.failed(&failure);
-            record.origin = Origin::Failure(failure.kind);
+            record.exchange_mut().origin = Origin::Failure(failure.kind);
         }
         drop(self.lease);
     }

@@ -9,7 +9,7 @@ use super::super::words::{listed, nearest};
 /// Names that a message lists when none is near.
 const LISTED_MAX: usize = 12;
 
-/// The name of a table under `[clusters]` or `[filters]`, which must exist.
+/// The name of a table under `[clusters]`, `[filters]` or `[stores]`, which must exist.
 pub struct Reference {
     /// The table of tables: `clusters`.
     section: &'static str,
@@ -20,6 +20,7 @@ pub struct Reference {
 impl Reference {
     pub const CLUSTER: Self = Self { section: "clusters", noun: "cluster" };
     pub const FILTER: Self = Self { section: "filters", noun: "filter" };
+    pub const STORE: Self = Self { section: "stores", noun: "store" };
 
     fn refuse(&self, name: &str, node: &Node, reader: &Reader<'_>) {
         let known = reader.source().tree().get(self.section).map_or(&[][..], Node::entries);

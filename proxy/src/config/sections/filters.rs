@@ -1,14 +1,17 @@
 //! The keys of `[filters.NAME]`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::bounds::*;
 use crate::config::defaults;
-use crate::config::kind::{Choice, Json, Module, Size, Time};
+use crate::config::kind::{Choice, Environment, Flag, Inputs, Integer, Json, List, Module, Reference, Size, Time};
 use crate::config::table::Table;
-use crate::config::types::{Filter, OnFailure};
+use crate::config::types::{Allow, Filter, Isolation, OnFailure, Trip};
 
 const ON_FAILURE: Choice<OnFailure> = Choice::of(&[("closed", OnFailure::Closed), ("open", OnFailure::Open)]);
+
+const ISOLATION: Choice<Isolation> = Choice::of(&[("reuse", Isolation::Reuse), ("fresh", Isolation::Fresh)]);
 
 pub fn filter(table: &mut Table<'_>) -> Option<Filter> {
     let module = table.required("module", &Module, "A filter that ships with the proxy, or a file, which is watched.");
@@ -30,12 +33,61 @@ pub fn filter(table: &mut Table<'_>) -> Option<Filter> {
         defaults::FILTER_CONFIGURE_DEADLINE,
         "CPU time that `configure` may use.",
     );
+    let hook_timeout = table.or(
+        "hook-timeout",
+        &Time::within(Duration::ZERO, FILTER_HOOK_TIMEOUT_MAX),
+        defaults::FILTER_HOOK_TIMEOUT,
+        "Wall time that one hook may take, waiting included. `\"0s\"` switches it off.",
+    );
     let memory = table.or(
         "memory",
         &Size::within(FILTER_MEMORY_MIN, defaults::FILTER_MEMORY_MAX),
         defaults::FILTER_MEMORY,
         "Linear memory of one instance.",
     );
+    let isolation = table.or(
+        "isolation",
+        &ISOLATION,
+        Isolation::Reuse,
+        "Whether an instance serves one exchange after the other, or every hook gets a new one.",
+    );
+    let instances_max = table.or(
+        "instances-max",
+        &Integer::within(1, INSTANCES_MAX),
+        defaults::FILTER_INSTANCES,
+        "Instances that can be at work at once, shared out among the workers.",
+    );
+    let instances_wait = table.or(
+        "instances-wait",
+        &Time::within(Duration::ZERO, FILTER_HOOK_TIMEOUT_MAX),
+        defaults::FILTER_INSTANCES_WAIT,
+        "How long an exchange waits for an instance when all are at work. Then the filter counts as failed.",
+    );
+    let retire_after = table.or(
+        "retire-after",
+        &Integer::within(0, u64::MAX),
+        defaults::FILTER_RETIRE_AFTER,
+        "Hooks after which an instance is replaced; 0: never.",
+    );
+    let retire_memory = table.optional(
+        "retire-memory",
+        &Size::within(FILTER_MEMORY_MIN, defaults::FILTER_MEMORY_MAX),
+        "Linear memory past which an instance is replaced. Without it, three quarters of `memory`.",
+    );
+    let log_lines = table.or(
+        "log-lines",
+        &Integer::within(0, FILTER_LOG_LINES_MAX),
+        defaults::FILTER_LOG_LINES,
+        "Lines that it may write into the log in a second; 0: as many as it likes.",
+    );
+    let trip = table.table("trip", "When a filter that keeps failing is left alone for a while.", |table| trip(table, on_failure));
+    let inputs = table.or(
+        "inputs",
+        &Inputs,
+        std::collections::BTreeMap::new(),
+        "Files, and resources of clusters, that `configure` is given. A change configures anew.",
+    );
+    let allow = table.table("allow", "What a filter can reach beyond the exchange in hand. Nothing that is not granted.", allow);
     let config = table.or(
         "config",
         &Json,
@@ -43,5 +95,75 @@ pub fn filter(table: &mut Table<'_>) -> Option<Filter> {
         "What the filter's `configure` is given, as JSON; a date becomes a string. The filter's own page says what it takes.",
     );
     let config = Arc::new(config);
-    Some(Filter { module: module?, on_failure, deadline, configure_deadline, memory, config })
+    Some(Filter {
+        module: module?,
+        on_failure,
+        deadline,
+        configure_deadline,
+        hook_timeout,
+        memory,
+        isolation,
+        instances_max,
+        instances_wait,
+        retire_after,
+        retire_memory: retire_memory.unwrap_or(memory / 4 * 3),
+        log_lines,
+        trip,
+        inputs,
+        allow,
+        config,
+    })
+}
+
+fn trip(table: &mut Table<'_>, on_failure: OnFailure) -> Option<Trip> {
+    let enabled = table.optional(
+        "enabled",
+        &Flag,
+        "Whether it is. Without it, only where `on-failure = \"closed\"`: otherwise whoever can make a filter fail could switch it off.",
+    );
+    let trip = Trip {
+        calls: table.or(
+            "calls",
+            &Integer::within(1, TRIP_CALLS_MAX),
+            defaults::TRIP_CALLS,
+            "Calls within 10 s before a filter is judged.",
+        ),
+        percent: table.or(
+            "percent",
+            &Integer::within(1, 100),
+            defaults::TRIP_PERCENT,
+            "Of them, how many in a hundred must have failed.",
+        ),
+        backoff: table.or(
+            "backoff",
+            &Time::within(DURATION_MIN, FILTER_HOOK_TIMEOUT_MAX),
+            defaults::TRIP_BACKOFF,
+            "How long it is left alone the first time; twice as long each further time.",
+        ),
+        backoff_max: table.or(
+            "backoff-max",
+            &Time::within(DURATION_MIN, FILTER_HOOK_TIMEOUT_MAX),
+            defaults::TRIP_BACKOFF_MAX,
+            "The longest time.",
+        ),
+    };
+    enabled.unwrap_or(on_failure == OnFailure::Closed).then_some(trip)
+}
+
+fn allow(table: &mut Table<'_>) -> Allow {
+    Allow {
+        clusters: table.or(
+            "clusters",
+            &List::of_distinct(Reference::CLUSTER),
+            Vec::new(),
+            "Clusters that it may send requests of its own to.",
+        ),
+        stores: table.or("stores", &List::of_distinct(Reference::STORE), Vec::new(), "Stores that it may read and write."),
+        environment: table.or(
+            "environment",
+            &Environment,
+            std::collections::BTreeMap::new(),
+            "The environment variables that it sees. Those of the proxy it never does.",
+        ),
+    }
 }

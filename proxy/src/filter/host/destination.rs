@@ -7,11 +7,23 @@ use std::time::Duration;
 use crate::cluster::Cluster;
 use crate::config::defaults::LABELS_MAX;
 use crate::exchange::{Exchange, Retry};
+use crate::filter::OutOfPlace;
+use crate::filter::hand::InHand;
 
 /// An unknown cluster is an error and changes nothing.
 pub fn set_cluster(exchange: &mut Exchange, name: &str) -> Result<(), String> {
     exchange.destination.cluster = Some(known(exchange, name)?);
     Ok(())
+}
+
+/// After the present chain the exchange goes on through this one.
+pub fn set_chain(hand: &InHand, name: &str) -> Result<Result<(), String>, OutOfPlace> {
+    let Some(exchange) = &hand.exchange else { return Err(OutOfPlace("set-chain", "a hook of an exchange")) };
+    let Some((known, _)) = hand.reach.chains.get_key_value(name) else {
+        return Ok(Err(format!("no chain named `{name}`")));
+    };
+    exchange.borrow_mut().destination.chain = Some(Arc::clone(known));
+    Ok(Ok(()))
 }
 
 /// The same.
@@ -24,10 +36,13 @@ fn known(exchange: &Exchange, name: &str) -> Result<Arc<str>, String> {
     exchange.clusters.get(name).cloned().ok_or_else(|| format!("no cluster named `{name}`"))
 }
 
-/// `cluster`: the one that the exchange goes to at present, if there is one.
-pub fn set_endpoint(exchange: &mut Exchange, cluster: Option<&Cluster>, address: &str) -> Result<(), String> {
-    exchange.destination.endpoint = Some(endpoint_of(cluster, address)?);
-    Ok(())
+/// This very endpoint of the cluster that the exchange goes to at present.
+pub fn set_endpoint(hand: &InHand, address: &str) -> Result<Result<(), String>, OutOfPlace> {
+    let Some(exchange) = &hand.exchange else { return Err(OutOfPlace("set-endpoint", "a hook of an exchange")) };
+    let mut exchange = exchange.borrow_mut();
+    let cluster = exchange.destination.cluster.as_ref().and_then(|name| hand.reach.clusters.get(name));
+    let found = endpoint_of(cluster.map(|cluster| &**cluster), address);
+    Ok(found.map(|address| exchange.destination.endpoint = Some(address)))
 }
 
 fn endpoint_of(cluster: Option<&Cluster>, address: &str) -> Result<SocketAddr, String> {

@@ -5,14 +5,15 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{fields, response};
-use crate::exchange::{Exchange, Reply};
+use crate::exchange::Reply;
+use crate::filter::hand::InHand;
 
 /// Bytes of a reply's body: an error page, not a download.
 pub const REPLY_BYTES_MAX: usize = 1 << 20;
 
 /// `set`
 pub fn set<'a>(
-    exchange: &mut Exchange,
+    hand: &mut InHand,
     status: u16,
     headers: impl Iterator<Item = (&'a str, &'a [u8])>,
     body: Vec<u8>,
@@ -25,13 +26,13 @@ pub fn set<'a>(
     for (name, value) in headers {
         fields::add(&mut map, name, value)?;
     }
-    exchange.reply = Some(Reply { status, headers: map, body: Bytes::from(body) });
+    hand.reply = Some(Reply { status, headers: map, body: Bytes::from(body) });
     Ok(())
 }
 
 /// `set-grpc`: an answer of trailers only, which every gRPC client understands.
-pub fn set_grpc(exchange: &mut Exchange, status: u32, message: &str) {
-    exchange.reply = Some(Reply { status: StatusCode::OK, headers: grpc_fields(status, message), body: Bytes::new() });
+pub fn set_grpc(hand: &mut InHand, status: u32, message: &str) {
+    hand.reply = Some(Reply { status: StatusCode::OK, headers: grpc_fields(status, message), body: Bytes::new() });
 }
 
 /// The fields of a gRPC answer without a message.

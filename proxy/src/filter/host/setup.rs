@@ -1,20 +1,43 @@
 //! `setup`: what a filter says of itself while it is configured.
 
+use std::time::Duration;
+
+/// The shortest period of `on-tick`: what is wanted more often is better done by the exchanges themselves.
+pub const TICK_MIN: Duration = Duration::from_millis(10);
+
 /// A hook that this version runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hook {
     Request,
+    RequestChunk,
     Response,
+    ResponseChunk,
+    Trailers,
+    Complete,
+    Tick,
 }
 
 impl Hook {
-    pub const ALL: &[Hook] = &[Hook::Request, Hook::Response];
+    pub const ALL: &[Hook] = &[
+        Hook::Request,
+        Hook::RequestChunk,
+        Hook::Response,
+        Hook::ResponseChunk,
+        Hook::Trailers,
+        Hook::Complete,
+        Hook::Tick,
+    ];
 
     /// The name that `want` takes.
     pub const fn name(self) -> &'static str {
         match self {
             Hook::Request => "request",
+            Hook::RequestChunk => "request-chunk",
             Hook::Response => "response",
+            Hook::ResponseChunk => "response-chunk",
+            Hook::Trailers => "trailers",
+            Hook::Complete => "complete",
+            Hook::Tick => "tick",
         }
     }
 
@@ -28,7 +51,7 @@ impl Hook {
 pub struct Setup {
     wanted: u32,
     keeps_state: bool,
-    tick_every_ms: Option<u64>,
+    tick_every_ms: u64,
 }
 
 impl Setup {
@@ -50,7 +73,13 @@ impl Setup {
 
     /// `tick-every-ms`
     pub fn tick_every_ms(&mut self, period: u64) {
-        self.tick_every_ms = Some(period);
+        self.tick_every_ms = period;
+    }
+
+    /// How often `on-tick` is called; `None`: never.
+    pub fn tick_every(&self) -> Option<Duration> {
+        let period = Duration::from_millis(self.tick_every_ms);
+        (!period.is_zero() && self.wants(Hook::Tick)).then(|| period.max(TICK_MIN))
     }
 
     /// Settles which hooks are called: those wanted of those exported, or all exported if none was named. A wanted hook

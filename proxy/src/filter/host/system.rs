@@ -1,9 +1,11 @@
 //! `clock` and `entropy`: the time, and numbers nobody can guess.
 
 use std::sync::OnceLock;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::rand;
+
+use crate::filter::{OutOfPlace, hand};
 
 /// Bytes of one `entropy.bytes`.
 pub const ENTROPY_BYTES_MAX: u32 = 64 * 1024;
@@ -18,6 +20,13 @@ pub fn now_ns() -> u64 {
 pub fn monotonic_ns() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// `clock.sleep-ms`. Only while a hook runs: nobody waits for a filter that is being configured.
+pub async fn sleep_ms(ms: u32) -> Result<(), OutOfPlace> {
+    hand::with("sleep-ms", |_| ())?;
+    tokio::time::sleep(Duration::from_millis(u64::from(ms))).await;
+    Ok(())
 }
 
 /// From the generator of the cryptography library.

@@ -2,32 +2,57 @@
 //!
 //! A function that is not here is refused by name when a module is loaded, so this file is also the list of what works.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use wasmtime::component::{ComponentNamedList, Lift, Lower};
 use wasmtime::{Engine, Error, Result, StoreContextMut};
 
-use super::types::{Field, Severity};
+use super::types::{BodyError, Field, HttpError, Incoming, MirrorResult, Outgoing, Severity};
 use crate::exchange::Exchange;
-use crate::filter::Guest;
-use crate::filter::host::{connection, destination, fields, log, notes, reply, request, response, setup::Setup, system};
+use crate::filter::hand::{self, InHand};
+use crate::filter::host::{
+    body, connection, destination, fields, http_client, log, mirror, notes, outcome, reply, request, response, setup::Setup, system,
+    trailers,
+};
+use crate::filter::{Guest, OutOfPlace};
 
 type Context<'a> = StoreContextMut<'a, Guest>;
 type Bytes = Vec<u8>;
 /// What `set-…` functions answer.
 type Done = (std::result::Result<(), String>,);
 
-/// The linker, with the names of what it offers.
-pub struct Linker(pub wasmtime::component::Linker<Guest>, BTreeSet<(&'static str, &'static str)>);
+/// The linker, with the names of what it offers and whether each may wait.
+pub struct Linker {
+    linker: wasmtime::component::Linker<Guest>,
+    offered: BTreeMap<(&'static str, &'static str), bool>,
+}
 
 impl Linker {
-    pub fn offers(&self, interface: &str, function: &str) -> bool {
-        self.1.iter().any(|(offered, name)| *offered == interface && *name == function)
+    /// Whether a function of ours may wait; `None` if there is none of that name.
+    pub fn offers(&self, interface: &str, function: &str) -> Option<bool> {
+        self.offered.iter().find(|((offered, name), _)| *offered == interface && *name == function).map(|(_, waits)| *waits)
+    }
+
+    /// The same for an interface of others; `None` if it is not offered at all.
+    pub fn foreign(&self, interface: &str) -> Option<bool> {
+        crate::filter::host::wasi::offers(interface).then_some(true)
+    }
+
+    pub fn instantiate_pre(
+        &self,
+        component: &wasmtime::component::Component,
+    ) -> Result<wasmtime::component::InstancePre<Guest>> {
+        self.linker.instantiate_pre(component)
+    }
+
+    /// Every function that is offered, by interface and name.
+    pub fn functions(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.offered.keys().copied()
     }
 
     fn interface(&mut self, name: &'static str) -> Result<Interface<'_>> {
-        let instance = self.0.instance(&format!("{}{name}@0.1.0", super::PACKAGE))?;
-        Ok(Interface { name, instance, offered: &mut self.1 })
+        let instance = self.linker.instance(&format!("{}{name}@0.1.0", super::PACKAGE))?;
+        Ok(Interface { name, instance, offered: &mut self.offered })
     }
 }
 
@@ -35,7 +60,7 @@ impl Linker {
 struct Interface<'a> {
     name: &'static str,
     instance: wasmtime::component::LinkerInstance<'a, Guest>,
-    offered: &'a mut BTreeSet<(&'static str, &'static str)>,
+    offered: &'a mut BTreeMap<(&'static str, &'static str), bool>,
 }
 
 impl Interface<'_> {
@@ -49,7 +74,25 @@ impl Interface<'_> {
         R: ComponentNamedList + Lower + 'static,
     {
         self.instance.func_wrap(name, function)?;
-        self.offered.insert((self.name, name));
+        self.offered.insert((self.name, name), false);
+        Ok(self)
+    }
+
+    /// A function that may wait. What it needs of the guest it takes at once.
+    fn waiting<P, R, F>(
+        &mut self,
+        name: &'static str,
+        function: impl Fn(&Guest, P) -> F + Send + Sync + 'static,
+    ) -> Result<&mut Self>
+    where
+        P: ComponentNamedList + Lift + 'static,
+        R: ComponentNamedList + Lower + 'static,
+        F: Future<Output = Result<R>> + Send + 'static,
+    {
+        self.instance.func_wrap_async(name, move |context: Context<'_>, arguments: P| {
+            Box::new(function(context.data(), arguments))
+        })?;
+        self.offered.insert((self.name, name), true);
         Ok(self)
     }
 
@@ -58,7 +101,7 @@ impl Interface<'_> {
     where
         (R,): ComponentNamedList + Lower + 'static,
     {
-        self.function(name, move |context, ()| Ok((get(context.data().exchange(name)?),)))
+        self.function(name, move |_, ()| Ok((hand::exchange(name, &get)?,)))
     }
 
     /// A function that changes the exchange and may say what is wrong with its arguments.
@@ -70,8 +113,8 @@ impl Interface<'_> {
     where
         P: ComponentNamedList + Lift + 'static,
     {
-        self.function(name, move |mut context: Context<'_>, arguments: P| -> Result<Done> {
-            Ok((set(context.data_mut().exchange_mut(name)?, arguments),))
+        self.function(name, move |_, arguments: P| -> Result<Done> {
+            Ok((hand::exchange_mut(name, |exchange| set(exchange, arguments))?,))
         })
     }
 
@@ -80,26 +123,40 @@ impl Interface<'_> {
     where
         P: ComponentNamedList + Lift + 'static,
     {
-        self.function(name, move |mut context: Context<'_>, arguments: P| {
-            change(context.data_mut().exchange_mut(name)?, arguments);
-            Ok(())
-        })
+        self.function(name, move |_, arguments: P| Ok(hand::exchange_mut(name, |exchange| change(exchange, arguments))?))
+    }
+
+    /// A function of what is in hand that only some hooks have, or that can fail the guest.
+    fn hand<P, R>(
+        &mut self,
+        name: &'static str,
+        job: impl Fn(&mut InHand, P) -> std::result::Result<R, OutOfPlace> + Send + Sync + 'static,
+    ) -> Result<&mut Self>
+    where
+        P: ComponentNamedList + Lift + 'static,
+        (R,): ComponentNamedList + Lower + 'static,
+    {
+        self.function(name, move |_, arguments: P| Ok((hand::with(name, |hand| job(hand, arguments))??,)))
     }
 }
 
 /// Everything that is offered.
 pub fn linker(engine: &Engine) -> Result<Linker> {
-    let mut linker = Linker(wasmtime::component::Linker::new(engine), BTreeSet::new());
+    let mut linker = Linker { linker: wasmtime::component::Linker::new(engine), offered: BTreeMap::new() };
+    crate::filter::host::wasi::link(&mut linker.linker)?;
     setup(linker.interface("setup")?)?;
     request(linker.interface("request")?)?;
     response(linker.interface("response")?)?;
     reply(linker.interface("reply")?)?;
+    chunk(linker.interface("chunk")?)?;
     connection(linker.interface("connection")?)?;
     destination(linker.interface("destination")?)?;
+    http_client(linker.interface("http-client")?)?;
     notes(linker.interface("notes")?)?;
     log(linker.interface("log")?)?;
     clock(linker.interface("clock")?)?;
     entropy(linker.interface("entropy")?)?;
+    outcome(linker.interface("outcome")?)?;
     // Interfaces of types only.
     linker.interface("types")?;
     Ok(linker)
@@ -131,16 +188,22 @@ fn request(mut interface: Interface<'_>) -> Result<()> {
         .set("set-method", |exchange, (method,): (String,)| request::set_method(exchange, &method))?
         .set("set-authority", |exchange, (authority,): (String,)| request::set_authority(exchange, &authority))?
         .set("set-target", |exchange, (target,): (String,)| request::set_target(exchange, &target))?
-        .function("header", |context, (name,): (String,)| -> Result<(Option<Bytes>,)> {
-            Ok((fields::joined(&context.data().exchange("header")?.request.headers, &name),))
+        .function("header", |_, (name,): (String,)| -> Result<(Option<Bytes>,)> {
+            Ok((hand::exchange("header", |exchange| fields::joined(&exchange.request.headers, &name))?,))
         })?
-        .function("headers", |context, (name,): (String,)| -> Result<(Vec<Bytes>,)> {
-            Ok((fields::each(&context.data().exchange("headers")?.request.headers, &name),))
+        .function("headers", |_, (name,): (String,)| -> Result<(Vec<Bytes>,)> {
+            Ok((hand::exchange("headers", |exchange| fields::each(&exchange.request.headers, &name))?,))
         })?
         .get("all-headers", |exchange| fields::packed(&exchange.request.headers))?
         .set("set-header", |exchange, (name, value): (String, Bytes)| fields::set(&mut exchange.request.headers, &name, &value))?
         .set("add-header", |exchange, (name, value): (String, Bytes)| fields::add(&mut exchange.request.headers, &name, &value))?
         .change("remove-header", |exchange, (name,): (String,)| fields::remove(&mut exchange.request.headers, &name))?
+        .hand("trailer", |hand, (name,): (String,)| Ok(trailers::of_request(hand, &name)))?
+        .hand("set-trailer", |hand, (name, value): (String, Bytes)| Ok(trailers::set_of_request(hand, &name, &value)))?
+        .waiting("read-body", |_, (limit,): (u32,)| async move {
+            Ok((body::read_request("read-body", limit).await?.map(Bytes::from).map_err(BodyError::from),))
+        })?
+        .change("set-body", |exchange, (bytes,): (Bytes,)| body::set_request(exchange, bytes))?
         .get("id", |exchange| exchange.id.clone())?
         .get("deadline-left-ms", request::deadline_left_ms)?;
     Ok(())
@@ -148,38 +211,31 @@ fn request(mut interface: Interface<'_>) -> Result<()> {
 
 fn response(mut interface: Interface<'_>) -> Result<()> {
     interface
-        .function("status", |context, ()| -> Result<(u16,)> {
-            Ok((response::head(context.data().exchange("status")?, "status")?.status.as_u16(),))
+        .hand("status", |hand, ()| response::look(hand, "status", |head| head.status.as_u16()))?
+        .hand("set-status", |hand, (status,): (u16,)| response::change(hand, "set-status", |head| response::set_status(head, status)))?
+        .hand("origin", |hand, ()| response::origin(hand).map(str::to_owned))?
+        .hand("header", |hand, (name,): (String,)| response::look(hand, "header", |head| fields::joined(&head.headers, &name)))?
+        .hand("headers", |hand, (name,): (String,)| response::look(hand, "headers", |head| fields::each(&head.headers, &name)))?
+        .hand("all-headers", |hand, ()| response::look(hand, "all-headers", |head| fields::packed(&head.headers)))?
+        .hand("set-header", |hand, (name, value): (String, Bytes)| {
+            response::change(hand, "set-header", |head| fields::set(&mut head.headers, &name, &value))
         })?
-        .function("set-status", |mut context, (status,): (u16,)| -> Result<Done> {
-            let head = response::head_mut(context.data_mut().exchange_mut("set-status")?, "set-status")?;
-            Ok((response::final_status(status).map(|status| head.status = status),))
+        .hand("add-header", |hand, (name, value): (String, Bytes)| {
+            response::change(hand, "add-header", |head| fields::add(&mut head.headers, &name, &value))
         })?
-        .function("origin", |context, ()| -> Result<(String,)> {
-            let exchange = context.data().exchange("origin")?;
-            response::head(exchange, "origin")?;
-            Ok((exchange.origin.reason().to_owned(),))
+        .function("remove-header", |_, (name,): (String,)| {
+            hand::with("remove-header", |hand| {
+                response::change(hand, "remove-header", |head| fields::remove(&mut head.headers, &name))
+            })??;
+            Ok(())
         })?
-        .function("header", |context, (name,): (String,)| -> Result<(Option<Bytes>,)> {
-            Ok((fields::joined(&response::head(context.data().exchange("header")?, "header")?.headers, &name),))
+        .hand("trailer", |hand, (name,): (String,)| Ok(trailers::of_response(hand, &name)))?
+        .hand("set-trailer", |hand, (name, value): (String, Bytes)| Ok(trailers::set_of_response(hand, &name, &value)))?
+        .waiting("read-body", |_, (limit,): (u32,)| async move {
+            Ok((body::read_response("read-body", limit).await?.map(Bytes::from).map_err(BodyError::from),))
         })?
-        .function("headers", |context, (name,): (String,)| -> Result<(Vec<Bytes>,)> {
-            Ok((fields::each(&response::head(context.data().exchange("headers")?, "headers")?.headers, &name),))
-        })?
-        .function("all-headers", |context, ()| -> Result<(Bytes,)> {
-            Ok((fields::packed(&response::head(context.data().exchange("all-headers")?, "all-headers")?.headers),))
-        })?
-        .function("set-header", |mut context, (name, value): (String, Bytes)| -> Result<Done> {
-            let head = response::head_mut(context.data_mut().exchange_mut("set-header")?, "set-header")?;
-            Ok((fields::set(&mut head.headers, &name, &value),))
-        })?
-        .function("add-header", |mut context, (name, value): (String, Bytes)| -> Result<Done> {
-            let head = response::head_mut(context.data_mut().exchange_mut("add-header")?, "add-header")?;
-            Ok((fields::add(&mut head.headers, &name, &value),))
-        })?
-        .function("remove-header", |mut context, (name,): (String,)| {
-            let head = response::head_mut(context.data_mut().exchange_mut("remove-header")?, "remove-header")?;
-            fields::remove(&mut head.headers, &name);
+        .function("set-body", |_, (bytes,): (Bytes,)| {
+            hand::with("set-body", |hand| body::set_response(hand, bytes))??;
             Ok(())
         })?;
     Ok(())
@@ -187,11 +243,18 @@ fn response(mut interface: Interface<'_>) -> Result<()> {
 
 fn reply(mut interface: Interface<'_>) -> Result<()> {
     interface
-        .set("set", |exchange, (status, fields, body): (u16, Vec<Field>, Bytes)| {
+        .hand("set", |hand, (status, fields, body): (u16, Vec<Field>, Bytes)| {
             let fields = fields.iter().map(|field| (field.name.as_str(), field.value.as_slice()));
-            reply::set(exchange, status, fields, body)
+            Ok(reply::set(hand, status, fields, body))
         })?
-        .change("set-grpc", |exchange, (status, message): (u32, String)| reply::set_grpc(exchange, status, &message))?;
+        .function("set-grpc", |_, (status, message): (u32, String)| {
+            Ok(hand::with("set-grpc", |hand| reply::set_grpc(hand, status, &message))?)
+        })?;
+    Ok(())
+}
+
+fn chunk(mut interface: Interface<'_>) -> Result<()> {
+    interface.function("replace", |_, (bytes,): (Bytes,)| Ok(hand::with("replace", |hand| body::replace_chunk(hand, bytes))??))?;
     Ok(())
 }
 
@@ -217,14 +280,35 @@ fn destination(mut interface: Interface<'_>) -> Result<()> {
         .set("set-cluster", |exchange, (name,): (String,)| destination::set_cluster(exchange, &name))?
         .get("route", |exchange| exchange.destination.route.clone())?
         .change("set-route", |exchange, (name,): (String,)| destination::set_route(exchange, &name))?
-        .change("set-timeout-ms", |exchange, (total,): (u32,)| destination::set_timeout_ms(exchange, total))?;
+        .hand("set-chain", |hand, (name,): (String,)| destination::set_chain(hand, &name))?
+        .change("set-timeout-ms", |exchange, (total,): (u32,)| destination::set_timeout_ms(exchange, total))?
+        .hand("mirror", |hand, (cluster, fields, limit): (String, Vec<Field>, u32)| {
+            let fields = fields.iter().map(|field| (field.name.as_str(), field.value.as_slice()));
+            mirror::add(hand, &cluster, fields, limit)
+        })?;
+    Ok(())
+}
+
+fn http_client(mut interface: Interface<'_>) -> Result<()> {
+    interface
+        .waiting("send", |guest, (request,): (Outgoing,)| {
+            let call = http_client::call(&guest.identity, request.into());
+            async move { Ok((call.await?.map(Incoming::from).map_err(HttpError::from),)) }
+        })?
+        .waiting("send-all", |guest, (requests,): (Vec<Outgoing>,)| {
+            let calls = http_client::call_all(&guest.identity, requests.into_iter().map(Into::into).collect());
+            async move {
+                let answers = calls.await?.into_iter().map(|answer| answer.map(Incoming::from).map_err(HttpError::from));
+                Ok((answers.collect::<Vec<_>>(),))
+            }
+        })?;
     Ok(())
 }
 
 fn notes(mut interface: Interface<'_>) -> Result<()> {
     interface
-        .function("get", |context, (key,): (String,)| -> Result<(Option<String>,)> {
-            Ok((context.data().exchange("notes.get")?.note(&key).map(str::to_owned),))
+        .function("get", |_, (key,): (String,)| -> Result<(Option<String>,)> {
+            Ok((hand::exchange("notes.get", |exchange| exchange.note(&key).map(str::to_owned))?,))
         })?
         .change("set", |exchange, (key, value): (String, String)| notes::set(exchange, &key, &value))?;
     Ok(())
@@ -234,7 +318,7 @@ fn log(mut interface: Interface<'_>) -> Result<()> {
     interface.function("enabled", |_, (severity,): (Severity,)| Ok((log::enabled(severity.into()),)))?.function(
         "write",
         |context, (severity, message): (Severity, String)| {
-            log::write(&context.data().filter, severity.into(), &message);
+            log::write(&context.data().identity, severity.into(), &message);
             Ok(())
         },
     )?;
@@ -244,7 +328,8 @@ fn log(mut interface: Interface<'_>) -> Result<()> {
 fn clock(mut interface: Interface<'_>) -> Result<()> {
     interface
         .function("now-ns", |_, ()| Ok((system::now_ns(),)))?
-        .function("monotonic-ns", |_, ()| Ok((system::monotonic_ns(),)))?;
+        .function("monotonic-ns", |_, ()| Ok((system::monotonic_ns(),)))?
+        .waiting("sleep-ms", |_, (ms,): (u32,)| async move { Ok(system::sleep_ms(ms).await?) })?;
     Ok(())
 }
 
@@ -252,5 +337,20 @@ fn entropy(mut interface: Interface<'_>) -> Result<()> {
     interface
         .function("next", |_, ()| Ok((system::next().map_err(Error::msg)?,)))?
         .function("bytes", |_, (count,): (u32,)| Ok((system::bytes(count).map_err(Error::msg)?,)))?;
+    Ok(())
+}
+
+fn outcome(mut interface: Interface<'_>) -> Result<()> {
+    interface
+        .hand("status", |hand, ()| outcome::of(hand, "status", |outcome| outcome.status))?
+        .hand("request-bytes", |hand, ()| outcome::of(hand, "request-bytes", |outcome| outcome.request_bytes))?
+        .hand("response-bytes", |hand, ()| outcome::of(hand, "response-bytes", |outcome| outcome.response_bytes))?
+        .hand("duration-us", |hand, ()| outcome::of(hand, "duration-us", |outcome| outcome::micros(outcome.duration)))?
+        .hand("upstream", |hand, ()| outcome::of(hand, "upstream", outcome::upstream))?
+        .hand("attempts", |hand, ()| outcome::of(hand, "attempts", |outcome| outcome.attempt.count))?
+        .hand("failure", |hand, ()| outcome::of(hand, "failure", outcome::failure))?
+        .hand("mirrored", |hand, (id,): (u32,)| {
+            outcome::of(hand, "mirrored", |outcome| outcome::mirrored(outcome, id).map(MirrorResult::from))
+        })?;
     Ok(())
 }

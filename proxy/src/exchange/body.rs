@@ -1,0 +1,316 @@
+//! The body of a message while it passes: what was read ahead for filters first, then what still arrives.
+//!
+//! Nothing is read ahead unless a filter asks for it. A body that a filter has replaced drops what still arrives and
+//! keeps the trailers.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{Failure, Inflow, Kind};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Body {
+    /// Read ahead, or put in the place of what arrives.
+    front: VecDeque<Bytes>,
+    source: Source,
+    /// They came while the body was read ahead.
+    trailers: Option<HeaderMap>,
+    /// Another body has taken the place of what still arrives.
+    replaced: bool,
+    /// A part has gone on: there is no whole left to read.
+    begun: bool,
+    /// What still arrived was let go.
+    abandoned: bool,
+}
+
+#[derive(Debug, Default)]
+enum Source {
+    #[default]
+    Over,
+    Client(Box<FromClient>),
+    Upstream(FromUpstream),
+    /// It broke while it was read ahead: whoever takes it on is told.
+    Broken(Option<Failure>),
+}
+
+/// Why a body cannot be read as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    TooLarge,
+    PeerGone,
+    AlreadyStreamed,
+}
+
+/// How long nothing may move. Zero: for ever.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// While the request is on its way.
+    pub request: Duration,
+    /// From the head of the answer on, when either side may be the one that speaks.
+    pub stream: Duration,
+}
+
+impl Body {
+    /// What a client sends. `http2`: how it speaks.
+    pub fn from_client(body: Incoming, http2: bool, inflow: Rc<Inflow>, pace: Pace) -> Self {
+        if body.is_end_stream() {
+            inflow.complete();
+            return Self::default();
+        }
+        let client = FromClient { body, http2, inflow, pace, stalled: None };
+        Self { source: Source::Client(Box::new(client)), ..Self::default() }
+    }
+
+    /// What an endpoint answers.
+    pub fn from_upstream(body: Incoming, http2: bool) -> Self {
+        if body.is_end_stream() {
+            return Self::default();
+        }
+        Self { source: Source::Upstream(FromUpstream { body, http2 }), ..Self::default() }
+    }
+
+    /// Made here.
+    pub fn whole(bytes: Bytes) -> Self {
+        let front = if bytes.is_empty() { VecDeque::new() } else { VecDeque::from([bytes]) };
+        Self { front, ..Self::default() }
+    }
+
+    /// Reads ahead until the body has ended; all of it then, and it still goes on. Past `limit` nothing is lost either.
+    pub fn poll_whole(&mut self, context: &mut Context<'_>, limit: usize) -> Poll<Result<Bytes, Unreadable>> {
+        if self.begun {
+            return Poll::Ready(Err(Unreadable::AlreadyStreamed));
+        }
+        loop {
+            // An announced length need not arrive to be too long.
+            if self.size_hint().lower() > limit as u64 {
+                return Poll::Ready(Err(Unreadable::TooLarge));
+            }
+            if self.replaced || matches!(self.source, Source::Over) {
+                return Poll::Ready(Ok(self.joined()));
+            }
+            match ready!(self.poll_source(context)) {
+                None => self.source = Source::Over,
+                Some(Err(failure)) => {
+                    self.source = Source::Broken(Some(failure));
+                    return Poll::Ready(Err(Unreadable::PeerGone));
+                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.front.push_back(data),
+                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                },
+            }
+        }
+    }
+
+    fn joined(&mut self) -> Bytes {
+        if self.front.len() > 1 {
+            let mut whole = BytesMut::with_capacity(self.front.iter().map(Bytes::len).sum());
+            self.front.iter().for_each(|piece| whole.extend_from_slice(piece));
+            self.front = VecDeque::from([whole.freeze()]);
+        }
+        self.front.front().cloned().unwrap_or_default()
+    }
+
+    /// Puts other bytes in the place of the body. Of what still arrives only trailers go on; without `keep_trailers`
+    /// nothing does.
+    pub fn replace(&mut self, bytes: Bytes, keep_trailers: bool) {
+        self.front = if bytes.is_empty() { VecDeque::new() } else { VecDeque::from([bytes]) };
+        self.replaced = true;
+        if !keep_trailers {
+            self.abandoned = !self.source_has_ended();
+            self.source = Source::Over;
+        }
+    }
+
+    /// The peer was not heard to its end.
+    pub fn was_abandoned(&self) -> bool {
+        self.abandoned
+    }
+
+    /// A part of it has gone on.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// The next piece, or the trailers.
+    pub fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        self.begun = true;
+        if let Some(data) = self.front.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        loop {
+            match ready!(self.poll_source(context)) {
+                Some(Ok(frame)) if self.replaced && frame.is_data() => {}
+                Some(frame) => return Poll::Ready(Some(frame)),
+                None => return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
+            }
+        }
+    }
+
+    fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        match &mut self.source {
+            Source::Over => Poll::Ready(None),
+            Source::Client(client) => client.poll_frame(context),
+            Source::Upstream(upstream) => upstream.poll_frame(context),
+            Source::Broken(failure) => Poll::Ready(failure.take().map(Err)),
+        }
+    }
+
+    pub fn is_end_stream(&self) -> bool {
+        self.front.is_empty() && self.trailers.is_none() && self.source_has_ended()
+    }
+
+    /// Nothing more comes from the peer.
+    pub fn source_has_ended(&self) -> bool {
+        match &self.source {
+            Source::Over => true,
+            Source::Client(client) => client.body.is_end_stream(),
+            Source::Upstream(upstream) => upstream.body.is_end_stream(),
+            Source::Broken(failure) => failure.is_none(),
+        }
+    }
+
+    pub fn size_hint(&self) -> SizeHint {
+        let front = self.front.iter().map(Bytes::len).sum::<usize>() as u64;
+        let rest = match &self.source {
+            Source::Over => SizeHint::with_exact(0),
+            // Its data is dropped; trailers may follow, so it is not known to end with the front.
+            _ if self.replaced => SizeHint::new(),
+            Source::Client(client) => client.body.size_hint(),
+            Source::Upstream(upstream) => upstream.body.size_hint(),
+            Source::Broken(_) => SizeHint::new(),
+        };
+        let mut hint = SizeHint::new();
+        hint.set_lower(front + rest.lower());
+        // Trailers have no place behind a body of known length.
+        if let (Some(upper), None) = (rest.upper(), &self.trailers) {
+            hint.set_upper(front + upper);
+        }
+        hint
+    }
+}
+
+/// A client's body, with the client's pace watched.
+#[derive(Debug)]
+struct FromClient {
+    body: Incoming,
+    http2: bool,
+    inflow: Rc<Inflow>,
+    pace: Pace,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl FromClient {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let frame = match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                ready!(self.poll_stalled(context));
+                self.inflow.fail(Kind::ClientTimeout);
+                return Poll::Ready(Some(Err(Failure::new(Kind::ClientTimeout, "the request body stopped arriving"))));
+            }
+        };
+        Poll::Ready(match frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    self.inflow.count(data.len());
+                }
+                if frame.is_trailers() || self.body.is_end_stream() {
+                    self.inflow.complete();
+                }
+                Some(Ok(frame))
+            }
+            // A stream may be reset after its end.
+            None | Some(Err(_)) if self.inflow.is_complete() => None,
+            Some(Err(error)) => {
+                let failure = cut_off(error);
+                self.inflow.fail(failure.kind);
+                Some(Err(failure))
+            }
+            None if self.http2 && was_reset(&self.body) => {
+                self.inflow.fail(Kind::ClientGone);
+                Some(Err(Failure::new(Kind::ClientGone, "the client reset the stream of its request")))
+            }
+            None => {
+                self.inflow.complete();
+                None
+            }
+        })
+    }
+
+    /// Ready when nothing of the exchange has moved for too long.
+    fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let limit = if self.inflow.is_answered() { self.pace.stream } else { self.pace.request };
+            if limit.is_zero() {
+                return Poll::Pending;
+            }
+            let due = Instant::from_std(self.inflow.moved_at()) + limit;
+            let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            if timer.deadline() < due {
+                timer.as_mut().reset(due);
+            }
+            ready!(timer.as_mut().poll(context));
+            // An answer that has come meanwhile may have changed the limit.
+            let moved = Instant::from_std(self.inflow.moved_at());
+            let limit = if self.inflow.is_answered() { self.pace.stream } else { self.pace.request };
+            if limit.is_zero() {
+                return Poll::Pending;
+            }
+            if moved + limit <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.stalled = None;
+        }
+    }
+}
+
+/// A streaming answer.
+#[derive(Debug)]
+struct FromUpstream {
+    body: Incoming,
+    /// How the endpoint speaks.
+    http2: bool,
+}
+
+impl FromUpstream {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            Some(Ok(frame)) => Some(Ok(frame)),
+            Some(Err(error)) => Some(Err(Failure::new(Kind::UpstreamReset, "the upstream cut its answer off").because(error))),
+            None if self.http2 && was_reset(&self.body) => {
+                Some(Err(Failure::new(Kind::UpstreamReset, "the upstream reset the stream of its answer")))
+            }
+            None => None,
+        })
+    }
+}
+
+/// hyper takes an HTTP/2 stream that was reset with CANCEL or NO_ERROR for one that has ended. One that announced its
+/// length and has kept it has.
+fn was_reset(body: &Incoming) -> bool {
+    !body.is_end_stream() && body.size_hint().exact() != Some(0)
+}
+
+/// A body that ends too early, or breaks the rules of its framing.
+fn cut_off(error: hyper::Error) -> Failure {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    match cause {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+            Failure::new(Kind::MalformedRequest, "the request body breaks its framing").because(error)
+        }
+        _ => Failure::new(Kind::ClientGone, "the request body was cut off").because(error),
+    }
+}

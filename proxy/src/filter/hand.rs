@@ -1,0 +1,121 @@
+//! The exchange in hand: what the host functions of a running hook speak of.
+//!
+//! A worker runs one guest at a time. While it does, what the hook was given is in this thread's hand, and nowhere in
+//! the guest's store; while the guest waits it is not, so that others can take hold of the same exchange.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::{Filter, Hook};
+use crate::cluster::Cluster;
+use crate::exchange::{Exchange, Outcome, Reply};
+
+/// What of its snapshot an exchange can still reach when another one has gone live.
+#[derive(Debug, Default)]
+pub struct Reach {
+    pub clusters: HashMap<Arc<str>, Arc<Cluster>>,
+    pub chains: HashMap<Arc<str>, Arc<[Arc<Filter>]>>,
+}
+
+/// What a call of a hook is given, and what it leaves. Empty while a guest runs that has it in hand.
+#[derive(Debug)]
+pub struct Hand(Option<Box<InHand>>);
+
+/// See [`Hand`].
+#[derive(Debug)]
+pub struct InHand {
+    pub hook: Hook,
+    /// None while a filter ticks.
+    pub exchange: Option<Rc<RefCell<Exchange>>>,
+    pub reach: Arc<Reach>,
+    /// What `reply.set` was called with.
+    pub reply: Option<Reply>,
+    /// What `chunk.replace` was called with.
+    pub chunk: Option<Bytes>,
+    /// Those that have come, in the trailers hook.
+    pub trailers: Option<Trailers>,
+    /// In the complete hook.
+    pub outcome: Option<Rc<Outcome>>,
+}
+
+/// Trailers, and of which message.
+#[derive(Debug)]
+pub enum Trailers {
+    Request(HeaderMap),
+    Response(HeaderMap),
+}
+
+/// The guest asked for something that is not there in this hook. It traps.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` was called outside of {1}")]
+pub struct OutOfPlace(pub &'static str, pub &'static str);
+
+impl Hand {
+    pub fn new(hook: Hook, exchange: &Rc<RefCell<Exchange>>, reach: &Arc<Reach>) -> Self {
+        let mut hand = Self::empty(hook, reach);
+        hand.exchange = Some(Rc::clone(exchange));
+        hand
+    }
+
+    /// Without an exchange.
+    pub fn empty(hook: Hook, reach: &Arc<Reach>) -> Self {
+        let reach = Arc::clone(reach);
+        Self(Some(Box::new(InHand { hook, exchange: None, reach, reply: None, chunk: None, trailers: None, outcome: None })))
+    }
+
+    /// Runs `job`, which runs a guest, with this in hand.
+    pub fn hold<T>(&mut self, job: impl FnOnce() -> T) -> T {
+        struct Back<'a>(&'a mut Hand, Option<Box<InHand>>);
+        impl Drop for Back<'_> {
+            fn drop(&mut self) {
+                self.0.0 = HAND.replace(self.1.take());
+            }
+        }
+        let before = HAND.replace(self.0.take());
+        let _back = Back(self, before);
+        job()
+    }
+}
+
+impl std::ops::Deref for Hand {
+    type Target = InHand;
+
+    fn deref(&self) -> &InHand {
+        self.0.as_deref().expect("it is only elsewhere while a guest runs")
+    }
+}
+
+impl std::ops::DerefMut for Hand {
+    fn deref_mut(&mut self) -> &mut InHand {
+        self.0.as_deref_mut().expect("it is only elsewhere while a guest runs")
+    }
+}
+
+thread_local! {
+    static HAND: Cell<Option<Box<InHand>>> = const { Cell::new(None) };
+}
+
+/// What is in hand, for a host function.
+pub fn with<T>(function: &'static str, job: impl FnOnce(&mut InHand) -> T) -> Result<T, OutOfPlace> {
+    let mut hand = HAND.take().ok_or(OutOfPlace(function, "a hook"))?;
+    let result = job(&mut hand);
+    HAND.set(Some(hand));
+    Ok(result)
+}
+
+/// The exchange in hand, for a host function that looks at it.
+pub fn exchange<T>(function: &'static str, job: impl FnOnce(&Exchange) -> T) -> Result<T, OutOfPlace> {
+    with(function, |hand| hand.exchange.as_ref().map(|exchange| job(&exchange.borrow())))?
+        .ok_or(OutOfPlace(function, "a hook of an exchange"))
+}
+
+/// The same for one that changes it.
+pub fn exchange_mut<T>(function: &'static str, job: impl FnOnce(&mut Exchange) -> T) -> Result<T, OutOfPlace> {
+    with(function, |hand| hand.exchange.as_ref().map(|exchange| job(&mut exchange.borrow_mut())))?
+        .ok_or(OutOfPlace(function, "a hook of an exchange"))
+}

@@ -1,0 +1,202 @@
+//! `http-client`: calls to other services, through the proxy's own clusters.
+//!
+//! A call takes the way of any request: the cluster's balancing, its pools, its limits. It ends with the hook that made
+//! it, however that ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderValue};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, Method, Request, Uri, Version};
+use http_body_util::BodyExt;
+use tokio::task::JoinHandle;
+
+use super::fields;
+use super::request::is_authority;
+use crate::cluster::{self, Cluster, Outgoing, Wishes};
+use crate::config::UpstreamProtocol;
+use crate::exchange::{Attempt, Kind};
+use crate::filter::{Identity, OutOfPlace, hand};
+
+/// Longest time of one call, whatever it asks for: a filter that waits holds an instance, and its exchange a client.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(30);
+/// Bytes of one answer: it has to fit into the filter's memory.
+pub const ANSWER_BYTES_MAX: usize = 4 << 20;
+/// Calls of one `send-all`.
+pub const CALLS_MAX: usize = 64;
+
+/// What a filter wants to send.
+#[derive(Debug)]
+pub struct Call {
+    pub cluster: String,
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// `None`: the cluster's name.
+    pub authority: Option<String>,
+    pub fields: Vec<(String, Vec<u8>)>,
+    pub body: Vec<u8>,
+    pub trailers: Vec<(String, Vec<u8>)>,
+    /// Zero: as long as the host allows.
+    pub timeout: Duration,
+}
+
+/// An answer as a whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub fields: HeaderMap,
+    pub body: Bytes,
+    pub trailers: HeaderMap,
+}
+
+/// Why there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Error {
+    NotAllowed,
+    NoSuchCluster,
+    NoHealthyEndpoint,
+    Timeout,
+    Reset,
+    TooLarge,
+    Protocol,
+}
+
+/// Ends its task with itself.
+struct Task<T>(JoinHandle<T>);
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// `send`. Begins at once and is to be awaited.
+pub fn call(identity: &Identity, call: Call) -> impl Future<Output = Result<Result<Answer, Error>, OutOfPlace>> + Send + use<> {
+    let begun = begin(identity, call);
+    async move {
+        Ok(match begun? {
+            Ok(task) => wait(task).await,
+            Err(error) => Err(error),
+        })
+    }
+}
+
+/// `send-all`: side by side.
+pub fn call_all(
+    identity: &Identity,
+    calls: Vec<Call>,
+) -> impl Future<Output = Result<Vec<Result<Answer, Error>>, OutOfPlace>> + Send + use<> {
+    let begun: Vec<_> = calls
+        .into_iter()
+        .enumerate()
+        .map(|(index, call)| if index < CALLS_MAX { begin(identity, call) } else { Ok(Err(Error::TooLarge)) })
+        .collect();
+    async move {
+        let mut answers = Vec::with_capacity(begun.len());
+        for begun in begun {
+            answers.push(match begun? {
+                Ok(task) => wait(task).await,
+                Err(error) => Err(error),
+            });
+        }
+        Ok(answers)
+    }
+}
+
+async fn wait(mut task: Task<Result<Answer, Error>>) -> Result<Answer, Error> {
+    // A task that was aborted belongs to a worker that is leaving.
+    (&mut task.0).await.unwrap_or(Err(Error::Reset))
+}
+
+/// Checks what can be checked and lets the rest run on this worker.
+fn begin(identity: &Identity, call: Call) -> Result<Result<Task<Result<Answer, Error>>, Error>, OutOfPlace> {
+    let (cluster, left) = hand::with("http-client", |hand| {
+        let deadline = hand.exchange.as_ref().and_then(|exchange| exchange.borrow().deadline);
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(std::time::Instant::now()));
+        (hand.reach.clusters.get(call.cluster.as_str()).cloned(), left)
+    })?;
+    if !identity.grants.clusters.contains(call.cluster.as_str()) {
+        return Ok(Err(Error::NotAllowed));
+    }
+    let Some(cluster) = cluster else { return Ok(Err(Error::NoSuchCluster)) };
+    let asked = if call.timeout.is_zero() { TIMEOUT_MAX } else { call.timeout.min(TIMEOUT_MAX) };
+    let limit = left.map_or(asked, |left| left.min(asked));
+    let Some(request) = request(&cluster, call) else { return Ok(Err(Error::Protocol)) };
+    let answered = async move {
+        tokio::time::timeout(limit, send(&cluster, request)).await.unwrap_or(Err(Error::Timeout))
+    };
+    Ok(Ok(Task(tokio::task::spawn_local(answered))))
+}
+
+/// The request in the form the cluster's protocol wants; `None` if it cannot be one.
+pub fn request(cluster: &Cluster, call: Call) -> Option<Request<Outgoing>> {
+    let authority = call.authority.unwrap_or_else(|| cluster.name.to_string());
+    if !is_authority(&authority) || !call.target.starts_with('/') {
+        return None;
+    }
+    let method = Method::from_bytes(call.method.as_bytes()).ok().filter(|method| *method != Method::CONNECT)?;
+    let mut headers = HeaderMap::with_capacity(call.fields.len() + 2);
+    for (name, value) in &call.fields {
+        fields::add(&mut headers, name, value).ok()?;
+    }
+    let mut target = http::uri::Parts::default();
+    target.path_and_query = Some(call.target.parse::<PathAndQuery>().ok()?);
+    let version = match cluster.config.protocol {
+        UpstreamProtocol::Http1 => {
+            headers.insert(header::HOST, HeaderValue::from_str(&authority).ok()?);
+            Version::HTTP_11
+        }
+        UpstreamProtocol::Http2 => {
+            target.scheme = Some(Scheme::HTTP);
+            target.authority = Some(authority.parse::<Authority>().ok()?);
+            Version::HTTP_2
+        }
+    };
+    let mut trailers = HeaderMap::new();
+    for (name, value) in &call.trailers {
+        fields::add(&mut trailers, name, value).ok()?;
+    }
+    let trailers = Some(trailers).filter(|trailers| !trailers.is_empty());
+    let body = match (call.body.is_empty(), &trailers) {
+        (true, None) => Outgoing::Empty,
+        _ => Outgoing::Whole { body: Bytes::from(call.body), trailers },
+    };
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::from_parts(target).ok()?;
+    *request.version_mut() = version;
+    *request.headers_mut() = headers;
+    Some(request)
+}
+
+async fn send(cluster: &Arc<Cluster>, request: Request<Outgoing>) -> Result<Answer, Error> {
+    let answer = cluster::send(cluster, request, &Wishes::default(), &mut Attempt::default()).await;
+    let cluster::Answer { response, lease } = answer.map_err(|failure| error_of(failure.kind))?;
+    let (head, mut body) = response.into_parts();
+    let mut bytes = BytesMut::new();
+    let mut trailers = HeaderMap::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Error::Reset)?;
+        match frame.into_data() {
+            Ok(data) if bytes.len() + data.len() > ANSWER_BYTES_MAX => return Err(Error::TooLarge),
+            Ok(data) => bytes.extend_from_slice(&data),
+            Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+        }
+    }
+    lease.finish();
+    Ok(Answer { status: head.status.as_u16(), fields: head.headers, body: bytes.freeze(), trailers })
+}
+
+/// What a failure on the way means to the filter.
+pub fn error_of(kind: Kind) -> Error {
+    match kind {
+        Kind::NoEndpoint | Kind::ConnectFailed => Error::NoHealthyEndpoint,
+        Kind::NoCluster => Error::NoSuchCluster,
+        Kind::Timeout | Kind::ConnectTimeout | Kind::Deadline => Error::Timeout,
+        Kind::UpstreamProtocol => Error::Protocol,
+        _ => Error::Reset,
+    }
+}

@@ -1,0 +1,50 @@
+//! `destination.mirror`: copies of the request for other clusters.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::fields;
+use crate::exchange::Mirror;
+use crate::filter::hand::InHand;
+use crate::filter::{Hook, OutOfPlace};
+
+/// Copies of one exchange.
+pub const MIRRORS_MAX: usize = 4;
+/// Longest body that is mirrored, whatever the filter names: it waits in the proxy's memory until it is complete.
+pub const BODY_BYTES_MAX: u32 = 1 << 20;
+
+/// The number that finds the result. The copy is sent when the request itself is.
+pub fn add<'a>(
+    hand: &InHand,
+    cluster: &str,
+    headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+    body_limit: u32,
+) -> Result<Result<u32, String>, OutOfPlace> {
+    let Some(exchange) = &hand.exchange else { return Err(OutOfPlace("mirror", "a hook of an exchange")) };
+    if hand.hook != Hook::Request {
+        return Ok(Err("a copy can be asked for in the request hook only".to_owned()));
+    }
+    let Some((known, _)) = hand.reach.clusters.get_key_value(cluster) else {
+        return Ok(Err(format!("no cluster named `{cluster}`")));
+    };
+    let mirrors = &mut exchange.borrow_mut().mirrors;
+    if mirrors.len() >= MIRRORS_MAX {
+        return Ok(Err(format!("there are {MIRRORS_MAX} copies already")));
+    }
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        if let Err(why) = fields::set(&mut map, name, value) {
+            return Ok(Err(why));
+        }
+    }
+    let id = u32::try_from(mirrors.len()).unwrap_or(u32::MAX);
+    mirrors.push(Mirror {
+        cluster: Arc::clone(known),
+        fields: map,
+        body_limit: body_limit.min(BODY_BYTES_MAX) as usize,
+        ticket: Rc::default(),
+    });
+    Ok(Ok(id))
+}

@@ -1,0 +1,125 @@
+//! Copies of a request for other clusters: sent when the request itself has gone out whole, waited for by nobody.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Request, Response};
+use http_body::Frame;
+use http_body_util::BodyExt;
+
+use crate::cluster::{self, Cluster, Outgoing, Wishes};
+use crate::exchange::{Attempt, Mirror, MirrorResult};
+use crate::filter::Reach;
+use crate::worker;
+
+/// Copies under way on one worker: past this a slow cluster of copies would eat the memory of the proxy.
+pub const UNDER_WAY_MAX: usize = 256;
+/// Longest time of one copy where its cluster has no timeout.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+thread_local! {
+    static UNDER_WAY: Cell<usize> = const { Cell::new(0) };
+}
+
+/// What is kept of a request until it can be copied.
+#[derive(Debug)]
+pub struct Copies {
+    copies: Vec<(Mirror, Arc<Cluster>, Request<()>)>,
+    body: BytesMut,
+    trailers: Option<HeaderMap>,
+}
+
+impl Copies {
+    /// `head` renders the request for a cluster. `None` where no filter asked for a copy.
+    pub fn of(mirrors: &[Mirror], reach: &Reach, head: impl Fn(&Cluster, &HeaderMap) -> Option<Request<()>>) -> Option<Self> {
+        if mirrors.is_empty() {
+            return None;
+        }
+        let copies = mirrors.iter().filter_map(|mirror| {
+            let cluster = reach.clusters.get(&mirror.cluster)?;
+            Some((mirror.clone(), Arc::clone(cluster), head(cluster, &mirror.fields)?))
+        });
+        Some(Self { copies: copies.collect(), body: BytesMut::new(), trailers: None })
+    }
+
+    /// A part of the request has gone out.
+    pub fn keep(&mut self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            let length = self.body.len() + data.len();
+            self.copies.retain(|(mirror, ..)| {
+                let fits = length <= mirror.body_limit;
+                if !fits {
+                    mirror.ticket.end(None);
+                }
+                fits
+            });
+            if !self.copies.is_empty() {
+                self.body.extend_from_slice(data);
+            }
+        } else {
+            self.trailers = frame.trailers_ref().cloned();
+        }
+    }
+
+    /// The request has gone out whole.
+    pub fn send(self) {
+        let body = self.body.freeze();
+        for (mirror, cluster, head) in self.copies {
+            if UNDER_WAY.get() >= UNDER_WAY_MAX {
+                tracing::warn!(cluster = %cluster.name, "a copy was not sent: {UNDER_WAY_MAX} are under way on this worker");
+                mirror.ticket.end(None);
+                continue;
+            }
+            UNDER_WAY.set(UNDER_WAY.get() + 1);
+            let counted = Counted;
+            mirror.ticket.sent.set(true);
+            let body = match (body.is_empty(), &self.trailers) {
+                (true, None) => Outgoing::Empty,
+                (_, trailers) => Outgoing::Whole { body: body.clone(), trailers: trailers.clone() },
+            };
+            let request = head.map(|()| body);
+            worker::spawn(async move {
+                let _counted = counted;
+                let began = Instant::now();
+                let usual = cluster.config.timeouts.request;
+                let limit = if usual.is_zero() { TIMEOUT } else { usual };
+                let answer = tokio::time::timeout(limit, answer(&cluster, request)).await.ok().flatten();
+                let (status, body_hash) = answer.unwrap_or_default();
+                mirror.ticket.end(Some(MirrorResult { status, body_hash, duration: began.elapsed() }));
+            });
+        }
+    }
+}
+
+struct Counted;
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        UNDER_WAY.set(UNDER_WAY.get() - 1);
+    }
+}
+
+/// Status and hash of a whole answer.
+async fn answer(cluster: &Arc<Cluster>, request: Request<Outgoing>) -> Option<(u16, u64)> {
+    let cluster::Answer { response, lease } = cluster::send(cluster, request, &Wishes::default(), &mut Attempt::default()).await.ok()?;
+    let status = response.status().as_u16();
+    let hash = hash(response).await?;
+    lease.finish();
+    Some((status, hash))
+}
+
+/// FNV-1a of the body (Fowler, Noll, Vo; 64 bits).
+async fn hash(response: Response<hyper::body::Incoming>) -> Option<u64> {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut body = response.into_body();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.ok()?.into_data() {
+            for byte in data {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            }
+        }
+    }
+    Some(hash)
+}
