@@ -250,3 +250,50 @@ fn failed(error: hyper::Error) -> Failure {
         Failure::new(Kind::UpstreamReset, "the upstream closed the connection before it answered").because(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use http_body_util::BodyExt;
+
+    use crate::cluster::replay::tests::Client;
+
+    const LIMIT: Duration = Duration::from_secs(1);
+
+    /// When the time of an attempt is over, if it is within a minute.
+    async fn silence(spare: &Spare) -> Option<Duration> {
+        let began = Instant::now();
+        let over = tokio::time::timeout(Duration::from_secs(60), spare.silent_for(LIMIT)).await;
+        over.ok().map(|()| began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_takes_nothing_is_to_blame() {
+        let (_client, replay) = Client::with_limit(100);
+        let spare = Spare { head: Request::new(()), body: Outgoing::Replay(replay) };
+        assert_eq!(silence(&spare).await, Some(LIMIT));
+        let spare = Spare { head: Request::new(()), body: Outgoing::Empty };
+        assert_eq!(silence(&spare).await, Some(LIMIT));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_is_not_the_endpoints_fault() {
+        let (client, replay) = Client::with_limit(100);
+        let spare = Spare { head: Request::new(()), body: Outgoing::Replay(replay) };
+        let mut attempt = spare.body.again().expect("nothing is lost");
+        let sending = async {
+            tokio::time::sleep(Duration::from_millis(10_500)).await;
+            client.says("late");
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            drop(client);
+            std::future::pending::<()>().await;
+        };
+        let reading = async { while attempt.frame().await.is_some() {} };
+        let waited = tokio::select! {
+            waited = silence(&spare) => waited,
+            (() , ()) = async { tokio::join!(sending, reading) } => None,
+        };
+        assert_eq!(waited, Some(Duration::from_millis(21_500)), "from the end of the request on");
+    }
+}

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use super::replay::Replay;
+use super::replay::{Replay, Source};
 use crate::exchange::failure::BoxError;
 
 /// What is sent upstream.
 pub enum Outgoing {
     Empty,
     /// The client's body, with whatever it has to pass on its way.
-    Streaming(Pin<Box<dyn Body<Data = Bytes, Error = BoxError>>>),
+    Streaming(Source),
     /// Made here: the data, then the trailers.
     Whole {
         body: Bytes,
@@ -42,7 +42,7 @@ impl Outgoing {
     #[must_use]
     pub fn kept(self, limit: usize) -> Self {
         match self {
-            Self::Streaming(_) => Self::Replay(Replay::new(self, limit)),
+            Self::Streaming(body) => Self::Replay(Replay::new(body, limit)),
             other => other,
         }
     }

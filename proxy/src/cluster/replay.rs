@@ -5,6 +5,7 @@
 //! body pins the whole buffer that it was read into, and a client decides how small its pieces are.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
@@ -14,11 +15,12 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::Outgoing;
 use crate::exchange::failure::BoxError;
 
+/// What is kept while it passes.
+pub type Source = Pin<Box<dyn Body<Data = Bytes, Error = BoxError>>>;
+
 /// The body of one attempt.
-#[derive(Debug)]
 pub struct Replay {
     shared: Rc<RefCell<Shared>>,
     /// Which attempt; only the last one may go on.
@@ -28,9 +30,8 @@ pub struct Replay {
     trailers_sent: bool,
 }
 
-#[derive(Debug)]
 struct Shared {
-    source: Outgoing,
+    source: Source,
     limit: usize,
     kept: Vec<u8>,
     trailers: Option<HeaderMap>,
@@ -57,7 +58,7 @@ enum State {
 }
 
 impl Replay {
-    pub fn new(source: Outgoing, limit: usize) -> Self {
+    pub fn new(source: Source, limit: usize) -> Self {
         let shared = Shared {
             source,
             limit,
@@ -103,10 +104,16 @@ impl Replay {
     }
 }
 
+impl fmt::Debug for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replay").field("attempt", &self.attempt).field("sent", &self.sent).finish_non_exhaustive()
+    }
+}
+
 impl Shared {
     /// The next frame of the source, and what becomes of it.
     fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = Pin::new(&mut self.source).poll_frame(context);
+        let frame = self.source.as_mut().poll_frame(context);
         self.awaited = frame.is_pending();
         if self.awaited {
             self.reader = Some(context.waker().clone());
@@ -197,83 +204,73 @@ impl Body for Replay {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    use std::time::Duration;
-
     use http_body_util::BodyExt;
-    use hyper::body::Incoming;
-    use hyper::server::conn::http1;
-    use hyper::service::service_fn;
-    use hyper_util::rt::TokioIo;
-    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
-    use tokio::sync::mpsc;
-    use tokio::task::LocalSet;
+    use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-    use crate::cluster::Pace;
-    use crate::exchange::{Inflow, Kind};
+    use crate::cluster::Outgoing;
 
-    /// A client that has sent the head of a chunked request, and the body to come.
-    async fn client() -> (DuplexStream, Outgoing, Rc<Inflow>) {
-        let (mut client, server) = duplex(1 << 20);
-        let (bodies, mut arrived) = mpsc::unbounded_channel::<Incoming>();
-        tokio::task::spawn_local(async move {
-            let service = service_fn(move |request: http::Request<Incoming>| {
-                let _ = bodies.send(request.into_body());
-                std::future::pending::<Result<http::Response<Outgoing>, BoxError>>()
-            });
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(server), service).await;
-        });
-        client.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n").await.expect("a server");
-        let inflow = Rc::new(Inflow::new(false));
-        let pace = Pace { request: Duration::ZERO, stream: Duration::ZERO };
-        let body = arrived.recv().await.expect("a request");
-        (client, Outgoing::new(body, false, Rc::clone(&inflow), pace), inflow)
+    /// A client whose body comes piece by piece.
+    struct Arriving(UnboundedReceiver<Result<Frame<Bytes>, BoxError>>);
+
+    impl Body for Arriving {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            self.0.poll_recv(context)
+        }
     }
 
-    async fn say(client: &mut DuplexStream, chunk: &str) {
-        let framed = format!("{:x}\r\n{chunk}\r\n", chunk.len());
-        client.write_all(framed.as_bytes()).await.expect("a server");
+    /// It ends its body by being dropped.
+    pub struct Client(UnboundedSender<Result<Frame<Bytes>, BoxError>>);
+
+    impl Client {
+        pub fn with_limit(limit: usize) -> (Self, Replay) {
+            let (sender, receiver) = unbounded_channel();
+            (Self(sender), Replay::new(Box::pin(Arriving(receiver)), limit))
+        }
+
+        pub fn says(&self, text: &'static str) {
+            self.0.send(Ok(Frame::data(Bytes::from_static(text.as_bytes())))).expect("a reader");
+        }
     }
 
-    async fn next(body: &mut Replay) -> String {
-        let frame = body.frame().await.expect("a frame").expect("no error");
-        String::from_utf8(frame.into_data().expect("data").to_vec()).expect("text")
+    pub fn whole(text: &'static str, trailers: Option<HeaderMap>) -> Source {
+        Box::pin(Outgoing::Whole { body: Bytes::from_static(text.as_bytes()), trailers })
+    }
+
+    async fn next(body: &mut Replay) -> Bytes {
+        body.frame().await.expect("a frame").expect("no error").into_data().expect("data")
     }
 
     #[tokio::test]
     async fn a_further_attempt_begins_at_the_beginning_and_goes_on() {
-        LocalSet::new()
-            .run_until(async {
-                let (mut client, source, inflow) = client().await;
-                let spare = Replay::new(source, 100);
-                let mut first = spare.again().expect("nothing is lost");
-                say(&mut client, "one").await;
-                assert_eq!(next(&mut first).await, "one");
-                say(&mut client, "two").await;
-                assert_eq!(next(&mut first).await, "two");
-
-                let mut second = spare.again().expect("all is kept");
-                assert!(first.frame().await.expect("an end").is_err(), "two attempts cannot both go on");
-                assert_eq!(next(&mut second).await, "onetwo");
-                client.write_all(b"5\r\nthree\r\n0\r\n\r\n").await.expect("a server");
-                assert_eq!(second.collect().await.expect("no error").to_bytes(), "three");
-
-                assert!(spare.is_complete());
-                let third = spare.again().expect("all is kept");
-                assert_eq!(third.size_hint().lower(), 11);
-                assert_eq!(third.collect().await.expect("no error").to_bytes(), "onetwothree");
-                assert_eq!(inflow.bytes(), 11, "read once");
-            })
-            .await;
+        let (client, spare) = Client::with_limit(100);
+        let mut first = spare.again().expect("nothing is lost");
+        for piece in ["one", "two"] {
+            client.says(piece);
+            assert_eq!(next(&mut first).await, piece);
+        }
+        let mut second = spare.again().expect("all is kept");
+        assert!(first.frame().await.expect("an end").is_err(), "two attempts cannot both go on");
+        assert_eq!(next(&mut second).await, "onetwo");
+        client.says("three");
+        drop(client);
+        assert!(!spare.is_complete());
+        assert_eq!(second.collect().await.expect("no error").to_bytes(), "three");
+        assert!(spare.is_complete());
+        let third = spare.again().expect("all is kept");
+        assert_eq!(third.size_hint().lower(), 11);
+        assert_eq!(third.collect().await.expect("no error").to_bytes(), "onetwothree");
     }
 
     #[tokio::test]
     async fn trailers_are_kept_too() {
         let trailers = HeaderMap::from_iter([("a".parse().expect("a name"), "1".parse().expect("a value"))]);
-        let source = Outgoing::Whole { body: Bytes::from_static(b"data"), trailers: Some(trailers.clone()) };
-        let spare = Replay::new(source, 100);
+        let spare = Replay::new(whole("data", Some(trailers.clone())), 100);
         for _ in 0..3 {
             let collected = spare.again().expect("all is kept").collect().await.expect("no error");
             assert_eq!(collected.trailers(), Some(&trailers));
@@ -283,27 +280,22 @@ mod tests {
 
     #[tokio::test]
     async fn past_the_limit_it_is_sent_once() {
-        LocalSet::new()
-            .run_until(async {
-                let (mut client, source, _) = client().await;
-                let spare = Replay::new(source, 5);
-                let mut first = spare.again().expect("nothing is lost");
-                say(&mut client, "12345").await;
-                assert_eq!(next(&mut first).await, "12345");
-                let mut second = spare.again().expect("at the limit");
-                assert_eq!(next(&mut second).await, "12345");
-                client.write_all(b"1\r\n6\r\n0\r\n\r\n").await.expect("a server");
-                assert_eq!(second.collect().await.expect("no error").to_bytes(), "6", "what is sent goes on");
-                assert!(spare.again().is_none());
-                assert!(spare.shared.borrow().kept.is_empty(), "what can never be used holds no memory");
-            })
-            .await;
+        let (client, spare) = Client::with_limit(5);
+        let mut first = spare.again().expect("nothing is lost");
+        client.says("12345");
+        assert_eq!(next(&mut first).await, "12345");
+        let mut second = spare.again().expect("at the limit");
+        assert_eq!(next(&mut second).await, "12345");
+        client.says("6");
+        drop(client);
+        assert_eq!(second.collect().await.expect("no error").to_bytes(), "6", "what is sent goes on");
+        assert!(spare.again().is_none());
+        assert!(spare.shared.borrow().kept.is_empty(), "what can never be used holds no memory");
     }
 
     #[tokio::test]
-    async fn what_is_announced_as_too_long_is_not_copied_but_may_be_begun_again() {
-        let source = Outgoing::Whole { body: Bytes::from_static(b"123456"), trailers: None };
-        let spare = Replay::new(source, 5);
+    async fn what_is_too_long_can_be_begun_again_as_long_as_nothing_was_read() {
+        let spare = Replay::new(whole("123456", None), 5);
         drop(spare.again().expect("nothing was read"));
         let body = spare.again().expect("nothing was read");
         assert_eq!(body.size_hint().exact(), Some(6));
@@ -312,37 +304,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_length_stays_what_was_announced() {
+        let spare = Replay::new(whole("1234", None), 5);
+        for _ in 0..2 {
+            let mut body = spare.again().expect("all is kept");
+            assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(4), false));
+            assert_eq!(next(&mut body).await, "1234");
+            assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(0), true));
+        }
+    }
+
+    #[tokio::test]
     async fn a_client_that_left_ends_it() {
-        LocalSet::new()
-            .run_until(async {
-                let (mut client, source, inflow) = client().await;
-                let spare = Replay::new(source, 100);
-                let mut first = spare.again().expect("nothing is lost");
-                say(&mut client, "one").await;
-                assert_eq!(next(&mut first).await, "one");
-                drop(client);
-                assert!(first.frame().await.expect("an end").is_err());
-                assert_eq!(inflow.failure(), Some(Kind::ClientGone));
-                assert!(spare.again().is_none());
-            })
-            .await;
+        let (client, spare) = Client::with_limit(100);
+        let mut first = spare.again().expect("nothing is lost");
+        client.says("one");
+        assert_eq!(next(&mut first).await, "one");
+        client.0.send(Err("the client is gone".into())).expect("a reader");
+        assert!(first.frame().await.expect("an end").is_err());
+        assert!(spare.again().is_none());
     }
 
     #[tokio::test]
     async fn an_attempt_that_waits_for_the_client_is_told_of_the_next() {
-        LocalSet::new()
-            .run_until(async {
-                let (_client, source, _) = client().await;
-                let spare = Replay::new(source, 100);
-                let mut first = spare.again().expect("nothing is lost");
-                let waiting = tokio::task::spawn_local(async move { first.frame().await });
-                while spare.moved().is_some() {
-                    tokio::task::yield_now().await;
-                }
-                let _second = spare.again().expect("nothing is lost");
-                assert!(waiting.await.expect("no panic").expect("an end").is_err());
-                assert!(spare.moved().is_some(), "nobody waits for the client until the next attempt asks");
-            })
-            .await;
+        let (_client, spare) = Client::with_limit(100);
+        let mut first = spare.again().expect("nothing is lost");
+        let waiting = async { first.frame().await.expect("an end").is_err() };
+        let next = async {
+            while spare.moved().is_some() {
+                tokio::task::yield_now().await;
+            }
+            let second = spare.again().expect("nothing is lost");
+            assert!(spare.moved().is_some(), "nobody waits for the client until the next attempt asks");
+            second
+        };
+        let (was_told, _second) = tokio::join!(waiting, next);
+        assert!(was_told);
     }
 }

@@ -340,36 +340,72 @@ async fn what_was_not_sent_goes_to_another_endpoint_at_once() {
 }
 
 #[tokio::test]
+async fn a_body_that_was_not_kept_is_sent_once() {
+    const BODY: &str = "0123456789";
+    local(async {
+        for (limit, expected) in [(10, 2), (9, 1)] {
+            let (address, seen) = upstream(&[Does::Close, OK]).await;
+            let body = Outgoing::Replay(replay::Replay::new(replay::tests::whole(BODY, None), limit));
+            let (status, attempt) = post(&[address], retry(5, &["reset"], None), body).await;
+            assert_eq!((status.is_ok(), attempt.count), (expected == 2, expected));
+            assert_eq!(seen.borrow()[..], vec![BODY; expected as usize]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_attempt_has_its_own_timeout() {
     local(async {
         let (address, _) = upstream(&[Does::Nothing, OK]).await;
-        let (status, attempt) = post(&[address], retry(2, &["timeout"], Some(50)), body("x")).await;
+        let (status, attempt) = post(&[address], retry(2, &["timeout"], Some(300)), body("x")).await;
         assert_eq!((status.expect("an answer"), attempt.count), (200, 2));
         let (address, _) = upstream(&[Does::Nothing]).await;
-        let (status, attempt) = post(&[address], retry(2, &["reset"], Some(50)), body("x")).await;
+        let (status, attempt) = post(&[address], retry(2, &["reset"], Some(100)), body("x")).await;
         assert_eq!((status.expect_err("no answer").kind, attempt.count), (Kind::Timeout, 1));
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_stream_that_was_refused_has_a_name() {
+async fn a_stream_that_was_refused_is_opened_again() {
     local(async {
-        let (client, server) = tokio::io::duplex(64 * 1024);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
         tokio::task::spawn_local(async move {
-            let mut connection = h2::server::handshake(server).await.expect("a client");
-            while let Some(Ok((_, mut respond))) = connection.accept().await {
-                respond.send_reset(h2::Reason::REFUSED_STREAM);
+            let (stream, _) = listener.accept().await.expect("a client");
+            let mut connection = h2::server::handshake(stream).await.expect("a client");
+            let mut refused = 0;
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                if refused < 2 {
+                    refused += 1;
+                    respond.send_reset(h2::Reason::REFUSED_STREAM);
+                    continue;
+                }
+                tokio::task::spawn_local(async move {
+                    let mut body = request.into_body();
+                    let mut received = Vec::new();
+                    while let Some(piece) = body.data().await {
+                        received.extend_from_slice(&piece.expect("a piece"));
+                    }
+                    let status = if received == b"hello" { 200 } else { 400 };
+                    let head = http::Response::builder().status(status).body(()).expect("valid");
+                    respond.send_response(head, true).expect("a client");
+                });
             }
         });
-        let client = hyper_util::rt::TokioIo::new(client);
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(pool::LocalExecutor, client).await.expect("a server");
-        tokio::task::spawn_local(connection);
-        let request = Request::builder().uri("http://x/").body(Outgoing::Empty).expect("valid");
-        let error = sender.send_request(request).await.expect_err("refused");
-        let failure = Failure::new(Kind::UpstreamReset, "x").because(error);
-        assert_eq!(retry::Ended::of(&failure, false), retry::Ended::Refused);
+        let mut config = (*config(Balance::RoundRobin, &[(address, &[])])).clone();
+        config.protocol = UpstreamProtocol::Http2;
+        let cluster = Cluster::build(&"users".into(), &Arc::new(config), &Resolved::default(), None);
+        let send_with = async |on: &[&str]| {
+            let body = Outgoing::Replay(replay::Replay::new(replay::tests::whole("hello", None), 100));
+            let request = Request::builder().method(Method::POST).uri("http://x/").body(body).expect("valid");
+            let wishes = Wishes { retry: retry(3, on, None), ..Wishes::default() };
+            let answer = send(&cluster, request, &wishes, &mut Attempt::default()).await;
+            answer.map(|answer| answer.response.status().as_u16())
+        };
+        assert_eq!(send_with(&["5xx", "timeout"]).await.expect_err("refused, and nothing for that").kind, Kind::UpstreamReset);
+        assert_eq!(send_with(&["refused-stream"]).await.expect("an answer"), 200);
     })
     .await;
 }

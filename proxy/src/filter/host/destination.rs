@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cluster::Cluster;
 use crate::config::defaults::LABELS_MAX;
 use crate::exchange::{Exchange, Retry};
 use crate::filter::OutOfPlace;
@@ -40,28 +41,34 @@ pub fn set_endpoint(hand: &InHand, address: &str) -> Result<Result<(), String>, 
     let Some(exchange) = &hand.exchange else { return Err(OutOfPlace("set-endpoint", "a hook of an exchange")) };
     let mut exchange = exchange.borrow_mut();
     let cluster = exchange.destination.cluster.as_ref().and_then(|name| hand.reach.clusters.get(name));
-    let found = cluster.ok_or_else(|| "no cluster has been set that could have an endpoint".to_owned()).and_then(|cluster| {
-        let parsed = address.parse::<SocketAddr>();
-        let parsed =
-            parsed.map_err(|_| format!("`{address}` is no address; expected one such as `10.0.0.1:8080` or `[::1]:80`"))?;
-        match cluster.endpoints.iter().any(|endpoint| endpoint.address == parsed) {
-            true => Ok(parsed),
-            false => Err(format!("cluster `{}` has no endpoint `{parsed}`", cluster.name)),
-        }
-    });
+    let found = endpoint_of(cluster.map(|cluster| &**cluster), address);
     Ok(found.map(|address| exchange.destination.endpoint = Some(address)))
+}
+
+fn endpoint_of(cluster: Option<&Cluster>, address: &str) -> Result<SocketAddr, String> {
+    let parsed = address.parse::<SocketAddr>();
+    let parsed = parsed.map_err(|_| format!("`{address}` is no address; expected one such as `10.0.0.1:8080` or `[::1]:80`"))?;
+    let cluster = cluster.ok_or("no cluster has been set that could have an endpoint")?;
+    if !cluster.endpoints.iter().any(|endpoint| endpoint.address == parsed) {
+        return Err(format!("cluster `{}` has no endpoint `{parsed}`", cluster.name));
+    }
+    Ok(parsed)
 }
 
 /// None: any endpoint will do.
 pub fn set_subset(exchange: &mut Exchange, labels: Vec<(String, String)>) {
-    let subset = &mut exchange.destination.subset;
-    subset.clear();
+    exchange.destination.subset = distinct(labels);
+}
+
+/// No endpoint has more than `LABELS_MAX`, so one past that says all that the rest could: there is none.
+fn distinct(labels: Vec<(String, String)>) -> Vec<(String, String)> {
+    let mut distinct = Vec::with_capacity(labels.len().min(LABELS_MAX + 1));
     for label in labels {
-        // No endpoint has more labels, so one past that says all that the rest could: there is none.
-        if subset.len() <= LABELS_MAX && !subset.contains(&label) {
-            subset.push(label);
+        if distinct.len() <= LABELS_MAX && !distinct.contains(&label) {
+            distinct.push(label);
         }
     }
+    distinct
 }
 
 /// The whole key counts, however long it is.
@@ -87,4 +94,44 @@ pub fn set_retry(exchange: &mut Exchange, attempts: u32, on: &[String], per_try_
 /// Zero: as fast as the client takes it.
 pub fn set_response_rate(exchange: &mut Exchange, bytes_per_second: u64) {
     exchange.destination.response_rate = Some(bytes_per_second).filter(|rate| *rate > 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::cluster::discovery::Resolved;
+    use crate::config;
+
+    fn cluster() -> Arc<Cluster> {
+        let address = "10.0.0.1:80".parse().expect("an address");
+        let config = config::Cluster {
+            endpoints: vec![config::Endpoint { at: config::EndpointSpec::Address(address), labels: Arc::default() }],
+            balance: config::Balance::LeastRequest,
+            protocol: config::UpstreamProtocol::Http1,
+            limits: config::ClusterLimits::default(),
+            timeouts: config::ClusterTimeouts::default(),
+        };
+        Cluster::build(&"users".into(), &Arc::new(config), &Resolved::default(), None)
+    }
+
+    #[test]
+    fn an_endpoint_is_one_of_the_cluster() {
+        let cluster = cluster();
+        assert_eq!(endpoint_of(Some(&cluster), "10.0.0.1:80"), Ok(cluster.endpoints[0].address));
+        for (address, word) in
+            [("10.0.0.2:80", "`users`"), ("10.0.0.1", "no address"), ("users:80", "no address"), ("", "no address")]
+        {
+            let error = endpoint_of(Some(&cluster), address).expect_err(address);
+            assert!(error.contains(word), "{error}");
+        }
+        assert!(endpoint_of(None, "10.0.0.1:80").is_err());
+    }
+
+    #[test]
+    fn too_many_labels_still_fit_no_endpoint() {
+        let label = |number: usize| (number.to_string(), String::new());
+        assert_eq!(distinct((0..100).map(label).collect()).len(), LABELS_MAX + 1);
+        assert_eq!(distinct(vec![label(1); 100]), [label(1)], "said twice is said once");
+    }
 }
