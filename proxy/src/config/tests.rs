@@ -93,7 +93,7 @@ fn everything_has_a_default_but_what_cannot() {
     assert_eq!((workers, admin), (None, None));
     assert_eq!(access_log, AccessLog::default());
     assert_eq!((limits, drain, dns), (ProcessLimits::default(), Drain::default(), Dns::default()));
-    assert!(clusters.is_empty() && filters.is_empty() && stores.is_empty());
+    assert!(clusters.is_empty() && filters.is_empty() && chains.is_empty() && stores.is_empty());
     let edge = &listeners["edge"];
     assert_eq!((&edge.limits, &edge.timeouts), (&ListenerLimits::default(), &ListenerTimeouts::default()));
     assert_eq!((&edge.tls, &edge.cluster, &edge.paths), (&None, &None, &Paths::default()));
