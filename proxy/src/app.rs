@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 
 use crate::admin::ledger::Ledger;
 use crate::cluster::discovery::{self, Resolved, Resolver};
-use crate::config::{Config, Examined, Loaded, ModuleSource, Problems, Source};
+use crate::config::{Config, Examined, Loaded, ModuleSource, Problems, Source, Step};
+use crate::filter::cache::Compiled;
 use crate::filter::source::Modules;
 use crate::filter::{Engine, Module};
 use crate::listener;
@@ -233,23 +234,25 @@ fn cores() -> usize {
 
 /// Every module that the configuration names, and what is wrong with those that are missing.
 fn load_modules(modules: &mut Modules, config: &Config, source: &Source) -> (HashMap<ModuleSource, Arc<Module>>, Problems) {
-    let mut loaded: HashMap<ModuleSource, Arc<Module>> = HashMap::new();
     let mut problems = Problems::new();
+    if let Err(error) = modules.configure(&config.modules) {
+        let mut path: Vec<Step<'_>> = vec!["modules".into(), "ca".into()];
+        path.extend(error.index().map(Step::Index));
+        problems.push(source.problem_at(&path, error.to_string()));
+        return (HashMap::new(), problems);
+    }
+    let started = std::time::Instant::now();
+    let outcomes = modules.load_all(config.filters.values().map(|filter| &filter.module));
+    if started.elapsed() > SLOW_LOAD {
+        let compiled = outcomes.values().flatten().filter(|module| module.compiled == Compiled::Now).count();
+        tracing::info!(modules = outcomes.len(), compiled, took = ?started.elapsed(), "loaded");
+    }
     for (name, filter) in &config.filters {
-        if loaded.contains_key(&filter.module) {
-            continue;
-        }
-        let started = std::time::Instant::now();
-        match modules.load(&filter.module) {
-            Ok(module) => {
-                if started.elapsed() > SLOW_LOAD {
-                    tracing::info!(filter = %name, module = %filter.module, took = ?started.elapsed(), "compiled");
-                }
-                loaded.insert(filter.module.clone(), module);
-            }
-            Err(error) => problems.push(filter_problem(source, name, &error)),
+        if let Some(Err(error)) = outcomes.get(&filter.module) {
+            problems.push(filter_problem(source, name, error));
         }
     }
+    let loaded = outcomes.into_iter().filter_map(|(source, outcome)| Some((source.clone(), outcome.ok()?))).collect();
     (loaded, problems)
 }
 

@@ -69,3 +69,9 @@ pub const FILTER_CONFIGURE_DEADLINE_MAX: Duration = Duration::from_secs(600);
 pub const FILTER_MEMORY_MIN: usize = 64 * KIB;
 /// Lines of the access log that wait: past this a slow disk eats the memory of the proxy.
 pub const ACCESS_LOG_QUEUE_MAX: usize = 16 * 1024 * 1024;
+/// Less would not hold the code of one ordinary module.
+pub const MODULE_CACHE_BYTES_MIN: u64 = MIB as u64;
+/// A disk, not a cache.
+pub const MODULE_CACHE_BYTES_MAX: u64 = 1024 * GIB as u64;
+/// Whoever waits longer for a start has stopped waiting.
+pub const MODULE_FETCH_MAX: Duration = Duration::from_secs(3600);

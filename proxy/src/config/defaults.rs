@@ -111,3 +111,7 @@ pub const FILTER_MEMORY: usize = 16 * MIB;
 pub const FILTER_MEMORY_MAX: usize = 256 * MIB;
 /// Access log lines that wait for a slow output.
 pub const ACCESS_LOG_QUEUE: usize = 65_536;
+/// Everything that is kept of modules on disk: a few hundred modules with their compiled code, a few images.
+pub const MODULE_CACHE_BYTES: u64 = 1024 * MIB as u64;
+/// Fetching all modules of one load: a large one over a slow line, and an orchestrator has not given up yet.
+pub const MODULE_FETCH: Duration = Duration::from_secs(30);

@@ -2,6 +2,7 @@
 
 mod address;
 mod choice;
+mod digest;
 mod duration;
 mod integer;
 mod json;
@@ -13,11 +14,12 @@ mod size;
 
 pub use address::{EndpointKind, Listen, NameServer, Network};
 pub use choice::{Choice, Flag};
+pub use digest::Digest;
 pub use duration::Time;
 pub use integer::Integer;
 pub use json::Json;
 pub use list::List;
-pub use module::Module;
-pub use path::{AccessLogTarget, File};
+pub use module::{Module, Place};
+pub use path::{AccessLogTarget, CacheFolder, File};
 pub use reference::Reference;
 pub use size::Size;

@@ -14,6 +14,7 @@ use wasmtime::{Store, Trap};
 
 use self::types::{Input, Verdict as GuestVerdict};
 use crate::exchange::Exchange;
+use crate::filter::cache::{Cache, Compiled, Key};
 use crate::filter::{ConfigureError, Engine, Fault, Guest, Hook, LoadError, Setup, Verdict};
 
 /// The package that filters are built against; the host takes any of the same 0.1.
@@ -29,15 +30,11 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Makes a component of the bytes if they are not one, compiles it and checks that it fits.
-    pub fn build(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
+    /// Takes the compiled component from the cache or makes it, and checks that it fits.
+    pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Self, Compiled), LoadError> {
         let engine = engine.wasmtime();
-        let component = match bytes.get(..8) {
-            Some(b"\0asm\x0d\0\x01\0") => Component::from_binary(engine, bytes),
-            Some(b"\0asm\x01\0\0\0") => Component::from_binary(engine, &componentize(bytes)?),
-            _ => return Err(LoadError::NotWasm { found: bytes.iter().take(8).copied().collect() }),
-        };
-        let component = component.map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        let key = Key::of(&[b"component", bytes]);
+        let (component, compiled) = cache.component(engine, key, || compile(engine, bytes))?;
         let linker = imports::linker(engine).map_err(|error| LoadError::Link(format!("{error:#}")))?;
         check_imports(&component, &linker)?;
         let exports = Exports::find(&component)?;
@@ -52,7 +49,7 @@ impl Prepared {
             return Err(LoadError::NoHooks("tamis:filter@0.1"));
         }
         let pre = linker.0.instantiate_pre(&component).map_err(|error| LoadError::Link(format!("{error:#}")))?;
-        Ok(Self { pre, configure, request, response })
+        Ok((Self { pre, configure, request, response }, compiled))
     }
 
     /// A new instance in a store of its own, not configured yet.
@@ -91,6 +88,16 @@ where
     instance
         .get_typed_func(store, index)
         .map_err(|error| Fault::Instance(format!("an exported function has another type than wit/ gives it: {error:#}")))
+}
+
+/// Makes a component of the bytes if they are not one, and compiles it.
+fn compile(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Component, LoadError> {
+    let component = match bytes.get(..8) {
+        Some(b"\0asm\x0d\0\x01\0") => Component::from_binary(engine, bytes),
+        Some(b"\0asm\x01\0\0\0") => Component::from_binary(engine, &componentize(bytes)?),
+        _ => return Err(LoadError::NotWasm { found: bytes.iter().take(8).copied().collect() }),
+    };
+    component.map_err(|error| LoadError::Compile(format!("{error:#}")))
 }
 
 /// A core module of wit-bindgen says in a custom section which world it was built for.
