@@ -18,7 +18,7 @@ pub enum LoadError {
     #[error("cannot read `{path}`: {source}")]
     Read { path: String, source: std::io::Error },
     #[error("`{url}` cannot be fetched: {error}")]
-    Fetch { url: String, error: FetchError },
+    Fetch { url: String, error: Box<FetchError> },
     #[error("the module is another one: its SHA-256 is {found}, expected {expected}")]
     Hash { found: Sha256, expected: Sha256 },
     #[error("no filter named `{name}` is built in; there are {known}")]

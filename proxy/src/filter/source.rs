@@ -96,12 +96,13 @@ impl Modules {
         let urls: Vec<_> = absent.iter().map(|(_, url, _)| (*url).clone()).collect();
         let came = fetch::all(&urls, &self.authorities, self.config.fetch_timeout);
         for ((source, _, expected), came) in absent.iter().zip(came) {
-            let outcome = came.map_err(|error| LoadError::Fetch { url: source.to_string(), error }).and_then(|bytes| {
-                check(&bytes, *expected)?;
-                tracing::info!(module = %source, bytes = bytes.len(), "fetched");
-                self.cache.keep_module(expected, &bytes);
-                self.module(&bytes)
-            });
+            let outcome =
+                came.map_err(|error| LoadError::Fetch { url: source.to_string(), error: Box::new(error) }).and_then(|bytes| {
+                    check(&bytes, *expected)?;
+                    tracing::info!(module = %source, bytes = bytes.len(), "fetched");
+                    self.cache.keep_module(expected, &bytes);
+                    self.module(&bytes)
+                });
             loaded.insert(source, outcome);
         }
     }

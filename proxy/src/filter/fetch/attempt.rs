@@ -50,8 +50,8 @@ pub enum AttemptError {
     Insecure(String),
     #[error("it is redirected more than {REDIRECTS_MAX} times")]
     Redirects,
-    #[error("at `{}`, where it is redirected to, {error}", shown(.url))]
-    Redirected { url: Uri, error: Box<AttemptError> },
+    #[error("at `{url}`, where it is redirected to, {error}")]
+    Redirected { url: String, error: Box<AttemptError> },
 }
 
 fn more(bytes: &Option<u64>) -> String {
@@ -112,13 +112,13 @@ pub async fn run(url: &Uri, tls: &TlsConnector, doing: &mut Doing) -> Result<Vec
         let Answer::Elsewhere(next) = answer else { break };
         answer = match ask(&next, tls, doing).await {
             Ok(answer) => answer,
-            Err(error) => return Err(AttemptError::Redirected { url: next, error: Box::new(error) }),
+            Err(error) => return Err(AttemptError::Redirected { url: shown(&next), error: Box::new(error) }),
         };
         here = next;
     }
     match answer {
         Answer::Module(bytes) => Ok(bytes),
-        Answer::Elsewhere(_) => Err(AttemptError::Redirected { url: here, error: Box::new(AttemptError::Redirects) }),
+        Answer::Elsewhere(_) => Err(AttemptError::Redirected { url: shown(&here), error: Box::new(AttemptError::Redirects) }),
     }
 }
 
@@ -268,7 +268,6 @@ mod tests {
         let refused = |source| AttemptError::Tls { host: String::new(), source };
         assert!(refused(io::Error::other(rustls::Error::DecryptError)).is_lasting());
         assert!(!refused(io::ErrorKind::UnexpectedEof.into()).is_lasting());
-        let url = Uri::from_static("https://a.test/");
-        assert!(AttemptError::Redirected { url, error: Box::new(status(404)) }.is_lasting());
+        assert!(AttemptError::Redirected { url: String::new(), error: Box::new(status(404)) }.is_lasting());
     }
 }
