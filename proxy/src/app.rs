@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::admin::ledger::Ledger;
 use crate::cluster::discovery::{self, Resolved, Resolver};
@@ -47,6 +48,8 @@ pub enum StartError {
     Runtime(io::Error),
     #[error("signals cannot be handled: {0}")]
     Signals(io::Error),
+    #[error("it was told to leave while its modules were loaded")]
+    Told,
 }
 
 /// Why a running proxy ended other than by being told.
@@ -86,7 +89,7 @@ impl App {
         let file = Some(source.file().to_owned()).filter(|file| file.exists());
         let workers = *config.workers.get_or_insert_with(cores);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
-        let signals = if signals {
+        let mut signals = if signals {
             let _inside = runtime.enter();
             Some(Signals::new().map_err(StartError::Signals)?)
         } else {
@@ -103,7 +106,17 @@ impl App {
             Some(resolver) => runtime.block_on(resolver.resolve_new(&config, Resolved::default())),
             None => Resolved::default(),
         };
-        let (loaded, mut problems) = load_modules(&mut modules, &config, &source);
+        let load = move || {
+            let loaded = load_modules(&mut modules, &config, &source);
+            (loaded, modules, config, source)
+        };
+        let (events, queue) = mpsc::channel(EVENTS);
+        let loaded = runtime.block_on(unless_told(runtime.spawn_blocking(load), &mut signals, &events));
+        let Some(((loaded, mut problems), modules, config, source)) = loaded else {
+            // What is being fetched or compiled is not waited for.
+            runtime.shutdown_background();
+            return Err(StartError::Told);
+        };
         let parts = Parts { config: Arc::new(config), source, modules: loaded, resolved };
         let snapshot = match Snapshot::build(&parts, None, true) {
             Ok(snapshot) if problems.is_empty() => snapshot,
@@ -124,7 +137,6 @@ impl App {
         let ledger = Arc::new(Ledger::default());
         ledger.live(&snapshot);
         let live = Arc::new(Live::from_pointee(snapshot));
-        let (events, queue) = mpsc::channel(EVENTS);
         Ok(Bound { file, runtime, workers, parts, modules, resolver, listeners, admin, ledger, live, events, queue, signals })
     }
 }
@@ -225,6 +237,20 @@ impl Handle {
     /// Ends at once.
     pub fn stop(&self) {
         let _ = self.0.try_send(Event::Stop);
+    }
+}
+
+/// Waits for what takes long; `None` if the operator wants to leave before. A reload is kept for later.
+async fn unless_told<T>(mut long: JoinHandle<T>, signals: &mut Option<Signals>, events: &mpsc::Sender<Event>) -> Option<T> {
+    loop {
+        tokio::select! {
+            done = &mut long => return Some(done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))),
+            event = Signals::next(signals) => match event {
+                // One that waits already will do.
+                Event::Reload => drop(events.try_send(event)),
+                _ => return None,
+            },
+        }
     }
 }
 

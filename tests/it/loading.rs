@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tamis_tests::body::channel;
 use tamis_tests::certificates::{authority_file, certificate};
+use tamis_tests::command::Running;
 use tamis_tests::origin::{Builder, unending};
 use tamis_tests::{Gate, Origin, Proxy, Reply, guest, origin, proxy, refused, scenario};
 use tempfile::TempDir;
@@ -255,6 +256,21 @@ async fn modules_are_fetched_side_by_side() {
     one.open();
     two.open();
     assert_eq!(stamp(&starting.await.unwrap()).await.as_deref(), Some("a"));
+}
+
+scenario!(a_start_that_waits_for_a_server_can_be_ended);
+async fn a_start_that_waits_for_a_server_can_be_ended() {
+    let (cache, gate) = (folder(), Gate::new());
+    let server = server().gated("/m.wasm", &gate, "").run();
+    let file = cache.path().join("tamis.toml");
+    std::fs::write(&file, with(cache.path(), "", &fetched(&url(&server, "/m.wasm"), &sha256("stamp-a").await))).unwrap();
+    let mut running = Running::start(env!("CARGO_BIN_EXE_tamis-cli"), &["run", "-c", file.to_str().unwrap()]);
+    gate.arrived().await;
+    let began = Instant::now();
+    running.signal("TERM").await;
+    assert_eq!(running.exit_code().await, Some(1));
+    assert!(running.said.contains("told to leave"), "{}", running.said);
+    assert!(began.elapsed() < Duration::from_secs(10), "it is not waited for");
 }
 
 scenario!(a_reload_that_cannot_fetch_changes_nothing);
