@@ -57,16 +57,27 @@ impl Modules {
         self.load_all([source]).remove(source).expect("what is asked for is answered")
     }
 
-    /// The same for each of these once. Those that have to be fetched are fetched side by side.
+    /// The same for bytes that are there already.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<Arc<Module>, LoadError> {
+        if let Some(module) = self.recall(&digest(bytes).to_string()) {
+            return Ok(module);
+        }
+        let module = Module::build(&self.engine, &self.cache, bytes)?;
+        self.remembered.truncate(REMEMBERED_MAX - 1);
+        self.remembered.push_front(Arc::clone(&module));
+        Ok(module)
+    }
+
+    /// Loads each of these once. Those that have to be fetched are fetched side by side.
     pub fn load_all<'a>(&mut self, sources: impl IntoIterator<Item = &'a ModuleSource>) -> Loaded<'a> {
         let mut loaded = Loaded::new();
         let mut absent = Vec::new();
         for source in sources.into_iter().collect::<HashSet<_>>() {
             let outcome = match source {
-                ModuleSource::Builtin(name) => built_in(name).and_then(|bytes| self.module(bytes)),
+                ModuleSource::Builtin(name) => built_in(name).and_then(|bytes| self.take(bytes)),
                 ModuleSource::Path { path, sha256 } => read_file(path).and_then(|bytes| {
                     sha256.map_or(Ok(()), |expected| check(&bytes, expected))?;
-                    self.module(&bytes)
+                    self.take(&bytes)
                 }),
                 ModuleSource::Https { url, sha256 } => match self.at_hand(sha256) {
                     Some(outcome) => outcome,
@@ -88,7 +99,7 @@ impl Modules {
     fn at_hand(&mut self, sha256: &Sha256) -> Option<Result<Arc<Module>, LoadError>> {
         self.recall(&sha256.to_string()).map(Ok).or_else(|| {
             let bytes = self.cache.module(sha256)?;
-            Some(self.module(&bytes))
+            Some(self.take(&bytes))
         })
     }
 
@@ -101,20 +112,10 @@ impl Modules {
                     check(&bytes, *expected)?;
                     tracing::info!(module = %source, bytes = bytes.len(), "fetched");
                     self.cache.keep_module(expected, &bytes);
-                    self.module(&bytes)
+                    self.take(&bytes)
                 });
             loaded.insert(source, outcome);
         }
-    }
-
-    fn module(&mut self, bytes: &[u8]) -> Result<Arc<Module>, LoadError> {
-        if let Some(module) = self.recall(&digest(bytes).to_string()) {
-            return Ok(module);
-        }
-        let module = Module::build(&self.engine, &self.cache, bytes)?;
-        self.remembered.truncate(REMEMBERED_MAX - 1);
-        self.remembered.push_front(Arc::clone(&module));
-        Ok(module)
     }
 
     /// What was compiled lately and is in use or not.
