@@ -95,6 +95,7 @@ impl Admin {
                     "name": &*filter.name,
                     "module": filter.config.module.to_string(),
                     "hash": format!("sha256:{}", filter.module.hash),
+                    "compiled": filter.module.compiled.word(),
                     "since": humantime::format_rfc3339_millis(entry.since).to_string(),
                     "swaps": entry.swaps,
                     "failed": entry.failed.map(|failed| json!({

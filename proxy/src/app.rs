@@ -17,10 +17,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::admin::ledger::Ledger;
 use crate::cluster::discovery::{self, Resolved, Resolver};
-use crate::config::{Config, Examined, Loaded, ModuleSource, Problems, Source};
+use crate::config::{Config, Examined, Loaded, ModuleSource, Problems, Source, Step};
+use crate::filter::cache::Compiled;
 use crate::filter::source::Modules;
 use crate::filter::{Engine, Module};
 use crate::listener;
@@ -48,6 +50,8 @@ pub enum StartError {
     Runtime(io::Error),
     #[error("signals cannot be handled: {0}")]
     Signals(io::Error),
+    #[error("it was told to leave while its modules were loaded")]
+    Told,
 }
 
 /// Why a running proxy ended other than by being told.
@@ -87,7 +91,7 @@ impl App {
         let file = Some(source.file().to_owned()).filter(|file| file.exists());
         let workers = *config.workers.get_or_insert_with(cores);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
-        let signals = if signals {
+        let mut signals = if signals {
             let _inside = runtime.enter();
             Some(Signals::new().map_err(StartError::Signals)?)
         } else {
@@ -104,9 +108,19 @@ impl App {
             Some(resolver) => runtime.block_on(resolver.resolve_new(&config, Resolved::default())),
             None => Resolved::default(),
         };
-        let (loaded, mut problems) = load_modules(&mut modules, &config, &source);
-        let (inputs, unread) = inputs::load(&config, &source, &resolved, &Contents::default());
-        problems.merge(unread);
+        let load = move || {
+            let (loaded, mut problems) = load_modules(&mut modules, &config, &source);
+            let (inputs, unread) = inputs::load(&config, &source, &resolved, &Contents::default());
+            problems.merge(unread);
+            (loaded, problems, modules, config, source, resolved, inputs)
+        };
+        let (events, queue) = mpsc::channel(EVENTS);
+        let loaded = runtime.block_on(unless_told(runtime.spawn_blocking(load), &mut signals, &events));
+        let Some((loaded, mut problems, modules, config, source, resolved, inputs)) = loaded else {
+            // What is being fetched or compiled is not waited for.
+            runtime.shutdown_background();
+            return Err(StartError::Told);
+        };
         let parts = Parts { config: Arc::new(config), source, modules: loaded, resolved, inputs };
         let snapshot = match Snapshot::build(&parts, None, true) {
             Ok(snapshot) if problems.is_empty() => snapshot,
@@ -127,7 +141,6 @@ impl App {
         let ledger = Arc::new(Ledger::default());
         ledger.live(&snapshot);
         let live = Arc::new(Live::from_pointee(snapshot));
-        let (events, queue) = mpsc::channel(EVENTS);
         Ok(Bound { file, runtime, workers, parts, modules, resolver, listeners, admin, ledger, live, events, queue, signals })
     }
 }
@@ -233,29 +246,45 @@ impl Handle {
     }
 }
 
+/// Waits for what takes long; `None` if the operator wants to leave before. A reload is kept for later.
+async fn unless_told<T>(mut long: JoinHandle<T>, signals: &mut Option<Signals>, events: &mpsc::Sender<Event>) -> Option<T> {
+    loop {
+        tokio::select! {
+            done = &mut long => return Some(done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))),
+            event = Signals::next(signals) => match event {
+                // One that waits already will do.
+                Event::Reload => drop(events.try_send(event)),
+                _ => return None,
+            },
+        }
+    }
+}
+
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Every module that the configuration names, and what is wrong with those that are missing.
 fn load_modules(modules: &mut Modules, config: &Config, source: &Source) -> (HashMap<ModuleSource, Arc<Module>>, Problems) {
-    let mut loaded: HashMap<ModuleSource, Arc<Module>> = HashMap::new();
     let mut problems = Problems::new();
+    if let Err(error) = modules.configure(&config.modules) {
+        let mut path: Vec<Step<'_>> = vec!["modules".into(), "ca".into()];
+        path.extend(error.index().map(Step::Index));
+        problems.push(source.problem_at(&path, error.to_string()));
+        return (HashMap::new(), problems);
+    }
+    let started = std::time::Instant::now();
+    let outcomes = modules.load_all(config.filters.values().map(|filter| &filter.module));
+    if started.elapsed() > SLOW_LOAD {
+        let compiled = outcomes.values().flatten().filter(|module| module.compiled == Compiled::Now).count();
+        tracing::info!(modules = outcomes.len(), compiled, took = ?started.elapsed(), "loaded");
+    }
     for (name, filter) in &config.filters {
-        if loaded.contains_key(&filter.module) {
-            continue;
-        }
-        let started = std::time::Instant::now();
-        match modules.load(&filter.module) {
-            Ok(module) => {
-                if started.elapsed() > SLOW_LOAD {
-                    tracing::info!(filter = %name, module = %filter.module, took = ?started.elapsed(), "compiled");
-                }
-                loaded.insert(filter.module.clone(), module);
-            }
-            Err(error) => problems.push(filter_problem(source, name, &error)),
+        if let Some(Err(error)) = outcomes.get(&filter.module) {
+            problems.push(filter_problem(source, name, error));
         }
     }
+    let loaded = outcomes.into_iter().filter_map(|(source, outcome)| Some((source.clone(), outcome.ok()?))).collect();
     (loaded, problems)
 }
 

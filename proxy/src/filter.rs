@@ -1,14 +1,16 @@
 //! Filters: how a module becomes something that can be called, and what it may do.
 //!
-//! `engine` and `module` compile; `host` is what a filter can ask for, free of any ABI; `abi` carries it across the
-//! border of the sandbox; `hand` is what a running hook speaks of; `pool` keeps a worker's instances; `chain` runs them in
-//! order; `health` leaves alone what keeps failing. Whatever a filter does wrong ends here as a [`Fault`], never as a
-//! panic.
+//! `source` finds modules, with `fetch` where they are elsewhere; `engine` and `module` compile, and `cache` keeps what they
+//! made; `host` is what a filter can ask for, free of any ABI; `abi` carries it across the border of the sandbox; `hand` is
+//! what a running hook speaks of; `pool` keeps a worker's instances; `chain` runs them in order; `health` leaves alone what
+//! keeps failing. Whatever a filter does wrong ends here as a [`Fault`], never as a panic.
 
 pub mod abi;
+pub mod cache;
 pub mod chain;
 pub mod engine;
 pub mod failures;
+mod fetch;
 mod guest;
 pub mod hand;
 mod health;

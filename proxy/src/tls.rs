@@ -1,6 +1,8 @@
-//! TLS towards clients: which certificate a name gets, and the rustls configuration made of it.
+//! TLS: towards clients, which certificate a name gets, and the rustls configuration made of it; `client`, towards servers
+//! that the proxy itself asks.
 
 mod certificates;
+pub mod client;
 
 use std::sync::Arc;
 

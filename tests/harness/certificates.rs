@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tempfile::TempDir;
 
 /// The name in the certificate of a listener that names none.
@@ -48,6 +49,16 @@ impl Certificate {
     /// The same as an element of `certificates`.
     pub fn entry(&self) -> String {
         format!("{{ chain = '{}', key = '{}' }}", self.chain.display(), self.key.display())
+    }
+
+    /// What a server needs to show it.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        let chain = CertificateDer::pem_file_iter(&self.chain).and_then(Iterator::collect).expect("the chain was just written");
+        let key = PrivateKeyDer::from_pem_file(&self.key).expect("the key was just written");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let builder = builder.expect("the provider has every version of TLS").with_no_client_auth();
+        Arc::new(builder.with_single_cert(chain, key).expect("the key belongs to the certificate"))
     }
 
     pub fn is(&self, presented: &CertificateDer<'_>) -> bool {

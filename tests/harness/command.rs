@@ -6,11 +6,18 @@ use std::process::{Output, Stdio};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, Command};
 
+use crate::guests::module_cache;
+
 /// Runs a program to its end.
 pub async fn output(program: impl AsRef<Path>, arguments: &[&str]) -> Output {
-    let mut command = Command::new(program.as_ref());
-    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    let mut command = command(program.as_ref(), arguments);
     command.output().await.unwrap_or_else(|error| panic!("cannot run {}: {error}", program.as_ref().display()))
+}
+
+fn command(program: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).env("XDG_CACHE_HOME", module_cache()).stdin(Stdio::null()).kill_on_drop(true);
+    command
 }
 
 pub fn stdout(output: &Output) -> &str {
@@ -47,8 +54,8 @@ pub struct Running {
 
 impl Running {
     pub fn start(program: impl AsRef<Path>, arguments: &[&str]) -> Self {
-        let mut command = Command::new(program.as_ref());
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut command = command(program.as_ref(), arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {}: {error}", program.as_ref().display()));
         let stdout: Box<dyn AsyncRead + Send + Unpin> = Box::new(child.stdout.take().expect("it was piped"));
         let stderr: Box<dyn AsyncRead + Send + Unpin> = Box::new(child.stderr.take().expect("it was piped"));

@@ -13,6 +13,13 @@ pub fn guest(name: &str) -> Guest {
     Guest(file)
 }
 
+/// What all scenarios of all runs compile only once. Nothing of the user's own cache is touched.
+pub fn module_cache() -> PathBuf {
+    let target =
+        Path::new(env!("TAMIS_GUESTS")).ancestors().nth(3).expect("guests are built three folders below the target folder");
+    target.join("module-cache")
+}
+
 /// Shown as its path.
 pub struct Guest(PathBuf);
 

@@ -23,23 +23,27 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::body::{self, Body};
+use crate::certificates::Certificate;
 
 type Answering = Pin<Box<dyn Future<Output = Reply> + Send>>;
 type Handler = Arc<dyn Fn(Request<Incoming>) -> Answering + Send + Sync>;
 
 /// Describes an origin; `run` starts it.
 pub fn origin() -> Builder {
-    Builder { routes: HashMap::new(), recording: true }
+    Builder { routes: HashMap::new(), recording: true, tls: None }
 }
 
 pub struct Builder {
     routes: HashMap<String, Handler>,
     recording: bool,
+    tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl Builder {
@@ -94,13 +98,20 @@ impl Builder {
         self
     }
 
+    /// Speaks TLS and shows this certificate.
+    pub fn tls(mut self, certificate: &Certificate) -> Self {
+        self.tls = Some(certificate.server_config());
+        self
+    }
+
     pub fn run(self) -> Origin {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("the origin can listen");
         listener.set_nonblocking(true).expect("the origin's socket can be non-blocking");
         let address = listener.local_addr().expect("a bound socket has an address");
         let state = Arc::new(State { recording: self.recording, ..State::default() });
         let (orders, receiver) = mpsc::unbounded_channel();
-        let serving = serve(listener, Arc::new(self.routes), state.clone(), receiver);
+        let tls = self.tls.map(TlsAcceptor::from);
+        let serving = serve(listener, tls, Arc::new(self.routes), state.clone(), receiver);
         let thread = std::thread::Builder::new().name("origin".into()).spawn(move || {
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be built").block_on(serving);
         });
@@ -209,6 +220,7 @@ struct State {
 
 async fn serve(
     listener: std::net::TcpListener,
+    tls: Option<TlsAcceptor>,
     routes: Arc<HashMap<String, Handler>>,
     state: Arc<State>,
     mut orders: mpsc::UnboundedReceiver<Order>,
@@ -221,7 +233,17 @@ async fn serve(
                 let Ok((stream, _)) = accepted else { continue };
                 stream.set_nodelay(true).ok();
                 let number = state.connections.fetch_add(1, Ordering::SeqCst) + 1;
-                connections.spawn(connection(stream, number, routes.clone(), state.clone()));
+                let (tls, routes, state) = (tls.clone(), routes.clone(), state.clone());
+                connections.spawn(async move {
+                    match tls {
+                        None => connection(stream, number, routes, state).await,
+                        Some(tls) => {
+                            // A client may not like the certificate.
+                            let Ok(stream) = tls.accept(stream).await else { return };
+                            connection(stream, number, routes, state).await;
+                        }
+                    }
+                });
             }
             order = orders.recv() => match order {
                 Some(Order::CloseConnections(done)) => {
@@ -235,7 +257,10 @@ async fn serve(
     }
 }
 
-async fn connection(stream: tokio::net::TcpStream, number: usize, routes: Arc<HashMap<String, Handler>>, state: Arc<State>) {
+async fn connection<S>(stream: S, number: usize, routes: Arc<HashMap<String, Handler>>, state: Arc<State>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |request: Request<Incoming>| {
         if state.recording {
             state.requests.lock().unwrap().push(Seen::of(&request, number));

@@ -15,6 +15,7 @@ use crate::access_log::AccessLog;
 use crate::certificates;
 use crate::client::{self, Answer, Client};
 use crate::edge::{Edge, Protocol};
+use crate::guests::module_cache;
 use crate::raw::Raw;
 
 /// How often something of the proxy that nobody announces is looked at.
@@ -29,7 +30,12 @@ pub fn proxy(toml: impl AsRef<str>) -> Proxy {
 pub fn refused(toml: impl AsRef<str>) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let file = folder.path().join("tamis.toml");
-    std::fs::write(&file, toml.as_ref()).expect("the configuration can be written");
+    let cache = if toml.as_ref().contains("[modules]") {
+        String::new()
+    } else {
+        format!("\n[modules]\ncache = '{}'\n", module_cache().display())
+    };
+    std::fs::write(&file, format!("{}{cache}", toml.as_ref())).expect("the configuration can be written");
     match build(&file) {
         Ok(_) => panic!("the proxy starts with this configuration"),
         Err(why) => why,
@@ -200,13 +206,15 @@ fn listener_names(toml: &str) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// Adds what a scenario does not care about: free ports, the edge's certificate, a log in the scenario's folder, quick draining.
+/// Adds what a scenario does not care about: free ports, the edge's certificate, a log in the scenario's folder, quick draining,
+/// the tests' own cache of modules.
 fn completed(toml: &str, edge: Edge, folder: &Path) -> String {
     let mut table: toml::Table = toml.parse().unwrap_or_else(|error| panic!("the scenario's configuration is no TOML: {error}"));
     table.entry("workers").or_insert(2.into());
     set(&mut table, "admin", "listen", "127.0.0.1:0");
     set(&mut table, "access-log", "output", &folder.join("access.log").display().to_string());
     set(&mut table, "drain", "pre-stop", "0s");
+    set(&mut table, "modules", "cache", &module_cache().display().to_string());
     let Some(listeners) = table.get_mut("listeners").and_then(toml::Value::as_table_mut) else { return table.to_string() };
     for (name, listener) in listeners.iter_mut() {
         let listener = listener.as_table_mut().expect("a listener is a table");

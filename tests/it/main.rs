@@ -19,6 +19,7 @@ mod hooks;
 mod hot;
 mod hygiene;
 mod limits;
+mod loading;
 mod modules;
 mod paths;
 mod pools;

@@ -3,7 +3,7 @@
 //! It runs on a runtime of its own. What takes long (compiling, configuring) goes to a thread that may block; meanwhile
 //! the admin answers and the workers serve. Whatever fails changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -267,21 +267,18 @@ impl Control {
         if self.parts.inputs.contains_key(&input) {
             return self.input_changed(input).await;
         }
-        let source = ModuleSource::Path(file.to_owned());
-        let filters: Vec<Arc<str>> = self
-            .parts
-            .config
-            .filters
-            .iter()
-            .filter(|(_, filter)| filter.module == source)
-            .map(|(name, _)| Arc::clone(name))
-            .collect();
-        if filters.is_empty() {
-            return;
+        // One source for each hash that somebody expects of the file.
+        let mut sources: HashMap<ModuleSource, Vec<Arc<str>>> = HashMap::new();
+        for (name, filter) in &self.parts.config.filters {
+            if matches!(&filter.module, ModuleSource::Path { path, .. } if path == file) {
+                sources.entry(filter.module.clone()).or_default().push(Arc::clone(name));
+            }
         }
-        if let Err(error) = self.swap(&source, &filters).await {
-            self.ledger.failed(filters.iter().map(|name| &**name), &error);
-            tracing::error!(module = %source, "the module was not swapped; what was serving goes on\n{error}");
+        for (source, filters) in sources {
+            if let Err(error) = self.swap(&source, &filters).await {
+                self.ledger.failed(filters.iter().map(|name| &**name), &error);
+                tracing::error!(module = %source, "the module was not swapped; what was serving goes on\n{error}");
+            }
         }
     }
 
@@ -466,8 +463,8 @@ impl Control {
 
     fn watch_files(&mut self) {
         let modules = self.parts.config.filters.values().filter_map(|filter| match &filter.module {
-            ModuleSource::Path(path) => Some(path.clone()),
-            ModuleSource::Builtin(_) => None,
+            ModuleSource::Path { path, .. } => Some(path.clone()),
+            ModuleSource::Builtin(_) | ModuleSource::Https { .. } => None,
         });
         let inputs = self.parts.inputs.keys().filter_map(|input| match input {
             Input::File(path) => Some(path.clone()),

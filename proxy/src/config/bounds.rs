@@ -100,3 +100,9 @@ pub const STORE_KEY_BYTES_MAX: usize = 64 * KIB;
 pub const STORE_VALUE_BYTES_MAX: usize = 16 * 1024 * KIB;
 /// The largest entry must be a small part of the store, or one write pushes everything else out.
 pub const STORE_LARGEST_ENTRIES_MIN: usize = 16;
+/// Less would not hold the code of one ordinary module.
+pub const MODULE_CACHE_BYTES_MIN: u64 = MIB as u64;
+/// A disk, not a cache.
+pub const MODULE_CACHE_BYTES_MAX: u64 = 1024 * GIB as u64;
+/// Whoever waits longer for a start has stopped waiting.
+pub const MODULE_FETCH_MAX: Duration = Duration::from_secs(3600);

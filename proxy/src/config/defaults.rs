@@ -153,3 +153,7 @@ pub const STORE_BYTES: usize = 256 * MIB;
 pub const STORE_KEY_BYTES: usize = KIB;
 /// One value: a cached decision or a session, not a response.
 pub const STORE_VALUE_BYTES: usize = 64 * KIB;
+/// Everything that is kept of modules on disk: a few hundred modules with their compiled code, a few images.
+pub const MODULE_CACHE_BYTES: u64 = 1024 * MIB as u64;
+/// Fetching all modules of one load: a large one over a slow line, and an orchestrator has not given up yet.
+pub const MODULE_FETCH: Duration = Duration::from_secs(30);

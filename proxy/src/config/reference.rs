@@ -54,6 +54,8 @@ pub fn limit_rows() -> Vec<(String, String)> {
         "dns.query-timeout",
         "dns.ttl-min",
         "dns.retry",
+        "modules.cache-bytes",
+        "modules.fetch-timeout",
         "filters.NAME.deadline",
         "filters.NAME.configure-deadline",
         "filters.NAME.memory",

@@ -6,9 +6,9 @@ mod listeners;
 mod stores;
 
 use super::bounds::*;
-use super::kind::{AccessLogTarget, Integer, List, Listen, NameServer, Reference, Time};
+use super::kind::{AccessLogTarget, CacheFolder, File, Integer, List, Listen, NameServer, Reference, Size, Time};
 use super::table::Table;
-use super::types::{AccessLog, Admin, Chain, Config, Dns, Drain, ProcessLimits};
+use super::types::{AccessLog, Admin, Chain, Config, Dns, Drain, Modules, ProcessLimits};
 
 /// Reads the top of the file.
 pub fn config(top: &mut Table<'_>) -> Config {
@@ -23,6 +23,7 @@ pub fn config(top: &mut Table<'_>) -> Config {
         limits: top.table("limits", "What holds for the whole process.", process_limits),
         drain: top.table("drain", "How the proxy leaves after SIGTERM.", drain),
         dns: top.table("dns", "How host names in `endpoints` are resolved.", dns),
+        modules: top.table("modules", "How modules are fetched, and what is kept of them.", modules),
         listeners: top.named("listeners", "A socket that clients connect to; at least one.", listeners::listener),
         clusters: top.named("clusters", "A named set of endpoints that exchanges go to.", clusters::cluster),
         filters: top.named("filters", "A module with its configuration, for `filters` of listeners.", filters::filter),
@@ -123,6 +124,37 @@ fn dns(table: &mut Table<'_>) -> Dns {
             &wait,
             default.retry,
             "After a failed query the last good answer is kept and the next query waits this long.",
+        ),
+    }
+}
+
+fn modules(table: &mut Table<'_>) -> Modules {
+    let default = Modules::default();
+    let cache = table.optional(
+        "cache",
+        &CacheFolder,
+        "Where fetched modules and compiled code are kept, which must be yours alone to write. Without it, \
+         `$XDG_CACHE_HOME/tamis` or `~/.cache/tamis`.",
+    );
+    Modules {
+        cache: cache.unwrap_or(default.cache),
+        cache_bytes: table.or(
+            "cache-bytes",
+            &Size::within(MODULE_CACHE_BYTES_MIN, MODULE_CACHE_BYTES_MAX),
+            default.cache_bytes,
+            "What the cache may hold; past it, what was not used for the longest time goes.",
+        ),
+        ca: table.or(
+            "ca",
+            &List::of_distinct(File),
+            default.ca,
+            "PEM files of authorities that are trusted for fetching, besides those of the system.",
+        ),
+        fetch_timeout: table.or(
+            "fetch-timeout",
+            &Time::within(DURATION_MIN, MODULE_FETCH_MAX),
+            default.fetch_timeout,
+            "For fetching all modules that are not in the cache, retries included; then the start or the reload fails.",
         ),
     }
 }

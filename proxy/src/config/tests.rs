@@ -89,11 +89,12 @@ fn a_syntax_error_is_told_alone() {
 #[test]
 fn everything_has_a_default_but_what_cannot() {
     let loaded = judge("[listeners.edge]\nlisten = \"127.0.0.1:0\"\n").expect("valid");
-    let Config { workers, admin, access_log, limits, drain, dns, listeners, clusters, filters, chains, stores } = loaded.config;
+    let Config { workers, admin, access_log, limits, drain, dns, modules, listeners, clusters, filters, chains, stores } = loaded.config;
     assert_eq!((workers, admin), (None, None));
     assert_eq!(access_log, AccessLog::default());
     assert_eq!((limits, drain, dns), (ProcessLimits::default(), Drain::default(), Dns::default()));
     assert!(clusters.is_empty() && filters.is_empty() && chains.is_empty() && stores.is_empty());
+    assert_eq!(modules, Modules::default());
     let edge = &listeners["edge"];
     assert_eq!((&edge.limits, &edge.timeouts), (&ListenerLimits::default(), &ListenerTimeouts::default()));
     assert_eq!((&edge.tls, &edge.cluster, &edge.paths), (&None, &None, &Paths::default()));
@@ -127,7 +128,19 @@ fn every_value_reaches_its_field() {
     assert_eq!((users.balance, users.protocol), (Balance::RoundRobin, UpstreamProtocol::Http2));
     assert!(config.clusters["nowhere"].endpoints.is_empty());
     let own = &config.filters["own"];
-    assert_eq!(own.module, ModuleSource::Path(PathBuf::from("etc/filters/own.wasm")));
+    let sha256 = Sha256([0xab; 32]);
+    assert_eq!(own.module, ModuleSource::Path { path: "etc/filters/own.wasm".into(), sha256: Some(sha256) });
+    let far = &config.filters["far"].module;
+    let url = "https://modules.example.com:8443/far.wasm?v=2".parse().unwrap();
+    assert_eq!(*far, ModuleSource::Https { url, sha256 });
+    assert_eq!(far.to_string(), "https://modules.example.com:8443/far.wasm", "a query may be a secret");
+    let modules = Modules {
+        cache: ModuleCache::Folder("etc/kept".into()),
+        cache_bytes: 1 << 28,
+        ca: vec!["etc/own-ca.pem".into()],
+        fetch_timeout: Duration::from_secs(10),
+    };
+    assert_eq!(config.modules, modules);
     assert_eq!((own.on_failure, own.deadline, own.memory), (OnFailure::Open, Duration::from_millis(20), 1 << 20));
     let expected = serde_json::json!({
         "text": "a", "number": -1, "share": 0.5, "on": true, "since": "2026-11-22T10:00:00Z",

@@ -20,6 +20,7 @@ pub struct Config {
     pub limits: ProcessLimits,
     pub drain: Drain,
     pub dns: Dns,
+    pub modules: Modules,
     pub listeners: BTreeMap<Arc<str>, Arc<Listener>>,
     pub clusters: BTreeMap<Arc<str>, Arc<Cluster>>,
     pub filters: BTreeMap<Arc<str>, Arc<Filter>>,
@@ -79,6 +80,27 @@ pub struct Dns {
     pub ttl_min: Duration,
     /// After a failed query the last good answer is kept and the next query waits this long.
     pub retry: Duration,
+}
+
+/// `[modules]`: how modules are fetched, and what is kept of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Modules {
+    pub cache: ModuleCache,
+    /// Of everything in the cache; the oldest-used goes first.
+    pub cache_bytes: u64,
+    /// PEM files of authorities that are trusted besides those of the system.
+    pub ca: Vec<PathBuf>,
+    /// For all modules of one load together.
+    pub fetch_timeout: Duration,
+}
+
+/// `cache = "a/folder" | "off"`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModuleCache {
+    /// `$XDG_CACHE_HOME/tamis` or `~/.cache/tamis`; without a home there is none.
+    User,
+    Off,
+    Folder(PathBuf),
 }
 
 /// `[listeners.NAME]`
@@ -279,11 +301,20 @@ pub struct Allow {
     pub environment: BTreeMap<String, String>,
 }
 
-/// `module = "builtin:router"`, or a path relative to the file that names it.
+/// `module = "builtin:router"`, a path relative to the file that names it, or `https://…`; and its `sha256`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ModuleSource {
     Builtin(Arc<str>),
-    Path(PathBuf),
+    Path {
+        path: PathBuf,
+        /// What the file must have, if somebody said so.
+        sha256: Option<Sha256>,
+    },
+    /// Its hash tells what it is; the address only tells where to get it.
+    Https {
+        url: http::Uri,
+        sha256: Sha256,
+    },
 }
 
 /// `isolation = "reuse" | "fresh"`
@@ -318,6 +349,10 @@ pub enum Input {
 pub struct Chain {
     pub filters: Vec<Arc<str>>,
 }
+
+/// A SHA-256, shown in hexadecimal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sha256(pub [u8; 32]);
 
 /// What an exchange gets when the filter fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -426,6 +461,17 @@ impl Default for Dns {
     }
 }
 
+impl Default for Modules {
+    fn default() -> Self {
+        Self {
+            cache: ModuleCache::User,
+            cache_bytes: defaults::MODULE_CACHE_BYTES,
+            ca: Vec::new(),
+            fetch_timeout: defaults::MODULE_FETCH,
+        }
+    }
+}
+
 impl Default for AccessLog {
     fn default() -> Self {
         Self { output: AccessLogOutput::Stdout, queue: defaults::ACCESS_LOG_QUEUE }
@@ -436,7 +482,17 @@ impl std::fmt::Display for ModuleSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             ModuleSource::Builtin(name) => write!(f, "builtin:{name}"),
-            ModuleSource::Path(path) => path.display().fmt(f),
+            ModuleSource::Path { path, .. } => path.display().fmt(f),
+            // A query may hold what lets somebody in.
+            ModuleSource::Https { url, .. } => {
+                write!(f, "https://{}{}", url.authority().map_or("", |authority| authority.as_str()), url.path())
+            }
         }
+    }
+}
+
+impl std::fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }

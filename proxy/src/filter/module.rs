@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::abi::component::Prepared;
+use super::cache::{Cache, Compiled};
+use super::fetch::FetchError;
 use super::{Engine, Fault};
+use crate::config::Sha256;
 
 /// Bytes of a module before it is compiled. Language runtimes with everything inside stay under it.
 pub const MODULE_BYTES_MAX: usize = 64 << 20;
@@ -14,6 +17,10 @@ pub const MODULE_BYTES_MAX: usize = 64 << 20;
 pub enum LoadError {
     #[error("cannot read `{path}`: {source}")]
     Read { path: String, source: std::io::Error },
+    #[error("`{url}` cannot be fetched: {error}")]
+    Fetch { url: String, error: Box<FetchError> },
+    #[error("the module is another one: its SHA-256 is {found}, expected {expected}")]
+    Hash { found: Sha256, expected: Sha256 },
     #[error("no filter named `{name}` is built in; there are {known}")]
     NotBuiltIn { name: String, known: String },
     #[error("the module has {found} bytes, expected at most {MODULE_BYTES_MAX}")]
@@ -43,6 +50,8 @@ pub enum LoadError {
 pub struct Module {
     /// SHA-256 of the bytes, in hexadecimal.
     pub hash: Arc<str>,
+    /// Whether its code was compiled for it, or taken from the cache.
+    pub compiled: Compiled,
     pub prepared: Prepared,
 }
 
@@ -53,22 +62,18 @@ impl fmt::Debug for Module {
 }
 
 impl Module {
-    /// Compiles and checks. Takes 50 ms to seconds: never on a worker.
-    pub fn build(engine: &Engine, bytes: &[u8]) -> Result<Arc<Self>, LoadError> {
+    /// Compiles, unless the cache has the code, and checks. Takes 50 ms to seconds: never on a worker.
+    pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<Arc<Self>, LoadError> {
         if bytes.len() > MODULE_BYTES_MAX {
             return Err(LoadError::TooLarge { found: bytes.len() });
         }
-        let prepared = Prepared::build(engine, bytes)?;
-        Ok(Arc::new(Self { hash: hash(bytes).into(), prepared }))
+        let (prepared, compiled) = Prepared::build(engine, cache, bytes)?;
+        Ok(Arc::new(Self { hash: digest(bytes).to_string().into(), compiled, prepared }))
     }
 }
 
-/// SHA-256 in hexadecimal.
-pub fn hash(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+pub fn digest(bytes: &[u8]) -> Sha256 {
+    let mut sha256 = Sha256([0; 32]);
+    sha256.0.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
+    sha256
 }

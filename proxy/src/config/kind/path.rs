@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::super::read::{Kind, Reader};
 use super::super::tree::Node;
-use super::super::types::AccessLogOutput;
+use super::super::types::{AccessLogOutput, ModuleCache};
 use super::super::words::nearest;
 
 /// The path of a file; a relative one starts at the folder of the configuration.
@@ -61,6 +61,33 @@ impl Kind for AccessLogTarget {
             AccessLogOutput::Stdout => "\"stdout\"".to_owned(),
             AccessLogOutput::Off => "\"off\"".to_owned(),
             AccessLogOutput::File(path) => File.show(path),
+        }
+    }
+}
+
+/// `"off"`, or the path of a folder.
+pub struct CacheFolder;
+
+impl Kind for CacheFolder {
+    type Value = ModuleCache;
+
+    fn expected(&self) -> String {
+        "\"off\" or the path of a folder".to_owned()
+    }
+
+    fn read(&self, node: &Node, reader: &Reader<'_>) -> Option<ModuleCache> {
+        match node.as_str() {
+            Some("off") => Some(ModuleCache::Off),
+            Some(path) if !path.is_empty() && !path.contains('\0') => Some(ModuleCache::Folder(reader.folder().join(path))),
+            _ => reader.mismatch(&self.expected(), node),
+        }
+    }
+
+    fn show(&self, value: &ModuleCache) -> String {
+        match value {
+            ModuleCache::User => "\"$XDG_CACHE_HOME/tamis\"".to_owned(),
+            ModuleCache::Off => "\"off\"".to_owned(),
+            ModuleCache::Folder(path) => File.show(path),
         }
     }
 }

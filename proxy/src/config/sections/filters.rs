@@ -5,16 +5,26 @@ use std::time::Duration;
 
 use crate::config::bounds::*;
 use crate::config::defaults;
-use crate::config::kind::{Choice, Environment, Flag, Inputs, Integer, Json, List, Module, Reference, Size, Time};
+use crate::config::kind::{Choice, Digest, Environment, Flag, Inputs, Integer, Json, List, Module, Place, Reference, Size, Time};
 use crate::config::table::Table;
-use crate::config::types::{Allow, Filter, Isolation, OnFailure, Trip};
+use crate::config::types::{Allow, Filter, Isolation, ModuleSource, OnFailure, Sha256, Trip};
 
 const ON_FAILURE: Choice<OnFailure> = Choice::of(&[("closed", OnFailure::Closed), ("open", OnFailure::Open)]);
 
 const ISOLATION: Choice<Isolation> = Choice::of(&[("reuse", Isolation::Reuse), ("fresh", Isolation::Fresh)]);
 
 pub fn filter(table: &mut Table<'_>) -> Option<Filter> {
-    let module = table.required("module", &Module, "A filter that ships with the proxy, or a file, which is watched.");
+    let place = table.required(
+        "module",
+        &Module,
+        "A filter that ships with the proxy, a file, which is watched, or an address to fetch it from.",
+    );
+    let sha256 = table.optional(
+        "sha256",
+        &Digest,
+        "The SHA-256 that the module must have; one with another is refused. Required for an address.",
+    );
+    let module = place.and_then(|place| source(table, place, sha256));
     let on_failure = table.or(
         "on-failure",
         &ON_FAILURE,
@@ -165,5 +175,29 @@ fn allow(table: &mut Table<'_>) -> Allow {
             std::collections::BTreeMap::new(),
             "The environment variables that it sees. Those of the proxy it never does.",
         ),
+    }
+}
+
+/// What is said to be there, and how it is recognized.
+fn source(table: &Table<'_>, place: Place, sha256: Option<Sha256>) -> Option<ModuleSource> {
+    let given = table.node("sha256");
+    match (place, sha256) {
+        (Place::Builtin(name), None) => Some(ModuleSource::Builtin(name)),
+        (Place::Builtin(_), Some(_)) => {
+            let message = "a filter that is built in takes no `sha256`: it is part of the proxy";
+            table.reader().report(given?.span.clone(), message);
+            None
+        }
+        (Place::Path(path), sha256) => Some(ModuleSource::Path { path, sha256 }),
+        (Place::Https(url), Some(sha256)) => Some(ModuleSource::Https { url, sha256 }),
+        (Place::Https(_), None) => {
+            // A hash that is written wrong has been told.
+            if let (Some(node), None) = (table.node("module"), given) {
+                let message = "`sha256` is missing; a module that is fetched must be known by its SHA-256";
+                let problem = table.reader().problem(node.span.clone(), message);
+                table.reader().add(problem.with_help("`sha256sum FILE` prints it"));
+            }
+            None
+        }
     }
 }

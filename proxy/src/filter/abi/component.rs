@@ -14,6 +14,7 @@ use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, types as component};
 
 pub use self::instance::Instance;
+use crate::filter::cache::{Cache, Compiled, Key};
 use crate::filter::limits::Slices;
 use crate::filter::{Engine, Fault, Guest, Hook, Identity, LoadError};
 
@@ -30,10 +31,11 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Makes a component of the bytes if they are not one, compiles it and checks that it fits.
-    pub fn build(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
-        let component = Component::from_binary(engine.wasmtime(), &component_of(bytes)?);
-        Self::link(engine, &component.map_err(|error| LoadError::Compile(format!("{error:#}")))?)
+    /// Takes the compiled component from the cache or makes it, and checks that it fits.
+    pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Self, Compiled), LoadError> {
+        let key = Key::of(&[b"component", bytes]);
+        let (component, compiled) = cache.component(engine.wasmtime(), key, || compile(engine, &component_of(bytes)?))?;
+        Ok((Self::link(engine, &component)?, compiled))
     }
 
     /// Checks that a compiled component fits.
@@ -96,6 +98,11 @@ pub fn component_of(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, LoadErro
 
 /// What the host offers to every component of this engine.
 pub use imports::{Linker, linker};
+
+/// Compiles a component.
+pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
+    Component::from_binary(engine.wasmtime(), bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))
+}
 
 /// Lists every import that is not offered, by name. Otherwise: whether one of them waits.
 fn check_imports(component: &Component, linker: &Linker) -> Result<bool, LoadError> {

@@ -1,0 +1,77 @@
+//! A file of compiled code: what it is, of what, and whether every byte is still there.
+//!
+//! ```text
+//! magic 8 · version 4 · key 32 · length 8 · SHA-256 of the code 32 · code
+//! ```
+//! Numbers are little-endian. There is no byte that is not checked against what is expected.
+
+use super::Key;
+use super::folder::Trusted;
+use crate::config::Sha256;
+use crate::filter::module::digest;
+
+const MAGIC: &[u8; 8] = b"tamis\r\n\x1a";
+const VERSION: u32 = 1;
+const KEY: usize = 12;
+const LENGTH: usize = 44;
+const CHECKSUM: usize = 52;
+pub const HEADER_BYTES: usize = 84;
+
+/// Why a file is not what it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    #[error("it is no file of the cache")]
+    Foreign,
+    #[error("it has version {0} of the format, expected {VERSION}")]
+    Version(u32),
+    #[error("it is of another key")]
+    Key,
+    #[error("it has {found} bytes of code, expected {expected}")]
+    Length { found: u64, expected: u64 },
+    #[error("its checksum is wrong")]
+    Checksum,
+}
+
+/// Code whose checksum is right, from a file that only we can have written.
+#[derive(Debug)]
+pub struct Verified<'a>(&'a [u8]);
+
+impl<'a> Verified<'a> {
+    pub fn bytes(&self) -> &'a [u8] {
+        self.0
+    }
+}
+
+/// What stands before the code.
+pub fn header(key: Key, code: &[u8]) -> [u8; HEADER_BYTES] {
+    let mut header = [0; HEADER_BYTES];
+    header[..8].copy_from_slice(MAGIC);
+    header[8..KEY].copy_from_slice(&VERSION.to_le_bytes());
+    header[KEY..LENGTH].copy_from_slice(&key.0);
+    header[LENGTH..CHECKSUM].copy_from_slice(&(code.len() as u64).to_le_bytes());
+    header[CHECKSUM..].copy_from_slice(&digest(code).0);
+    header
+}
+
+/// The code of this key in a file.
+pub fn verify(key: Key, file: &Trusted) -> Result<Verified<'_>, Damage> {
+    let (header, code) = file.bytes().split_at_checked(HEADER_BYTES).ok_or(Damage::Foreign)?;
+    if &header[..8] != MAGIC {
+        return Err(Damage::Foreign);
+    }
+    let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+    if version != VERSION {
+        return Err(Damage::Version(version));
+    }
+    if header[KEY..LENGTH] != key.0 {
+        return Err(Damage::Key);
+    }
+    let mut length = [0; 8];
+    length.copy_from_slice(&header[LENGTH..CHECKSUM]);
+    let (found, expected) = (code.len() as u64, u64::from_le_bytes(length));
+    if found != expected {
+        return Err(Damage::Length { found, expected });
+    }
+    let Sha256(checksum) = digest(code);
+    if header[CHECKSUM..] != checksum { Err(Damage::Checksum) } else { Ok(Verified(code)) }
+}
