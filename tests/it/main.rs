@@ -2,7 +2,10 @@
 
 mod access_log;
 mod admin;
+mod bodies;
+mod chunks;
 mod cli;
+mod complete;
 mod conformance;
 mod cut;
 mod drain;
