@@ -3,6 +3,7 @@
 mod access_log;
 mod admin;
 mod bodies;
+mod callouts;
 mod chunks;
 mod cli;
 mod complete;
@@ -31,6 +32,7 @@ mod python;
 mod reload;
 mod router;
 mod stream;
+mod tick;
 mod timeouts;
 mod tls;
 mod trailers;
