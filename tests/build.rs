@@ -6,6 +6,10 @@ use std::process::Command;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
+/// Guests that bring WASI along, for a target of their own.
+const WASI_TARGET: &str = "wasm32-wasip2";
+const WASI_GUESTS: &str = "guest-wasi";
+
 /// What the outer cargo or clippy tells its own rustc and the inner one must not hear.
 const OUTER: [&str; 8] = [
     "CARGO_ENCODED_RUSTFLAGS",
@@ -22,8 +26,10 @@ fn main() {
     let guests = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("guests");
     watch(&guests);
     let target_dir = target_root(Path::new(&variable("OUT_DIR"))).join("guests");
-    build(&guests, &target_dir);
+    build(&guests, &target_dir, TARGET, &["--workspace", "--exclude", WASI_GUESTS]);
+    build(&guests, &target_dir, WASI_TARGET, &["--package", WASI_GUESTS]);
     println!("cargo::rustc-env=TAMIS_GUESTS={}", target_dir.join(TARGET).join("release").display());
+    println!("cargo::rustc-env=TAMIS_WASI_GUESTS={}", target_dir.join(WASI_TARGET).join("release").display());
 }
 
 fn variable(name: &str) -> String {
@@ -51,9 +57,10 @@ fn watch(guests: &Path) {
     }
 }
 
-fn build(guests: &Path, target_dir: &Path) {
+fn build(guests: &Path, target_dir: &Path, target: &str, packages: &[&str]) {
     let mut cargo = Command::new(variable("CARGO"));
-    cargo.args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"]).arg(target_dir).current_dir(guests);
+    cargo.args(["build", "--release", "--locked", "--target", target]).args(packages);
+    cargo.arg("--target-dir").arg(target_dir).current_dir(guests);
     for name in OUTER {
         cargo.env_remove(name);
     }
@@ -63,7 +70,7 @@ fn build(guests: &Path, target_dir: &Path) {
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
     if stderr.contains("target may not be installed") {
-        panic!("the guests of the tests need the target {TARGET}: run `rustup target add {TARGET}`");
+        panic!("the guests of the tests need the target {target}: run `rustup target add {target}`");
     }
     panic!("the guests in {} do not build:\n{stderr}", guests.display());
 }

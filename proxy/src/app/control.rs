@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::listeners::Listeners;
 use super::signals::Signals;
 use super::watch::Watch;
-use super::{App, inputs, Bound, Left, RunError, load_modules};
+use super::{App, Bound, Left, RunError, inputs, load_modules};
 use crate::admin::Admin;
 use crate::admin::ledger::Ledger;
 use crate::cluster::discovery::{self, Resolver};

@@ -90,7 +90,8 @@ pub fn filter(table: &mut Table<'_>) -> Option<Filter> {
         defaults::FILTER_LOG_LINES,
         "Lines that it may write into the log in a second; 0: as many as it likes.",
     );
-    let trip = table.table("trip", "When a filter that keeps failing is left alone for a while.", |table| trip(table, on_failure));
+    let trip =
+        table.table("trip", "When a filter that keeps failing is left alone for a while.", |table| trip(table, on_failure));
     let inputs = table.or(
         "inputs",
         &Inputs,
