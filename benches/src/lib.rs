@@ -38,7 +38,7 @@ pub fn filter(name: &str, toml: &str) -> Arc<Filter> {
     let config = Arc::clone(&loaded.config.filters[name]);
     let mut modules = Modules::new(Engine::new(loaded.config.limits.instances).expect("an engine"));
     let module = modules.load(&ModuleSource::Builtin(name.into())).expect("a shipped filter");
-    let plan = Plan { name: name.into(), config, module, grants: Grants::default(), inputs: Arc::default() };
+    let plan = Plan { name: name.into(), config, module, grants: Grants::default(), inputs: Arc::default(), beside: None };
     let around = Around { workers: 1, previous: None, metrics: &Registry::default(), taken: Taken::default() };
     Filter::build(plan, &around).expect("a configuration that the filter takes")
 }

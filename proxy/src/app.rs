@@ -274,14 +274,16 @@ fn load_modules(modules: &mut Modules, config: &Config, source: &Source) -> (Has
         return (HashMap::new(), problems);
     }
     let started = std::time::Instant::now();
-    let outcomes = modules.load_all(config.filters.values().map(|filter| &filter.module));
+    let outcomes = modules.load_all(config.filters.values().flat_map(|filter| filter.modules()));
     if started.elapsed() > SLOW_LOAD {
         let compiled = outcomes.values().flatten().filter(|module| module.compiled == Compiled::Now).count();
         tracing::info!(modules = outcomes.len(), compiled, took = ?started.elapsed(), "loaded");
     }
     for (name, filter) in &config.filters {
-        if let Some(Err(error)) = outcomes.get(&filter.module) {
-            problems.push(filter_problem(source, name, error));
+        for module in filter.modules() {
+            if let Some(Err(error)) = outcomes.get(module) {
+                problems.push(filter_problem(source, name, error));
+            }
         }
     }
     let loaded = outcomes.into_iter().filter_map(|(source, outcome)| Some((source.clone(), outcome.ok()?))).collect();

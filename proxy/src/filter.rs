@@ -17,6 +17,7 @@ mod health;
 pub mod host;
 pub mod limits;
 pub mod module;
+pub mod observe;
 pub mod pool;
 pub mod source;
 pub mod tick;
@@ -35,6 +36,7 @@ pub use health::Health;
 pub use host::metrics::{Instruments, Taken};
 pub use host::setup::{Hook, Setup};
 pub use module::{LoadError, Module};
+pub use observe::Observed;
 
 use crate::config;
 use crate::store::Stores;
@@ -112,6 +114,16 @@ impl Grants {
             environment: allow.environment.clone(),
         }
     }
+
+    /// For a filter that is only watched: keys of its own, and no requests unless `calls` says so.
+    pub fn watched(allow: &config::Allow, stores: &Stores, name: &str, calls: bool) -> Self {
+        let namespace = format!("observed:{name}").into();
+        Self {
+            clusters: if calls { allow.clusters.iter().cloned().collect() } else { Default::default() },
+            stores: host::store::grant(&allow.stores, stores, &namespace),
+            environment: allow.environment.clone(),
+        }
+    }
 }
 
 /// What every instance of a filter knows of it.
@@ -138,6 +150,9 @@ pub struct Filter {
     pub inputs: Inputs,
     /// How often it failed.
     pub failures: Failures,
+    pub beside: Option<(Arc<Filter>, Role)>,
+    /// What was seen while it was only watched.
+    pub observed: Observed,
     /// What `configure` is given.
     config_json: Arc<str>,
     /// Differs for every filter that was ever built, so that workers can key their instances by it.
@@ -157,6 +172,27 @@ pub struct Plan {
     pub module: Arc<Module>,
     pub grants: Grants,
     pub inputs: Inputs,
+    /// A second version, and what it is for.
+    pub beside: Option<(Box<Plan>, Role)>,
+}
+
+/// What a second version of a filter is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It sees copies, and nothing of what it decides is done.
+    Observed,
+    /// It takes the place of the first in so many of a hundred exchanges.
+    Canary(u32),
+}
+
+impl Role {
+    /// What follows the name of the filter in logs and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Role::Observed => "observed",
+            Role::Canary(_) => "canary",
+        }
+    }
 }
 
 /// What a filter is built into.
@@ -174,7 +210,16 @@ impl Filter {
     /// which hooks it wants. Runs on a thread that may block.
     pub fn build(plan: Plan, around: &Around<'_>) -> Result<Arc<Self>, LoadError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let Plan { name, config, module, grants, inputs } = plan;
+        let Plan { name, config, module, grants, inputs, beside } = plan;
+        let beside = match beside {
+            Some((plan, role)) => {
+                let previous = around.previous.and_then(|previous| previous.beside.as_ref()).map(|(filter, _)| &**filter);
+                let around = Around { previous, taken: around.taken.clone(), ..*around };
+                let built = Self::build(*plan, &around);
+                Some((built.map_err(|error| LoadError::Beside(role.word(), Box::new(error)))?, role))
+            }
+            None => None,
+        };
         let workers = around.workers.max(1);
         let identity = Identity {
             name: Arc::clone(&name),
@@ -189,6 +234,8 @@ impl Filter {
             setup: Setup::default(),
             inputs,
             failures: Failures::of(&name, around.metrics),
+            observed: Observed::of(&name, around.metrics),
+            beside,
             config_json: config.config.to_string().into(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instances_a_worker: config.instances_max.div_ceil(workers),
@@ -220,6 +267,38 @@ impl Filter {
             && self.module.hash == plan.module.hash
             && self.inputs == plan.inputs
             && self.identity.grants == plan.grants
+            && match (&self.beside, &plan.beside) {
+                (None, None) => true,
+                (Some((beside, role)), Some((plan, other))) => role == other && beside.is_built_from(plan),
+                _ => false,
+            }
+    }
+
+    /// The version that is watched in its place or beside it.
+    pub fn watched<'a>(self: &'a Arc<Self>) -> Option<&'a Arc<Self>> {
+        match &self.beside {
+            _ if self.config.mode == config::Mode::Observe => Some(self),
+            Some((second, Role::Observed)) => Some(second),
+            _ => None,
+        }
+    }
+
+    /// The version that takes its place in a share of the exchanges, unless it has shown that it fails.
+    pub fn canary(&self) -> Option<(&Arc<Self>, u32)> {
+        match &self.beside {
+            Some((canary, Role::Canary(percent))) if !canary.health.has_tripped() => Some((canary, *percent)),
+            _ => None,
+        }
+    }
+
+    /// What it decides is done.
+    pub fn is_enforced(&self) -> bool {
+        self.config.mode == config::Mode::Enforce
+    }
+
+    /// Whether this hook has to be called, or its call to be watched.
+    pub fn wants(self: &Arc<Self>, hook: Hook) -> bool {
+        self.setup.wants(hook) || self.watched().is_some_and(|watched| watched.setup.wants(hook))
     }
 
     /// One of the instances that were configured before the filter went live.

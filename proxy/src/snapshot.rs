@@ -10,10 +10,10 @@ use arc_swap::ArcSwap;
 
 use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
-use crate::config::{self, Config, ModuleSource, Problem, Problems, Source, Step};
+use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source, Step};
 use crate::exchange::Names;
 use crate::filter::host::inputs::{Input, Inputs};
-use crate::filter::{Around, Filter, Grants, LoadError, Module, Plan, Reach, Taken, chain};
+use crate::filter::{Around, Filter, Grants, LoadError, Module, Plan, Reach, Role, Taken, chain};
 use crate::store::{Store, Stores};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Registry;
@@ -170,7 +170,7 @@ fn filters(
         let Some(module) = parts.modules.get(&config.module) else { continue };
         let Some(inputs) = inputs(parts, config) else { continue };
         let (name, config, module) = (Arc::clone(name), Arc::clone(config), Arc::clone(module));
-        let plan = Plan { grants: Grants::new(&config.allow, stores), name, config, module, inputs };
+        let plan = plan(name, config, module, inputs, stores, parts);
         match before(&plan.name).filter(|kept| kept.is_built_from(&plan)) {
             Some(kept) => drop(filters.insert(plan.name, Arc::clone(kept))),
             None => new.push(plan),
@@ -190,6 +190,32 @@ fn filters(
         }
     }
     filters
+}
+
+/// What a filter is to be built from, with its second version if it has one.
+fn plan(
+    name: Arc<str>,
+    config: Arc<config::Filter>,
+    module: Arc<Module>,
+    inputs: Inputs,
+    stores: &Stores,
+    parts: &Parts,
+) -> Plan {
+    let watched = |name: &str| Grants::watched(&config.allow, stores, name, config.observe_calls);
+    let second = |source: &ModuleSource, role: Role| {
+        let name: Arc<str> = format!("{name}@{}", role.word()).into();
+        let grants = if role == Role::Observed { watched(&name) } else { Grants::new(&config.allow, stores) };
+        let (config, inputs) = (Arc::clone(&config), Arc::clone(&inputs));
+        let module = Arc::clone(parts.modules.get(source)?);
+        Some((Box::new(Plan { name, config, module, grants, inputs, beside: None }), role))
+    };
+    let beside = match (&config.observe, &config.canary) {
+        (_, Some(canary)) => second(&canary.module, Role::Canary(canary.percent)),
+        (Some(source), None) => second(source, Role::Observed),
+        (None, None) => None,
+    };
+    let grants = if config.mode == Mode::Observe { watched(&name) } else { Grants::new(&config.allow, stores) };
+    Plan { name, config, module, grants, inputs, beside }
 }
 
 /// What is in the inputs of a filter.

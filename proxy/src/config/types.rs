@@ -283,6 +283,15 @@ pub struct Filter {
     pub log_lines: u64,
     /// `None`: it is called however often it fails.
     pub trip: Option<Trip>,
+    pub mode: Mode,
+    /// A second version that is only watched.
+    pub observe: Option<ModuleSource>,
+    /// Whether what is watched may send requests of its own.
+    pub observe_calls: bool,
+    /// A second version that gets a share of the exchanges.
+    pub canary: Option<Canary>,
+    /// A version that keeps failing within this long of going live makes way for the one before; zero: never.
+    pub probation: Duration,
     /// What `configure` is given beside its configuration.
     pub inputs: BTreeMap<Arc<str>, Input>,
     pub allow: Allow,
@@ -301,6 +310,14 @@ pub struct Allow {
     pub environment: BTreeMap<String, String>,
 }
 
+impl Filter {
+    /// Every module that it names.
+    pub fn modules(&self) -> impl Iterator<Item = &ModuleSource> {
+        let canary = self.canary.as_ref().map(|canary| &canary.module);
+        std::iter::once(&self.module).chain(&self.observe).chain(canary)
+    }
+}
+
 /// `module = "builtin:router"`, a path relative to the file that names it, or `https://…`; and its `sha256`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ModuleSource {
@@ -315,6 +332,21 @@ pub enum ModuleSource {
         url: http::Uri,
         sha256: Sha256,
     },
+}
+
+/// `mode = "enforce" | "observe"`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Enforce,
+    /// It sees a copy of every exchange, and what it decides is counted and not applied.
+    Observe,
+}
+
+/// `canary = { module = "…", percent = 5 }`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Canary {
+    pub module: ModuleSource,
+    pub percent: u32,
 }
 
 /// `isolation = "reuse" | "fresh"`

@@ -2,7 +2,7 @@
 //!
 //! Each worker counts for itself; only a failure makes anybody add them up.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Identity;
@@ -23,6 +23,7 @@ pub struct Health {
     /// How often in a row it tripped.
     trips: AtomicU32,
     failures: AtomicU64,
+    tripped: AtomicBool,
 }
 
 /// What one worker has counted, second by second. A line of the cache of its own.
@@ -69,6 +70,7 @@ impl Health {
             tripped_until: AtomicU64::new(0),
             trips: AtomicU32::new(0),
             failures: AtomicU64::new(0),
+            tripped: AtomicBool::new(false),
         }
     }
 
@@ -107,17 +109,18 @@ impl Health {
             return;
         }
         if tripped {
-            self.leave_alone(identity);
+            self.leave_alone();
             return;
         }
         let (calls, failures) = self.shards.iter().map(|shard| shard.sum(second)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
         if calls >= trip.calls && failures * 100 >= calls * u64::from(trip.percent) {
-            self.leave_alone(identity);
+            self.leave_alone();
             tracing::error!(filter = %identity.name, calls, failures, backoff = ?self.backoff(), "the filter keeps failing and is left alone");
         }
     }
 
-    fn leave_alone(&self, _identity: &Identity) {
+    fn leave_alone(&self) {
+        self.tripped.store(true, Ordering::Relaxed);
         self.tripped_until.store(now_ms() + millis(self.backoff()), Ordering::Relaxed);
         self.trips.fetch_add(1, Ordering::Relaxed);
         for slot in self.shards.iter().flat_map(|shard| &shard.0) {
@@ -130,6 +133,11 @@ impl Health {
         let Some(trip) = &self.trip else { return Duration::ZERO };
         let doublings = self.trips.load(Ordering::Relaxed).min(16);
         trip.backoff.saturating_mul(1 << doublings).min(trip.backoff_max)
+    }
+
+    /// It was left alone at least once.
+    pub fn has_tripped(&self) -> bool {
+        self.tripped.load(Ordering::Relaxed)
     }
 
     /// It is left alone at present.

@@ -39,6 +39,8 @@ pub enum LoadError {
     NoHooks(&'static str),
     #[error("the module does not fit this version: {0}")]
     Link(String),
+    #[error("its {0} version: {1}")]
+    Beside(&'static str, Box<LoadError>),
     /// What the filter's own `configure` said.
     #[error("{0}")]
     Refused(String),
