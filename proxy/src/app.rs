@@ -5,10 +5,15 @@
 
 mod control;
 mod listeners;
+mod prepare;
+mod push;
+mod restore;
 mod signals;
+mod state;
+mod waiting;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -17,6 +22,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::admin::guard::Guard;
 use crate::admin::ledger::Ledger;
 use crate::cluster::discovery::{self, Resolved, Resolver};
 use crate::config::{Config, Examined, Loaded, ModuleSource, Problems, Source};
@@ -26,7 +32,9 @@ use crate::listener;
 use crate::snapshot::{Live, Parts, Snapshot, filter_problem};
 use control::{Control, Event};
 use listeners::Listeners;
+pub use restore::{Keep, RestoreError};
 use signals::Signals;
+use state::{AllVersions, Shelf};
 
 /// Events that wait for the control loop. Watchers wait when it is full.
 const EVENTS: usize = 1024;
@@ -38,6 +46,10 @@ pub enum StartError {
     Config(#[from] Problems),
     #[error("the admin cannot listen on {address}: {source}")]
     Admin { address: SocketAddr, source: io::Error },
+    #[error("the admin cannot tell who may change something: {0}")]
+    Token(String),
+    #[error("{0}")]
+    State(#[from] RestoreError),
     #[error("the Wasm engine cannot be set up: {0}")]
     Engine(String),
     #[error("names cannot be resolved: {0}")]
@@ -71,16 +83,21 @@ pub struct App;
 impl App {
     /// Resolves names, compiles and configures filters, reads certificates and binds every address.
     pub fn build(loaded: Loaded) -> Result<Bound, StartError> {
-        Self::build_for(loaded, false)
+        Self::build_keeping(loaded, Keep::Ask)
+    }
+
+    /// The same, where it is known what holds if the file has changed under what was pushed.
+    pub fn build_keeping(loaded: Loaded, keep: Keep) -> Result<Bound, StartError> {
+        Self::build_for(loaded, keep, false)
     }
 
     /// The same for a process of its own: SIGHUP reloads, SIGTERM and SIGINT drain, a second one stops at once. They are
     /// heeded before the first address is open, so that nobody who sees it serve can end it by accident.
-    pub fn build_with_signals(loaded: Loaded) -> Result<Bound, StartError> {
-        Self::build_for(loaded, true)
+    pub fn build_with_signals(loaded: Loaded, keep: Keep) -> Result<Bound, StartError> {
+        Self::build_for(loaded, keep, true)
     }
 
-    fn build_for(loaded: Loaded, signals: bool) -> Result<Bound, StartError> {
+    fn build_for(loaded: Loaded, keep: Keep, signals: bool) -> Result<Bound, StartError> {
         let Loaded { mut config, source } = loaded;
         let file = Some(source.file().to_owned()).filter(|file| file.exists());
         let workers = *config.workers.get_or_insert_with(cores);
@@ -103,15 +120,19 @@ impl App {
             None => Resolved::default(),
         };
         let (loaded, mut problems) = load_modules(&mut modules, &config, &source);
-        let parts = Parts { config: Arc::new(config), source, modules: loaded, resolved };
-        let snapshot = match Snapshot::build(&parts, None, true) {
-            Ok(snapshot) if problems.is_empty() => snapshot,
-            Ok(_) => return Err(StartError::Config(problems)),
-            Err(more) => {
+        let guard =
+            Guard::build(config.admin.as_ref().and_then(|admin| admin.token_file.as_deref())).map_err(StartError::Token)?;
+        let overrides = BTreeMap::new();
+        let mut parts = Parts { config: Arc::new(config), source, modules: loaded, overrides, resolved };
+        if !problems.is_empty() {
+            // The filters that could be loaded are judged as well; what was pushed has to wait for a file that is right.
+            if let Err(more) = Snapshot::build(&parts, None, true) {
                 problems.merge(more);
-                return Err(StartError::Config(problems));
             }
-        };
+            return Err(StartError::Config(problems));
+        }
+        let (shelf, versions) = restore::restore(&mut parts, &mut modules, keep)?;
+        let snapshot = Snapshot::build(&parts, None, true)?;
         let listeners = Listeners::bind(&parts, workers)?;
         let admin = match &parts.config.admin {
             Some(admin) => {
@@ -121,10 +142,28 @@ impl App {
             None => None,
         };
         let ledger = Arc::new(Ledger::default());
-        ledger.live(&snapshot);
+        ledger.live(&snapshot, restore::standings(&parts, &versions));
         let live = Arc::new(Live::from_pointee(snapshot));
         let (events, queue) = mpsc::channel(EVENTS);
-        Ok(Bound { file, runtime, workers, parts, modules, resolver, listeners, admin, ledger, live, events, queue, signals })
+        let shelf = Arc::new(shelf);
+        let admin = admin.map(|socket| (socket, guard));
+        Ok(Bound {
+            file,
+            runtime,
+            workers,
+            parts,
+            modules,
+            resolver,
+            versions,
+            shelf,
+            listeners,
+            admin,
+            ledger,
+            live,
+            events,
+            queue,
+            signals,
+        })
     }
 }
 
@@ -140,7 +179,8 @@ impl App {
         let mut modules = Modules::new(engine);
         let (modules, failed) = load_modules(&mut modules, &config, &source);
         problems.merge(failed);
-        let parts = Parts { config: Arc::new(config), source, modules, resolved: Resolved::default() };
+        let overrides = BTreeMap::new();
+        let parts = Parts { config: Arc::new(config), source, modules, overrides, resolved: Resolved::default() };
         if let Err(more) = Snapshot::build(&parts, None, true) {
             problems.merge(more);
         }
@@ -171,8 +211,10 @@ pub struct Bound {
     parts: Parts,
     modules: Modules,
     resolver: Option<Resolver>,
+    versions: AllVersions,
+    shelf: Arc<Shelf>,
     listeners: Listeners,
-    admin: Option<TcpListener>,
+    admin: Option<(TcpListener, Guard)>,
     ledger: Arc<Ledger>,
     live: Arc<Live>,
     events: mpsc::Sender<Event>,
@@ -193,7 +235,7 @@ impl Bound {
 
     /// The real address of the admin.
     pub fn admin(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().and_then(|socket| socket.local_addr().ok())
+        self.admin.as_ref().and_then(|(socket, _)| socket.local_addr().ok())
     }
 
     pub fn handle(&self) -> Handle {

@@ -26,7 +26,16 @@ pub struct Parts {
     /// To place mistakes.
     pub source: Source,
     pub modules: HashMap<ModuleSource, Arc<Module>>,
+    /// What stands over the file, by the name of the filter. Names that the file does not have wait for it.
+    pub overrides: BTreeMap<Arc<str>, Override>,
     pub resolved: Resolved,
+}
+
+/// What takes the place of what the file says about one filter. All else about it is the file's.
+#[derive(Debug, Clone, Default)]
+pub struct Override {
+    pub module: Option<Arc<Module>>,
+    pub config: Option<Arc<serde_json::Value>>,
 }
 
 /// See the module.
@@ -125,7 +134,13 @@ fn filters(parts: &Parts, previous: Option<&Snapshot>, problems: &mut Vec<Proble
     let mut filters = BTreeMap::new();
     for (name, config) in &parts.config.filters {
         // A module that could not be loaded has been reported by who tried.
-        let Some(module) = parts.modules.get(&config.module) else { continue };
+        let Some(of_file) = parts.modules.get(&config.module) else { continue };
+        let over = parts.overrides.get(name);
+        let module = over.and_then(|over| over.module.as_ref()).unwrap_or(of_file);
+        let config = &match over.and_then(|over| over.config.as_ref()) {
+            Some(pushed) => Arc::new(config::Filter { config: Arc::clone(pushed), ..config::Filter::clone(config) }),
+            None => Arc::clone(config),
+        };
         let kept = previous
             .and_then(|previous| previous.filters.get(name))
             .filter(|kept| kept.config == *config && kept.module.hash == module.hash);
@@ -135,6 +150,9 @@ fn filters(parts: &Parts, previous: Option<&Snapshot>, problems: &mut Vec<Proble
         };
         match built {
             Ok(filter) => drop(filters.insert(Arc::clone(name), filter)),
+            Err(error) if over.is_some_and(|over| over.config.is_some()) => {
+                problems.push(pushed_problem(&parts.source, name, &error));
+            }
             Err(error) => problems.push(filter_problem(&parts.source, name, &error)),
         }
     }
@@ -143,13 +161,20 @@ fn filters(parts: &Parts, previous: Option<&Snapshot>, problems: &mut Vec<Proble
 
 /// Where in the file a filter that cannot be used is written.
 pub fn filter_problem(source: &Source, name: &str, error: &LoadError) -> Problem {
-    match error {
+    let problem = match error {
         LoadError::Refused(message) => source.filter_problem(name, message),
         error => {
             let message = format!("filter `{name}` cannot be used: {error}");
             source.problem_at(&["filters".into(), name.into(), "module".into()], message)
         }
-    }
+    };
+    problem.of_filter(name)
+}
+
+/// What is wrong with a configuration that was pushed has no place in the file but the filter's own.
+fn pushed_problem(source: &Source, name: &str, error: &LoadError) -> Problem {
+    let message = format!("filter `{name}`, with the configuration that was pushed: {error}");
+    source.problem_at(&["filters".into(), name.into()], message).of_filter(name)
 }
 
 fn tls_problem(parts: &Parts, listener: &str, error: &tls::TlsError) -> Problem {

@@ -18,6 +18,6 @@ pub use integer::Integer;
 pub use json::Json;
 pub use list::List;
 pub use module::Module;
-pub use path::{AccessLogTarget, File};
+pub use path::{AccessLogTarget, File, Folder};
 pub use reference::Reference;
 pub use size::Size;

@@ -16,6 +16,7 @@ pub struct Config {
     /// Worker threads; `None` means one a core.
     pub workers: Option<usize>,
     pub admin: Option<Admin>,
+    pub state: State,
     pub access_log: AccessLog,
     pub limits: ProcessLimits,
     pub drain: Drain,
@@ -29,6 +30,17 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admin {
     pub listen: SocketAddr,
+    /// Whoever wants to change something shows what this file holds; `None`: only from this machine.
+    pub token_file: Option<PathBuf>,
+}
+
+/// `[state]`: what is pushed through the admin, and how much of it is remembered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// Where it is kept; `None`: until the process ends.
+    pub directory: Option<PathBuf>,
+    /// Versions of a filter that can be gone back to, the live one included.
+    pub versions: usize,
 }
 
 /// `[access-log]`: where one JSON line an exchange goes.
@@ -310,6 +322,12 @@ impl Default for Dns {
             ttl_min: defaults::DNS_TTL_MIN,
             retry: defaults::DNS_RETRY,
         }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { directory: None, versions: defaults::STATE_VERSIONS }
     }
 }
 

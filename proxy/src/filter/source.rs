@@ -32,11 +32,16 @@ impl Modules {
     /// Reads the bytes again, and compiles them unless the same ones were compiled lately.
     pub fn load(&mut self, source: &ModuleSource) -> Result<Arc<Module>, LoadError> {
         let bytes = read(source)?;
-        let hash = hash(&bytes);
+        self.take(&bytes)
+    }
+
+    /// The same for bytes that are there already.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<Arc<Module>, LoadError> {
+        let hash = hash(bytes);
         let known = self.remembered.iter().position(|module| *module.hash == hash);
         let module = match known.and_then(|position| self.remembered.remove(position)) {
             Some(module) => module,
-            None => Module::build(&self.engine, &bytes)?,
+            None => Module::build(&self.engine, bytes)?,
         };
         self.remembered.truncate(REMEMBERED_MAX - 1);
         self.remembered.push_front(Arc::clone(&module));
