@@ -126,6 +126,7 @@ impl Admin {
     async fn change(&self, name: &str, asked: Asked, request: Request<Incoming>, peer: SocketAddr) -> Answer {
         if let Err(denied) = self.guard.check(peer, request.headers()) {
             tracing::warn!(%peer, filter = name, %denied, "a change was refused");
+            api::discard(request.into_body()).await;
             return denied_answer(&denied);
         }
         let (head, body) = request.into_parts();

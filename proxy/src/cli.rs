@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod filter;
 mod run;
 
 use std::path::PathBuf;
@@ -53,6 +54,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show the filters of a running proxy, replace them, go back.
+    #[command(subcommand)]
+    Filter(filter::Command),
     /// Serve an embedded example with small upstream services in the same process, and say what to try.
     Demo(demo::Options),
 }
@@ -82,6 +86,7 @@ pub fn main() -> ExitCode {
             run::run(&config, keep)
         }
         Command::Check { config, json } => check::check(&config, json),
+        Command::Filter(command) => filter::run(command),
         Command::Demo(options) => demo::demo(&options),
     }
 }

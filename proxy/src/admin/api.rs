@@ -31,6 +31,10 @@ const BODY_STALL: Duration = Duration::from_secs(10);
 /// The whole of a body: 64 MiB over a slow line.
 const BODY_TIME_MAX: Duration = Duration::from_secs(300);
 
+/// What is read of a body that nobody wants, and for how long: most modules, from near.
+const DISCARDED_BYTES_MAX: usize = 4 << 20;
+const DISCARD: Duration = Duration::from_secs(1);
+
 /// What is wanted of one filter.
 #[derive(Debug)]
 pub enum Change {
@@ -214,6 +218,20 @@ async fn read(headers: &HeaderMap, mut body: Incoming, bytes_max: usize) -> Resu
         }
     };
     tokio::time::timeout(BODY_TIME_MAX, whole).await.map_err(|_| Refused::Slow("not all of it in 5 minutes"))?
+}
+
+/// Somebody who is still sending when the connection closes may never read why.
+pub async fn discard(mut body: Incoming) {
+    let little = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > DISCARDED_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DISCARD, little).await;
 }
 
 fn json(body: &[u8]) -> Result<Value, Refused> {

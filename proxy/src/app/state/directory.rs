@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -24,6 +25,10 @@ const FILTERS: &str = "filters";
 const MANIFEST: &str = "manifest.json";
 /// Of a file that is still being written.
 const UNFINISHED: &str = "tmp";
+
+/// A process that was killed may need a moment to be gone.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// An open state directory; nobody else has it meanwhile.
 #[derive(Debug)]
@@ -42,11 +47,7 @@ impl Directory {
         if mode & 0o022 != 0 {
             return Err(StateError::Open { path: path.to_owned(), mode });
         }
-        match locked.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StateError::InUse(path.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(StateError::io("lock", path)(error)),
-        }
+        lock(path, &locked)?;
         mark(path)?;
         let filters = path.join(FILTERS);
         make(&filters)?;
@@ -107,6 +108,18 @@ impl Directory {
 
     pub fn folder(&self, filter: &str) -> PathBuf {
         self.filters.join(folder_name(filter))
+    }
+}
+
+fn lock(path: &Path, folder: &File) -> Result<(), StateError> {
+    let begun = Instant::now();
+    loop {
+        match folder.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(StateError::InUse(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(StateError::io("lock", path)(error)),
+        }
     }
 }
 

@@ -34,7 +34,7 @@ impl Prepared {
         let engine = engine.wasmtime();
         let component = match bytes.get(..8) {
             Some(b"\0asm\x0d\0\x01\0") => Component::from_binary(engine, bytes),
-            Some(b"\0asm\x01\0\0\0") => Component::from_binary(engine, &componentize(bytes)?),
+            Some(b"\0asm\x01\0\0\0") => Component::from_binary(engine, &componentize(engine, bytes)?),
             _ => return Err(LoadError::NotWasm { found: bytes.iter().take(8).copied().collect() }),
         };
         let component = component.map_err(|error| LoadError::Compile(format!("{error:#}")))?;
@@ -94,7 +94,9 @@ where
 }
 
 /// A core module of wit-bindgen says in a custom section which world it was built for.
-fn componentize(module: &[u8]) -> Result<Vec<u8>, LoadError> {
+fn componentize(engine: &wasmtime::Engine, module: &[u8]) -> Result<Vec<u8>, LoadError> {
+    // What comes next trusts the lengths that the module tells.
+    wasmtime::Module::validate(engine, module).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
     wit_component::ComponentEncoder::default()
         .validate(true)
         .module(module)
