@@ -90,11 +90,15 @@ async fn a_filter_that_left_the_file_finds_its_push_again() {
     let (_folder, state) = state();
     let proxy = Edge::HTTP1_PLAIN.proxy(stamping(guest("stamp-a"), &state));
     load(&proxy, "stamp-b").await;
-    proxy.rewrite(format!("[listeners.edge]\n[state]\ndirectory = '{}'", state.display()));
+    let without = format!("[listeners.edge]\n[state]\ndirectory = '{}'", state.display());
+    proxy.rewrite(&without);
     while proxy.admin("/filters").await.json()["waiting"] != json!(["stamp"]) {
         pause().await;
     }
     assert_eq!(proxy.admin("/filters/stamp").await.json()["waiting"], true);
+    drop(proxy);
+    let proxy = Edge::HTTP1_PLAIN.proxy(&without);
+    assert_eq!(proxy.admin("/filters").await.json()["waiting"], json!(["stamp"]));
     proxy.rewrite(stamping(guest("stamp-a"), &state));
     while proxy.admin("/filters").await.json()["waiting"] != json!([]) {
         pause().await;

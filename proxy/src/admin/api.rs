@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::versions::Target;
 use super::views::shown;
@@ -64,6 +64,8 @@ pub struct Command {
     /// It holds even where the file has changed since the last push.
     pub over_file: bool,
     pub answer: oneshot::Sender<Result<Done, Refused>>,
+    /// Given back when its body is not needed any more.
+    pub held: Option<OwnedSemaphorePermit>,
 }
 
 /// What went live.
@@ -156,7 +158,10 @@ impl Api {
     ) -> Result<Value, Refused> {
         let begun = Instant::now();
         let over_file = over_file(query)?;
-        let held = self.bodies.acquire().await.map_err(|_| Refused::Leaving)?;
+        let held = match asked {
+            Asked::Module | Asked::Config => Some(Arc::clone(&self.bodies).acquire_owned().await.map_err(|_| Refused::Leaving)?),
+            Asked::Rollback | Asked::Reset => None,
+        };
         let change = match asked {
             Asked::Module => Change::Module(read(headers, body, MODULE_BYTES_MAX).await?),
             Asked::Config => Change::Config(Arc::new(json(&read(headers, body, CONFIG_BYTES_MAX).await?)?)),
@@ -164,10 +169,9 @@ impl Api {
             Asked::Reset => Change::Reset,
         };
         let (answer, answered) = oneshot::channel();
-        let command = Command { filter: filter.into(), change, over_file, answer };
+        let command = Command { filter: filter.into(), change, over_file, answer, held };
         self.commands.send(command).await.map_err(|_| Refused::Leaving)?;
         let done = answered.await.map_err(|_| Refused::Leaving)??;
-        drop(held);
         Ok(told(filter, &done, begun.elapsed()))
     }
 }

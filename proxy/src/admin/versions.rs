@@ -223,7 +223,7 @@ impl Versions {
     }
 
     /// Where the live version is the file's, it is what the file says now.
-    fn follow(&mut self, now: &Base) {
+    pub fn follow(&mut self, now: &Base) {
         let live = self.live_mut();
         for part in Part::ALL {
             if live.part(part).is_none() {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::listeners::Listeners;
@@ -96,7 +96,13 @@ enum About {
     Reload,
     Module(ModuleSource),
     Resolved(Arc<str>),
-    Command { filter: Arc<str>, what: &'static str, answer: oneshot::Sender<Result<Done, Refused>> },
+    Command {
+        filter: Arc<str>,
+        what: &'static str,
+        answer: oneshot::Sender<Result<Done, Refused>>,
+        /// The place of its body.
+        _held: Option<OwnedSemaphorePermit>,
+    },
 }
 
 impl Control {

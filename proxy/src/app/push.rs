@@ -66,10 +66,11 @@ pub fn push(ground: &mut Ground, filter: &Arc<str>, change: Change, over_file: b
         }
         (_, None) => return Err(unknown(ground, filter)),
         (change, Some(file)) => {
-            let versions = match ground.versions.get(filter) {
+            let mut versions = match ground.versions.get(filter) {
                 Some(versions) => Versions::clone(versions),
                 None => Versions::begin(file.clone(), SystemTime::now()),
             };
+            versions.follow(&file);
             if !over_file {
                 undisputed(filter, &versions, &file)?;
             }

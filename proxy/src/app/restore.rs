@@ -51,29 +51,27 @@ pub fn restore(parts: &mut Parts, modules: &mut Modules, keep: Keep) -> Result<(
     let mut undecided = Vec::new();
     for name in all.keys().cloned().collect::<Vec<_>>() {
         let Some(versions) = all.get_mut(&name) else { continue };
-        let Some(file) = push::base(parts, &name) else {
-            tracing::warn!(filter = %name, "something is pushed for a filter that the file does not have; it waits for it");
-            continue;
-        };
-        let conflicts = versions.conflicts(&file);
-        if !conflicts.is_empty() {
-            let what = push::listed(&conflicts);
-            match keep {
-                Keep::Ask => {
-                    undecided.push(format!("the {what} of filter `{name}`"));
-                    continue;
-                }
-                Keep::Pushed => {
-                    tracing::warn!(filter = %name, "the file has changed the {what}; what was pushed holds");
-                    Arc::make_mut(versions).hold(&file);
-                    shelf.keep(&name, versions, None)?;
-                }
-                Keep::File => {
-                    tracing::warn!(filter = %name, "the file has changed the {what}; what was pushed is dropped");
-                    shelf.forget(&name)?;
-                    all.remove(&name);
-                    continue;
-                }
+        let file = push::base(parts, &name);
+        let conflicts = file.as_ref().map_or_else(Vec::new, |file| versions.conflicts(file));
+        match (&file, keep) {
+            (None, _) => tracing::warn!(filter = %name, "what was pushed waits for a filter that the file does not have"),
+            (Some(_), _) if conflicts.is_empty() => {}
+            (Some(_), Keep::Ask) => {
+                undecided.push(format!("the {} of filter `{name}`", push::listed(&conflicts)));
+                continue;
+            }
+            (Some(file), Keep::Pushed) => {
+                let what = push::listed(&conflicts);
+                tracing::warn!(filter = %name, "the file has changed the {what}; what was pushed holds");
+                Arc::make_mut(versions).hold(file);
+                shelf.keep(&name, versions, None)?;
+            }
+            (Some(_), Keep::File) => {
+                let what = push::listed(&conflicts);
+                tracing::warn!(filter = %name, "the file has changed the {what}; what was pushed is dropped");
+                shelf.forget(&name)?;
+                all.remove(&name);
+                continue;
             }
         }
         let over = push::over(&shelf, modules, &name, versions);

@@ -54,11 +54,13 @@ pub struct Blob {
     pub bytes: Bytes,
 }
 
+/// By the name of the filter, the part and the hash.
+type Held = BTreeMap<(Arc<str>, Part, Arc<str>), Bytes>;
+
 /// See the module.
 #[derive(Debug)]
 pub enum Shelf {
-    /// By the name of the filter, the part and the hash.
-    Memory(Mutex<BTreeMap<(Arc<str>, Part, Arc<str>), Bytes>>),
+    Memory(Mutex<Held>),
     Directory(Directory),
 }
 

@@ -94,7 +94,7 @@ mod tests {
 
     fn command(filter: &str, change: Wanted) -> (Change, Answered) {
         let (answer, answered) = oneshot::channel();
-        (Change::Command(Command { filter: filter.into(), change, over_file: false, answer }), answered)
+        (Change::Command(Command { filter: filter.into(), change, over_file: false, answer, held: None }), answered)
     }
 
     fn module(text: &'static str) -> Wanted {

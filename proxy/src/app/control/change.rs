@@ -20,8 +20,8 @@ impl Control {
             Change::Reload { if_changed } => (About::Reload, Task::Reload { if_changed }),
             Change::Module(file) => (About::Module(ModuleSource::Path(file.clone())), Task::Module(file)),
             Change::Resolved { host, addresses } => (About::Resolved(Arc::clone(&host)), Task::Resolved { host, addresses }),
-            Change::Command(Command { filter, change, over_file, answer }) => {
-                let about = About::Command { filter: Arc::clone(&filter), what: change.name(), answer };
+            Change::Command(Command { filter, change, over_file, answer, held }) => {
+                let about = About::Command { filter: Arc::clone(&filter), what: change.name(), answer, _held: held };
                 (about, Task::Push { filter, wanted: change, over_file })
             }
         };
@@ -61,7 +61,7 @@ impl Control {
                     tracing::error!(%host, "the new addresses could not be used\n{error}");
                 }
             }
-            About::Command { filter, what, answer } => {
+            About::Command { filter, what, answer, .. } => {
                 let done = match done {
                     Ok(done) => done.flatten().ok_or_else(|| Refused::Failed("nothing came of it".to_owned())),
                     Err(NotReady::Refused(refused)) => Err(refused),
@@ -96,17 +96,18 @@ impl Control {
 
     fn swapped(&self, source: &ModuleSource, done: Result<bool, NotReady>) {
         let named = self.parts.config.filters.iter().filter(|(_, filter)| filter.module == *source);
-        let filters = named.map(|(name, _)| &**name);
+        let filters = named.map(|(name, _)| name);
+        let overridden = |name: &Arc<str>| self.parts.overrides.get(name).is_some_and(|over| over.module.is_some());
         match done {
             Ok(live) => {
-                self.ledger.healed(filters);
-                let hash = self.parts.modules.get(source).map(|module| &*module.hash);
-                if live {
+                self.ledger.healed(filters.clone().map(|name| &**name));
+                if live && !filters.clone().all(overridden) {
+                    let hash = self.parts.modules.get(source).map(|module| &*module.hash);
                     tracing::info!(module = %source, hash, "swapped");
                 }
             }
             Err(error) => {
-                self.ledger.failed(filters, &error.to_string());
+                self.ledger.failed(filters.map(|name| &**name), &error.to_string());
                 tracing::error!(module = %source, "the module was not swapped; what was serving goes on\n{error}");
             }
         }
