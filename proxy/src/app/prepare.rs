@@ -16,7 +16,6 @@ use crate::filter::source::Modules;
 use crate::snapshot::{Parts, Snapshot};
 
 /// What a change starts from.
-#[derive(Clone)]
 pub struct Ground {
     pub parts: Parts,
     pub modules: Modules,

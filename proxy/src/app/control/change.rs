@@ -68,8 +68,12 @@ impl Control {
                     Err(error) => Err(Refused::Failed(error.to_string())),
                 };
                 match &done {
-                    Ok(done) => tracing::info!(%filter, version = done.version, kept = done.kept, "{what}: live"),
-                    Err(refused) => tracing::warn!(%filter, %refused, "{what}: refused; what was serving goes on"),
+                    Ok(done) => {
+                        tracing::info!(%filter, what, version = done.version, kept = done.kept, "changed through the admin")
+                    }
+                    Err(refused) => {
+                        tracing::warn!(%filter, what, %refused, "not changed through the admin; what was serving goes on")
+                    }
                 }
                 let _ = answer.send(done);
             }

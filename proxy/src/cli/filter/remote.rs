@@ -63,7 +63,7 @@ pub struct Config {
 #[derive(Debug, Args)]
 pub struct Rollback {
     name: String,
-    /// The number of a version, or the beginning of its module's hash after `sha256:`.
+    /// The number of a version, or `sha256:` and the beginning of its module's hash.
     #[arg(long, value_name = "VERSION")]
     to: Option<String>,
     #[command(flatten)]
