@@ -154,7 +154,7 @@ pub struct Filter {
     /// What was seen while it was only watched.
     pub observed: Observed,
     /// What `configure` is given.
-    config_json: Arc<str>,
+    pub config_json: Arc<str>,
     /// Differs for every filter that was ever built, so that workers can key their instances by it.
     pub id: u64,
     /// A worker's share of `instances-max`.

@@ -29,9 +29,18 @@ pub struct Parts {
     /// To place mistakes.
     pub source: Source,
     pub modules: HashMap<ModuleSource, Arc<Module>>,
+    /// What stands over the file, by the name of the filter. Names that the file does not have wait for it.
+    pub overrides: BTreeMap<Arc<str>, Override>,
     pub resolved: Resolved,
     /// What is in the files and resources that filters have as inputs.
     pub inputs: HashMap<config::Input, Arc<[u8]>>,
+}
+
+/// What takes the place of what the file says about one filter. All else about it is the file's.
+#[derive(Debug, Clone, Default)]
+pub struct Override {
+    pub module: Option<Arc<Module>>,
+    pub config: Option<Arc<serde_json::Value>>,
 }
 
 /// See the module.
@@ -167,9 +176,15 @@ fn filters(
     let mut new = Vec::new();
     for (name, config) in &parts.config.filters {
         // A module that could not be loaded has been reported by who tried, and so has an input that could not be read.
-        let Some(module) = parts.modules.get(&config.module) else { continue };
+        let Some(of_file) = parts.modules.get(&config.module) else { continue };
         let Some(inputs) = inputs(parts, config) else { continue };
-        let (name, config, module) = (Arc::clone(name), Arc::clone(config), Arc::clone(module));
+        let over = parts.overrides.get(name);
+        let module = Arc::clone(over.and_then(|over| over.module.as_ref()).unwrap_or(of_file));
+        let config = match over.and_then(|over| over.config.as_ref()) {
+            Some(pushed) => Arc::new(config::Filter { config: Arc::clone(pushed), ..config::Filter::clone(config) }),
+            None => Arc::clone(config),
+        };
+        let name = Arc::clone(name);
         let plan = plan(name, config, module, inputs, stores, parts);
         match before(&plan.name).filter(|kept| kept.is_built_from(&plan)) {
             Some(kept) => drop(filters.insert(plan.name, Arc::clone(kept))),
@@ -186,6 +201,9 @@ fn filters(
         };
         match Filter::build(plan, &around) {
             Ok(filter) => drop(filters.insert(name, filter)),
+            Err(error) if parts.overrides.get(&name).is_some_and(|over| over.config.is_some()) => {
+                problems.push(pushed_problem(&parts.source, &name, &error));
+            }
             Err(error) => problems.push(filter_problem(&parts.source, &name, &error)),
         }
     }
@@ -229,13 +247,20 @@ fn inputs(parts: &Parts, config: &config::Filter) -> Option<Inputs> {
 
 /// Where in the file a filter that cannot be used is written.
 pub fn filter_problem(source: &Source, name: &str, error: &LoadError) -> Problem {
-    match error {
+    let problem = match error {
         LoadError::Refused(message) => source.filter_problem(name, message),
         error => {
             let message = format!("filter `{name}` cannot be used: {error}");
             source.problem_at(&["filters".into(), name.into(), "module".into()], message)
         }
-    }
+    };
+    problem.of_filter(name)
+}
+
+/// What is wrong with a configuration that was pushed has no place in the file but the filter's own.
+fn pushed_problem(source: &Source, name: &str, error: &LoadError) -> Problem {
+    let message = format!("filter `{name}`, with the configuration that was pushed: {error}");
+    source.problem_at(&["filters".into(), name.into()], message).of_filter(name)
 }
 
 fn tls_problem(parts: &Parts, listener: &str, error: &tls::TlsError) -> Problem {

@@ -68,6 +68,17 @@ async fn a_hook_that_is_not_run_yet_is_named() {
     assert!(said.contains("`tamis:filter/tick-hook@0.1.0`"), "{said}");
 }
 
+scenario!(a_module_that_is_cut_off_is_refused);
+async fn a_module_that_is_cut_off_is_refused() {
+    let whole = guest("stamp-a").bytes();
+    for bytes in [8, 9, 1000, whole.len() - 1] {
+        let (_folder, file) = file(&whole[..bytes]);
+        let said =
+            refused(format!("[listeners.edge]\nlisten = '127.0.0.1:0'\nfilters = ['f']\n[filters.f]\nmodule = '{file}'\n"));
+        assert!(said.contains("does not compile") || said.contains("exports no hook"), "{bytes} bytes: {said}");
+    }
+}
+
 scenario!(a_core_module_without_an_interface_is_no_filter);
 async fn a_core_module_without_an_interface_is_no_filter() {
     let said = refused_module("(module (func (export \"on-request\")))");

@@ -144,6 +144,8 @@ pub const FILTER_PROBATION: Duration = Duration::from_secs(60);
 pub const FILTER_MEMORY: usize = 16 * MIB;
 /// Largest `memory` a filter can be given: the size of a slot in the instance pool.
 pub const FILTER_MEMORY_MAX: usize = 256 * MIB;
+/// Versions of a filter that can be gone back to: a bad day's worth of attempts, each a module on disk.
+pub const STATE_VERSIONS: usize = 10;
 /// Access log lines that wait for a slow output.
 pub const ACCESS_LOG_QUEUE: usize = 65_536;
 

@@ -16,6 +16,7 @@ pub struct Config {
     /// Worker threads; `None` means one a core.
     pub workers: Option<usize>,
     pub admin: Option<Admin>,
+    pub state: State,
     pub access_log: AccessLog,
     pub limits: ProcessLimits,
     pub drain: Drain,
@@ -32,6 +33,17 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admin {
     pub listen: SocketAddr,
+    /// Whoever wants to change something shows what this file holds; `None`: only from this machine.
+    pub token_file: Option<PathBuf>,
+}
+
+/// `[state]`: what is pushed through the admin, and how much of it is remembered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// Where it is kept; `None`: until the process ends.
+    pub directory: Option<PathBuf>,
+    /// Versions of a filter that can be gone back to, the live one included.
+    pub versions: usize,
 }
 
 /// `[access-log]`: where one JSON line an exchange goes.
@@ -501,6 +513,12 @@ impl Default for Modules {
             ca: Vec::new(),
             fetch_timeout: defaults::MODULE_FETCH,
         }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { directory: None, versions: defaults::STATE_VERSIONS }
     }
 }
 

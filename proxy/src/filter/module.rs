@@ -79,3 +79,8 @@ pub fn digest(bytes: &[u8]) -> Sha256 {
     sha256.0.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
     sha256
 }
+
+/// SHA-256 in hexadecimal.
+pub fn hash(bytes: &[u8]) -> String {
+    digest(bytes).to_string()
+}

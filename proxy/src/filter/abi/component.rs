@@ -34,7 +34,7 @@ impl Prepared {
     /// Takes the compiled component from the cache or makes it, and checks that it fits.
     pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Self, Compiled), LoadError> {
         let key = Key::of(&[b"component", bytes]);
-        let (component, compiled) = cache.component(engine.wasmtime(), key, || compile(engine, &component_of(bytes)?))?;
+        let (component, compiled) = cache.component(engine.wasmtime(), key, || compile(engine, &component_of(engine, bytes)?))?;
         Ok((Self::link(engine, &component)?, compiled))
     }
 
@@ -83,15 +83,19 @@ impl Prepared {
 }
 
 /// The bytes as a component. A core module of wit-bindgen says in a custom section which world it was built for.
-pub fn component_of(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, LoadError> {
+pub fn component_of<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow::Cow<'a, [u8]>, LoadError> {
     match bytes.get(..8) {
         Some(b"\0asm\x0d\0\x01\0") => Ok(bytes.into()),
-        Some(b"\0asm\x01\0\0\0") => wit_component::ComponentEncoder::default()
-            .validate(true)
-            .module(bytes)
-            .and_then(|mut encoder| encoder.encode())
-            .map(Into::into)
-            .map_err(|error| LoadError::NotAFilter(format!("{error:#}"))),
+        Some(b"\0asm\x01\0\0\0") => {
+            // What comes next trusts the lengths that the module tells.
+            wasmtime::Module::validate(engine.wasmtime(), bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+            wit_component::ComponentEncoder::default()
+                .validate(true)
+                .module(bytes)
+                .and_then(|mut encoder| encoder.encode())
+                .map(Into::into)
+                .map_err(|error| LoadError::NotAFilter(format!("{error:#}")))
+        }
         _ => Err(LoadError::NotWasm { found: bytes.iter().take(8).copied().collect() }),
     }
 }
