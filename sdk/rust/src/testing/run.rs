@@ -17,6 +17,8 @@ pub(super) struct Run<'a, F> {
     hand: Option<Hand>,
     hooks: usize,
     outcome: Outcome,
+    /// Whether the upstream did.
+    answered: bool,
 }
 
 /// What is left of a body once it has passed, and whether it is whole.
@@ -27,7 +29,7 @@ struct Passed {
 
 impl<'a, F: Exported> Run<'a, F> {
     pub(super) fn new(filter: &'a Configured<F>, hand: Hand) -> Self {
-        Run { filter, hand: Some(hand), hooks: 0, outcome: Outcome::default() }
+        Run { filter, hand: Some(hand), hooks: 0, outcome: Outcome::default(), answered: false }
     }
 
     pub(super) fn raw(mut self) -> Outcome {
@@ -45,6 +47,7 @@ impl<'a, F: Exported> Run<'a, F> {
     pub(super) fn http(mut self, upstream: ResponseHead) -> Outcome {
         if self.request() && self.upward() {
             self.hand().response = Some(upstream);
+            self.answered = true;
             if self.response() {
                 self.back();
             }
@@ -143,7 +146,7 @@ impl<'a, F: Exported> Run<'a, F> {
 
     /// The complete hook, and what the proxy does when an exchange has ended.
     fn complete(mut self) -> Outcome {
-        let asked = self.outcome.upstream.is_some();
+        let (asked, answered) = (self.outcome.upstream.is_some(), self.answered);
         let client = self.outcome.response.as_ref();
         let (status, response_bytes) = client.map_or((0, 0), |response| (response.status().as_u16(), response.body().len()));
         let failure = self.outcome.failure.clone();
@@ -152,7 +155,7 @@ impl<'a, F: Exported> Run<'a, F> {
             status,
             response_bytes: response_bytes as u64,
             attempts: u32::from(asked),
-            upstream: hand.ended.upstream.clone().filter(|_| asked),
+            upstream: hand.ended.upstream.clone().filter(|_| answered),
             failure: failure.or_else(|| hand.ended.failure.clone().filter(|_| asked)),
             ..std::mem::take(&mut hand.ended)
         };
