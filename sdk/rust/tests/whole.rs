@@ -244,6 +244,13 @@ fn pieces_are_kept_replaced_dropped_and_end_the_exchange() {
 }
 
 #[test]
+fn the_end_of_a_body_is_told_even_where_nothing_came() {
+    assert_eq!(post("").through(&doer()).upstream().unwrap().text(), ".");
+    assert_eq!(post("").body("a").trailer("x-sum", "7").through(&doer()).upstream().unwrap().text(), "a.");
+    assert_eq!(post("").body("a").client_goes_away().through(&doer()).upstream().unwrap().text(), "a");
+}
+
+#[test]
 fn trailers_are_read_and_set_both_ways() {
     let outcome = post("").trailer("x-sum", "7").answer_trailer("grpc-status", "5").through(&doer());
     assert_eq!(outcome.upstream().unwrap().trailer("x-seen").unwrap(), "7");

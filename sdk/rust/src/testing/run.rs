@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
+
+use super::body::Body;
 use super::configured::Configured;
 use super::hand::{self, Ended, Hand, Phase, ResponseHead};
 use super::outcome::Outcome;
@@ -73,7 +76,7 @@ impl<'a, F: Exported> Run<'a, F> {
         self.hand().request.body.streaming = true;
         let mut head = self.hand().request.clone();
         let body = std::mem::take(&mut head.body);
-        let passed = self.stream(Hook::RequestChunk, &body.pieces, body.cut, |filter, chunk| {
+        let passed = self.stream(Hook::RequestChunk, pieces(&body, &head.trailers), body.cut, |filter, chunk| {
             filter.request_chunk(&mut Request::in_hand(), chunk)
         });
         if passed.whole && !self.hand().request.trailers.is_empty() && self.filter.wants(Hook::Trailers) {
@@ -107,7 +110,7 @@ impl<'a, F: Exported> Run<'a, F> {
         response.body.streaming = true;
         let mut head = response.clone();
         let body = std::mem::take(&mut head.body);
-        let passed = self.stream(Hook::ResponseChunk, &body.pieces, body.cut, |filter, chunk| {
+        let passed = self.stream(Hook::ResponseChunk, pieces(&body, &head.trailers), body.cut, |filter, chunk| {
             filter.response_chunk(&mut Response::in_hand(), chunk)
         });
         if passed.whole && !head.trailers.is_empty() && self.filter.wants(Hook::Trailers) {
@@ -123,7 +126,7 @@ impl<'a, F: Exported> Run<'a, F> {
     }
 
     /// Each piece through the chunk hook.
-    fn stream(&mut self, hook: Hook, pieces: &[Vec<u8>], cut: bool, call: impl Fn(&F, Chunk) -> ChunkVerdict) -> Passed {
+    fn stream(&mut self, hook: Hook, pieces: Vec<Vec<u8>>, cut: bool, call: impl Fn(&F, Chunk) -> ChunkVerdict) -> Passed {
         let phase = if hook == Hook::RequestChunk { Phase::RequestChunk } else { Phase::ResponseChunk };
         let mut bytes = Vec::new();
         for (at, piece) in pieces.iter().enumerate() {
@@ -208,6 +211,15 @@ impl<'a, F: Exported> Run<'a, F> {
     fn hand(&mut self) -> &mut Hand {
         self.hand.as_mut().expect("no hook runs")
     }
+}
+
+/// What the chunk hook sees: where trailers follow, or nothing came at all, an empty piece says that none follows.
+fn pieces(body: &Body, trailers: &HeaderMap) -> Vec<Vec<u8>> {
+    let mut pieces = body.pieces.clone();
+    if !body.cut && (pieces.is_empty() || !trailers.is_empty()) {
+        pieces.push(Vec::new());
+    }
+    pieces
 }
 
 /// How long an exchange takes, unless a test says otherwise.
