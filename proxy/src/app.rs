@@ -10,6 +10,7 @@ mod prepare;
 mod push;
 mod restore;
 mod signals;
+mod trial;
 mod state;
 mod waiting;
 mod watch;

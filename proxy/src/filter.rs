@@ -239,7 +239,7 @@ impl Filter {
             config_json: config.config.to_string().into(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instances_a_worker: config.instances_max.div_ceil(workers),
-            health: Health::new(config.trip.clone(), workers),
+            health: Health::new(&config, workers),
             spares: Mutex::default(),
             name,
             config,
@@ -286,7 +286,7 @@ impl Filter {
     /// The version that takes its place in a share of the exchanges, unless it has shown that it fails.
     pub fn canary(&self) -> Option<(&Arc<Self>, u32)> {
         match &self.beside {
-            Some((canary, Role::Canary(percent))) if !canary.health.has_tripped() => Some((canary, *percent)),
+            Some((canary, Role::Canary(percent))) if !canary.health.has_failed() => Some((canary, *percent)),
             _ => None,
         }
     }

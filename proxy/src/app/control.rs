@@ -19,6 +19,7 @@ use super::listeners::Listeners;
 use super::prepare::Outcome;
 use super::signals::Signals;
 use super::state::{AllVersions, Shelf};
+use super::trial::{self, Failed, Trials};
 use super::waiting::{Change, Waiting};
 use super::watch::Watch;
 use super::{Bound, Left, RunError};
@@ -74,6 +75,7 @@ pub struct Control {
     shelf: Arc<Shelf>,
     following: BTreeMap<Arc<str>, JoinHandle<()>>,
     fetching: BTreeMap<Input, JoinHandle<()>>,
+    trials: Trials,
     events: mpsc::Sender<Event>,
     watch: Watch,
     /// Listeners that have left the configuration and still serve somebody.
@@ -99,6 +101,7 @@ enum About {
     Reload,
     Module(PathBuf),
     Input(Input),
+    GoBack(Failed),
     Resolved(Arc<str>),
     Command {
         filter: Arc<str>,
@@ -137,6 +140,7 @@ impl Control {
                 shelf,
                 following: BTreeMap::new(),
                 fetching: BTreeMap::new(),
+                trials: Trials::default(),
                 events,
                 watch,
                 leaving: Vec::new(),
@@ -192,6 +196,12 @@ impl Control {
                         _ if self.parts.inputs.contains_key(&input) => Change::Input(input),
                         file => Change::Module(file),
                     });
+                    continue;
+                }
+                () = tokio::time::sleep(trial::LOOK), if !self.trials.is_empty() => {
+                    for failed in self.trials.failed(&self.live.load()) {
+                        waiting.add(Change::GoBack(failed));
+                    }
                     continue;
                 }
                 outcome = finished(&mut running) => {

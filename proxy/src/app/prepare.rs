@@ -8,9 +8,11 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::trial::Failed;
 use super::state::{AllVersions, Shelf};
 use super::{App, inputs, load_modules, push};
 use crate::admin::api::{Change as Wanted, Done, Refused};
+use crate::admin::versions::Target;
 use crate::cluster::discovery::{self, Resolver};
 use crate::config::{self, Config, Input, ModuleSource, Problems};
 use crate::filter::source::Modules;
@@ -32,6 +34,7 @@ pub enum Task {
     Reload { if_changed: bool },
     Module(PathBuf),
     Input(Input),
+    GoBack(Failed),
     Resolved { host: Arc<str>, addresses: Vec<IpAddr> },
     Push { filter: Arc<str>, wanted: Wanted, over_file: bool },
 }
@@ -75,6 +78,7 @@ pub async fn prepare(task: Task, ground: Ground) -> Outcome {
         Task::Reload { if_changed } => reload(ground, if_changed).await,
         Task::Module(file) => blocking(ground, move |ground| module(ground, &file)).await,
         Task::Input(changed) => blocking(ground, move |ground| input(ground, changed)).await,
+        Task::GoBack(failed) => blocking(ground, move |ground| go_back(ground, &failed)).await,
         Task::Resolved { host, addresses } => blocking(ground, move |ground| resolved(ground, &host, addresses)).await,
         Task::Push { filter, wanted, over_file } => {
             let push = move |ground: &mut Ground| {
@@ -190,6 +194,24 @@ fn input(ground: &mut Ground, input: Input) -> Result<Option<Ready>, NotReady> {
         return Ok(None);
     }
     ground.parts.inputs.insert(input, content);
+    let snapshot = Snapshot::build(&ground.parts, Some(&ground.live), false)?;
+    Ok(Some(ready(ground, snapshot, None)))
+}
+
+/// The version before takes the place of one that keeps failing.
+fn go_back(ground: &mut Ground, failed: &Failed) -> Result<Option<Ready>, NotReady> {
+    let live = ground.live.filters.get(&failed.filter);
+    if live.is_none_or(|live| live.module.hash != failed.module.hash) {
+        // Somebody was quicker.
+        return Ok(None);
+    }
+    let pushed = ground.parts.overrides.get(&failed.filter).is_some_and(|over| over.module.is_some());
+    if pushed {
+        let (snapshot, done) = push::push(ground, &failed.filter, Wanted::Rollback(Target::Before), true)?;
+        return Ok(Some(ready(ground, snapshot, Some(done))));
+    }
+    let Some(config) = ground.parts.config.filters.get(&failed.filter) else { return Ok(None) };
+    ground.parts.modules.insert(config.module.clone(), Arc::clone(&failed.before));
     let snapshot = Snapshot::build(&ground.parts, Some(&ground.live), false)?;
     Ok(Some(ready(ground, snapshot, None)))
 }

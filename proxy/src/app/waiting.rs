@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::trial::Failed;
 use crate::config::Input;
 use crate::admin::api::{Change as Wanted, Command, Refused};
 
@@ -18,6 +19,8 @@ pub enum Change {
     Module(PathBuf),
     /// An input may have other content.
     Input(Input),
+    /// A new version has failed its probation.
+    GoBack(Failed),
     /// A name has other addresses.
     Resolved { host: Arc<str>, addresses: Vec<IpAddr> },
     /// An operator wants something of a filter.
@@ -58,6 +61,7 @@ impl Waiting {
             Change::Resolved { host, .. } => {
                 self.0.iter().position(|other| matches!(other, Change::Resolved { host: waiting, .. } if waiting == host))
             }
+            Change::GoBack(_) => None,
             Change::Command(command) => self.outdated(command),
         };
         let Some(at) = replaced else { return self.0.push_back(change) };
@@ -115,6 +119,7 @@ mod tests {
             Change::Reload { if_changed } => format!("reload {if_changed}"),
             Change::Module(path) => path.display().to_string(),
             Change::Input(input) => format!("{input:?}"),
+            Change::GoBack(failed) => format!("{} goes back", failed.filter),
             Change::Resolved { host, addresses } => format!("{host} {}", addresses.len()),
             Change::Command(Command { filter, change: Wanted::Module(bytes), .. }) => format!("{filter} {bytes:?}"),
             Change::Command(command) => format!("{} {}", command.filter, command.change.name()),

@@ -522,6 +522,17 @@ impl Default for State {
     }
 }
 
+impl Default for Trip {
+    fn default() -> Self {
+        Self {
+            calls: defaults::TRIP_CALLS,
+            percent: defaults::TRIP_PERCENT,
+            backoff: defaults::TRIP_BACKOFF,
+            backoff_max: defaults::TRIP_BACKOFF_MAX,
+        }
+    }
+}
+
 impl Default for AccessLog {
     fn default() -> Self {
         Self { output: AccessLogOutput::Stdout, queue: defaults::ACCESS_LOG_QUEUE }

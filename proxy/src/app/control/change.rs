@@ -9,6 +9,7 @@ use crate::admin::api::{Command, Refused};
 use crate::app::prepare::{Ground, NotReady, Outcome, Ready, Task, prepare};
 use crate::app::{inputs, push};
 use crate::app::restore::standings;
+use crate::app::trial::Failed;
 use crate::app::waiting::{Change, Waiting};
 use crate::cluster::{discovery, pool};
 use crate::config::{self, Input, ModuleSource, Problems};
@@ -20,6 +21,7 @@ impl Control {
         let (about, task) = match change {
             Change::Reload { if_changed } => (About::Reload, Task::Reload { if_changed }),
             Change::Module(file) => (About::Module(file.clone()), Task::Module(file)),
+            Change::GoBack(failed) => (About::GoBack(failed.clone()), Task::GoBack(failed)),
             Change::Input(input) => (About::Input(input.clone()), Task::Input(input)),
             Change::Resolved { host, addresses } => (About::Resolved(Arc::clone(&host)), Task::Resolved { host, addresses }),
             Change::Command(Command { filter, change, over_file, answer, held }) => {
@@ -58,6 +60,7 @@ impl Control {
         match about {
             About::Reload => self.reloaded(done.map(|done| done.is_some())),
             About::Module(file) => self.swapped(&file, done.map(|done| done.is_some())),
+            About::GoBack(failed) => self.went_back(&failed, done.map(|done| done.is_some())),
             About::Input(input) => self.reconfigured(&input, done.map(|done| done.is_some())),
             About::Resolved(host) => {
                 if let Err(error) = done {
@@ -98,6 +101,21 @@ impl Control {
                 }
                 tracing::error!("the configuration was not reloaded; what was serving goes on\n{error}");
             }
+        }
+    }
+
+    /// A version has failed its probation.
+    fn went_back(&self, failed: &Failed, done: Result<bool, NotReady>) {
+        let (filter, module) = (&*failed.filter, &*failed.module.hash);
+        match done {
+            Ok(false) => {}
+            Ok(true) => {
+                let live = self.live.load().filters.get(filter).map(|live| Arc::clone(&live.module.hash)).unwrap_or_default();
+                let said = format!("the module sha256:{module} kept failing while on probation; the one before serves again");
+                self.ledger.failed([filter].into_iter(), &said);
+                tracing::error!(filter, failed = module, live = &*live, "a new version kept failing; the one before serves again");
+            }
+            Err(error) => tracing::error!(filter, failed = module, %error, "a new version keeps failing, and the one before cannot serve again"),
         }
     }
 
@@ -155,6 +173,7 @@ impl Control {
             }
         }
         self.ledger.live(&snapshot, standings);
+        self.trials.begin(&self.live.load(), &snapshot);
         self.live.store(Arc::new(snapshot));
         self.leaving.retain(|trigger| trigger.remaining() > 0);
         self.leaving.extend(self.listeners.adopt(opened, &parts));
