@@ -13,6 +13,11 @@ pub fn guest(name: &str) -> Guest {
     Guest(file)
 }
 
+/// The compiled module of an example, by the name of its file.
+pub fn example(file: &str) -> PathBuf {
+    Path::new(env!("TAMIS_EXAMPLES")).join(file)
+}
+
 /// What all scenarios of all runs compile only once. Nothing of the user's own cache is touched.
 pub fn module_cache() -> PathBuf {
     let target =
