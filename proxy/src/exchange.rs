@@ -351,6 +351,8 @@ impl Drop for Record {
             notes: &exchange.notes,
         });
         drop(exchange);
+        // Whoever still looks at the exchange afterwards does not hold what it took.
+        self.exchange.borrow_mut().held.clear();
         if let Some(at_end) = self.at_end.take() {
             at_end(Outcome {
                 exchange: Rc::clone(&self.exchange),

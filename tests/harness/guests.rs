@@ -18,6 +18,26 @@ pub fn example(file: &str) -> PathBuf {
     Path::new(env!("TAMIS_EXAMPLES")).join(file)
 }
 
+/// A configuration whose listener `edge` sends everything through these guests, in this order, to `origin`: each guest under its
+/// own name, with more keys of its table. Tables that go on after it are the scenario's own. The machine may be busy, so the
+/// deadline is far away where none is named.
+pub fn chain(origin: impl std::fmt::Display, filters: &[(&str, &str)]) -> String {
+    let names: Vec<&str> = filters.iter().map(|(name, _)| *name).collect();
+    let tables: String = filters
+        .iter()
+        .map(|(name, more)| {
+            let deadline = if more.contains("deadline = ") { "" } else { "deadline = '1s'" };
+            format!("[filters.{name}]\nmodule = '{}'\n{deadline}\n{more}\n", guest(name))
+        })
+        .collect();
+    format!("[listeners.edge]\ncluster = 'origin'\nfilters = {names:?}\n{tables}[clusters.origin]\nendpoints = ['{origin}']\n")
+}
+
+/// FNV-1a as guests compute it.
+pub fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
 /// What all scenarios of all runs compile only once. Nothing of the user's own cache is touched.
 pub fn module_cache() -> PathBuf {
     let target =

@@ -147,6 +147,21 @@ impl Proxy {
         }
     }
 
+    /// What `/metrics` says of a series, as it stands there: `name{label="value"}`. Without one: nothing was counted.
+    pub async fn metric(&self, series: &str) -> Option<f64> {
+        let metrics = self.admin("/metrics").await;
+        let line = metrics.text().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map(|value| value.parse().unwrap_or_else(|_| panic!("no number: {value}")))
+    }
+
+    /// How often a filter failed in any way.
+    pub async fn failures(&self, filter: &str) -> u64 {
+        let metrics = self.admin("/metrics").await;
+        let series = format!("tamis_filter_failures_total{{filter=\"{filter}\",");
+        let lines = metrics.text().lines().filter(|line| line.starts_with(&series));
+        lines.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok()).expect("a count")).sum()
+    }
+
     /// Writes another configuration into the file that the proxy was started with. The proxy notices by itself.
     pub fn rewrite(&self, toml: impl AsRef<str>) {
         let completed = completed(toml.as_ref(), self.edge, self.folder.path());

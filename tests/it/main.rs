@@ -2,7 +2,11 @@
 
 mod access_log;
 mod admin;
+mod bodies;
+mod callouts;
+mod chunks;
 mod cli;
+mod complete;
 mod conformance;
 mod cut;
 mod drain;
@@ -29,6 +33,7 @@ mod reload;
 mod router;
 mod state;
 mod stream;
+mod tick;
 mod timeouts;
 mod tls;
 mod trailers;

@@ -183,16 +183,18 @@ impl Chain {
         })
     }
 
-    /// Lets the complete hooks run once the exchange is over, if a filter has one. `kept` is kept until they have.
+    /// Lets the complete hooks run once the exchange is over, however that comes about. `kept` is kept until they have.
     pub fn at_end(self: &Rc<Self>, record: &mut Record, kept: impl Sized + 'static) {
-        let reached = self.entered.get() | self.decided.get();
-        let filters = self.filters.borrow();
-        let mut wanted = filters.iter().enumerate().filter(|(index, _)| reached & (1 << index) != 0);
-        if !wanted.any(|(_, filter)| filter.wants(Hook::Complete)) {
+        let completes = |filters: &[Arc<Filter>]| filters.iter().any(|filter| filter.wants(Hook::Complete));
+        // Another chain may be appended before the exchange is over.
+        if !completes(&self.filters.borrow()) && !self.reach.chains.values().any(|filters| completes(filters)) {
             return;
         }
         let chain = Rc::clone(self);
         record.at_end = Some(Box::new(move |outcome| {
+            if !chain.wants(Hook::Complete) {
+                return;
+            }
             if COMPLETING.get() >= COMPLETING_MAX {
                 tracing::warn!("a complete hook was left out: {COMPLETING_MAX} are pending on this worker");
                 return;
@@ -236,10 +238,12 @@ impl Chain {
         [Hook::ResponseChunk, Hook::Trailers, Hook::Complete].into_iter().any(|hook| self.wants(hook))
     }
 
-    /// Whether one of the filters that were entered has this hook.
+    /// Whether one of the filters that are to see the rest of the exchange has this hook.
     pub fn wants(&self, hook: Hook) -> bool {
         let filters = self.filters.borrow();
-        let entered = self.entered.get();
+        // How it went is told to the one that ended the request phase, too.
+        let decided = if hook == Hook::Complete { self.decided.get() } else { 0 };
+        let entered = self.entered.get() | decided;
         filters.iter().enumerate().any(|(index, filter)| entered & (1 << index) != 0 && filter.wants(hook))
     }
 

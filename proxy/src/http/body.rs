@@ -40,18 +40,27 @@ impl Content {
 
     /// The exchange has the body in hand while response hooks run.
     pub fn lend_body(&mut self, record: &Record) {
-        if let Some(body) = self.body() {
+        if let Some(body) = self.body_mut() {
             record.exchange_mut().response_body = std::mem::take(body);
         }
     }
 
     pub fn take_body(&mut self, record: &Record) {
-        if let Some(body) = self.body() {
-            *body = std::mem::take(&mut record.exchange_mut().response_body);
+        if let Some(body) = self.body_mut() {
+            *body = record.exchange_mut().response_body.take();
         }
     }
 
-    fn body(&mut self) -> Option<&mut Body> {
+    /// `None`: what follows is none.
+    pub fn body(&self) -> Option<&Body> {
+        match self {
+            Content::Made(body) => Some(body),
+            Content::Upstream(upstream) => Some(&upstream.body),
+            Content::Upgraded(_) => None,
+        }
+    }
+
+    fn body_mut(&mut self) -> Option<&mut Body> {
         match self {
             Content::Made(body) => Some(body),
             Content::Upstream(upstream) => Some(&mut upstream.body),

@@ -41,9 +41,9 @@ impl std::fmt::Debug for Passage {
 }
 
 impl Passage {
-    /// `None` where no filter has anything to do with the body.
-    pub fn new(chain: &Rc<Chain>, exchange: &Shared, way: Way) -> Option<Self> {
-        if !chain.wants_body(way) {
+    /// `None` where no filter has anything to do with the body, or where there is none.
+    pub fn new(chain: &Rc<Chain>, exchange: &Shared, way: Way, source: &Body) -> Option<Self> {
+        if source.is_end_stream() || !chain.wants_body(way) {
             return None;
         }
         let (chunks, replaces) = chain.wants_chunks(way);
