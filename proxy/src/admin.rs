@@ -21,6 +21,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::drain::Signal;
+use crate::filter::Configured;
 use crate::snapshot::Live;
 use ledger::Ledger;
 
@@ -96,6 +97,7 @@ impl Admin {
                     "module": filter.config.module.to_string(),
                     "hash": format!("sha256:{}", filter.module.hash),
                     "compiled": filter.module.compiled.word(),
+                    "configured": configured(&filter.configured),
                     "since": humantime::format_rfc3339_millis(entry.since).to_string(),
                     "swaps": entry.swaps,
                     "failed": entry.failed.map(|failed| json!({
@@ -110,6 +112,19 @@ impl Admin {
         let mut response = Response::new(Full::new(Bytes::from(body)));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
+    }
+}
+
+/// How instances come to be configured.
+fn configured(configured: &Configured) -> serde_json::Value {
+    match configured {
+        Configured::Image(image) => json!({
+            "as": "image",
+            "bytes": image.bytes,
+            "compiled": image.compiled.word(),
+            "took-ms": u64::try_from(image.took.as_millis()).unwrap_or(u64::MAX),
+        }),
+        Configured::EachInstance { why } => json!({ "as": "each-instance", "why": why }),
     }
 }
 

@@ -109,3 +109,6 @@ fn key(module: &Module, identity: &Identity, config: &str, inputs: &Inputs) -> K
     }
     Key::of(&parts)
 }
+
+#[cfg(test)]
+mod tests;
