@@ -2,7 +2,7 @@
 //!
 //! `source` finds modules, with `fetch` where they are elsewhere; `engine` and `module` compile, and `cache` keeps what they
 //! made; `host` is what a filter can ask for, free of any ABI; `abi` carries it across the border of the sandbox; `hand` is
-//! what a running hook speaks of; `pool` keeps a worker's instances; `chain` runs them in order; `health` leaves alone what
+//! what a running hook speaks of; `image` copies what `configure` left in memory; `pool` keeps a worker's instances; `chain` runs them in order; `health` leaves alone what
 //! keeps failing. Whatever a filter does wrong ends here as a [`Fault`], never as a panic.
 
 pub mod abi;
@@ -15,6 +15,7 @@ mod guest;
 pub mod hand;
 mod health;
 pub mod host;
+pub mod image;
 pub mod limits;
 pub mod module;
 pub mod observe;
@@ -35,6 +36,7 @@ pub use hand::{OutOfPlace, Reach};
 pub use health::Health;
 pub use host::metrics::{Instruments, Taken};
 pub use host::setup::{Hook, Setup};
+pub use image::{Configured, Image};
 pub use module::{LoadError, Module};
 pub use observe::Observed;
 
@@ -42,6 +44,7 @@ use crate::config;
 use crate::store::Stores;
 use abi::component::Instance;
 use host::inputs::Inputs;
+use limits::thread_cpu_time;
 use crate::telemetry::metrics::Registry;
 
 /// What a hook decides. In a chunk hook `Replied` says that other bytes take the place of those that came.
@@ -160,7 +163,9 @@ pub struct Filter {
     /// A worker's share of `instances-max`.
     pub instances_a_worker: usize,
     pub health: Health,
-    /// Configured off the workers, so that the first exchange of each worker does not wait for it.
+    /// How its instances come to be configured.
+    pub configured: Configured,
+    /// Made off the workers, so that the first exchange of each worker does not wait for it.
     spares: Mutex<Vec<Instance>>,
 }
 
@@ -206,8 +211,8 @@ pub struct Around<'a> {
 }
 
 impl Filter {
-    /// Configures one instance of the module for each worker, which proves that it accepts the configuration and says
-    /// which hooks it wants. Runs on a thread that may block.
+    /// Configures an instance of the module, which proves that it accepts the configuration and says which hooks it wants;
+    /// the others are copies of it where that is worth it, or are configured one by one. Runs on a thread that may block.
     pub fn build(plan: Plan, around: &Around<'_>) -> Result<Arc<Self>, LoadError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let Plan { name, config, module, grants, inputs, beside } = plan;
@@ -240,25 +245,57 @@ impl Filter {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instances_a_worker: config.instances_max.div_ceil(workers),
             health: Health::new(&config, workers),
+            configured: Configured::default(),
             spares: Mutex::default(),
             name,
             config,
             module,
         };
-        let waits = filter.module.prepared.waits();
-        let mut spares = Vec::with_capacity(workers);
-        for _ in 0..workers {
-            let mut instance = block_on(waits, filter.module.prepared.instantiate(&filter.identity))??;
-            let mut setup = block_on(waits, instance.configure(&filter.config_json, &filter.inputs))?.map_err(refused)?;
-            setup.settle(&filter.module.prepared.hooks()).map_err(LoadError::Refused)?;
-            filter.setup = setup;
-            spares.push(instance);
-        }
+        let spares = filter.configure(workers)?;
         let previous = around.previous.and_then(|previous| previous.identity.instruments.get());
         let instruments = Instruments::build(&filter.name, &filter.setup.metrics, previous);
         let _ = filter.identity.instruments.set(instruments);
         filter.spares = Mutex::new(spares);
         Ok(Arc::new(filter))
+    }
+
+    /// Finds or makes the image, or else an instance for each worker.
+    fn configure(&mut self, workers: usize) -> Result<Vec<Instance>, LoadError> {
+        let kept = Image::kept(&self.module, &self.identity, &self.config_json, &self.inputs);
+        if let Some((image, spare, setup)) = kept {
+            (self.setup, self.configured) = (setup, Configured::Image(image));
+            return Ok(vec![spare]);
+        }
+        let (first, setup, took) = self.configure_one()?;
+        let fresh = self.config.isolation == config::Isolation::Fresh;
+        let made = if fresh || took > image::WORTH {
+            Image::make(&self.module, &self.identity, &self.config_json, &self.inputs).map_err(|unfit| unfit.to_string())
+        } else {
+            Err(format!("to configure an instance took {took:?}, and an image is made from {:?}", image::WORTH))
+        };
+        match made {
+            Ok((image, spare, setup)) => {
+                (self.setup, self.configured) = (setup, Configured::Image(image));
+                Ok(vec![spare])
+            }
+            Err(why) => {
+                (self.setup, self.configured) = (setup, Configured::EachInstance { why });
+                let others = (1..workers).map(|_| Ok(self.configure_one()?.0));
+                std::iter::once(Ok(first)).chain(others).collect()
+            }
+        }
+    }
+
+    /// An instance, what it said of itself, and the CPU time it took to configure it.
+    fn configure_one(&self) -> Result<(Instance, Setup, Duration), LoadError> {
+        let prepared = &self.module.prepared;
+        let mut instance = block_on(prepared.waits(), prepared.instantiate(&self.identity))??;
+        let began = thread_cpu_time();
+        let setup = block_on(prepared.waits(), instance.configure(&self.config_json, &self.inputs))?;
+        let took = thread_cpu_time().saturating_sub(began);
+        let mut setup = setup.map_err(refused)?;
+        setup.settle(&prepared.hooks()).map_err(LoadError::Refused)?;
+        Ok((instance, setup, took))
     }
 
     /// Whether building it from this plan would make the same.
@@ -301,13 +338,16 @@ impl Filter {
         self.setup.wants(hook) || self.watched().is_some_and(|watched| watched.setup.wants(hook))
     }
 
-    /// One of the instances that were configured before the filter went live.
+    /// One of the instances that were made before the filter went live.
     pub fn spare(&self) -> Option<Instance> {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
     /// A new, configured instance.
     pub async fn instance(&self) -> Result<Instance, ConfigureError> {
+        if let Configured::Image(image) = &self.configured {
+            return Ok(image.instantiate(&self.identity).await?);
+        }
         let mut instance = self.module.prepared.instantiate(&self.identity).await?;
         instance.configure(&self.config_json, &self.inputs).await?;
         Ok(instance)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::ledger::{Ledger, Standing};
 use super::versions::{Base, Part, Version};
-use crate::filter::Filter;
+use crate::filter::{Configured, Filter};
 use crate::filter::module::hash;
 use crate::snapshot::Snapshot;
 
@@ -37,6 +37,7 @@ fn of_filter(filter: &Arc<Filter>, ledger: &Ledger) -> Value {
         "module": filter.config.module.to_string(),
         "hash": shown(&filter.module.hash),
         "compiled": filter.module.compiled.word(),
+        "configured": configured(&filter.configured),
         "config_hash": shown(&hash(filter.config_json.as_bytes())),
         "from": { "module": from(Part::Module), "config": from(Part::Config) },
         "version": live.map(|live| live.number),
@@ -46,6 +47,19 @@ fn of_filter(filter: &Arc<Filter>, ledger: &Ledger) -> Value {
         "conflict": standing.as_ref().map_or(Value::Null, conflict),
         "history": standing.as_ref().map_or_else(Vec::new, history),
     })
+}
+
+/// How instances come to be configured.
+fn configured(configured: &Configured) -> Value {
+    match configured {
+        Configured::Image(image) => json!({
+            "as": "image",
+            "bytes": image.bytes,
+            "compiled": image.compiled.word(),
+            "took-ms": u64::try_from(image.took.as_millis()).unwrap_or(u64::MAX),
+        }),
+        Configured::EachInstance { why } => json!({ "as": "each-instance", "why": why }),
+    }
 }
 
 /// The newest first.

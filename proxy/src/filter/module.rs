@@ -55,6 +55,11 @@ pub struct Module {
     /// Whether its code was compiled for it, or taken from the cache.
     pub compiled: Compiled,
     pub prepared: Prepared,
+    /// What made it, and makes its images.
+    pub engine: Engine,
+    pub cache: Arc<Cache>,
+    /// What it was made of; empty if no image can be made of it.
+    pub bytes: Box<[u8]>,
 }
 
 impl fmt::Debug for Module {
@@ -65,12 +70,20 @@ impl fmt::Debug for Module {
 
 impl Module {
     /// Compiles, unless the cache has the code, and checks. Takes 50 ms to seconds: never on a worker.
-    pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<Arc<Self>, LoadError> {
+    pub fn build(engine: &Engine, cache: &Arc<Cache>, bytes: &[u8]) -> Result<Arc<Self>, LoadError> {
         if bytes.len() > MODULE_BYTES_MAX {
             return Err(LoadError::TooLarge { found: bytes.len() });
         }
         let (prepared, compiled) = Prepared::build(engine, cache, bytes)?;
-        Ok(Arc::new(Self { hash: digest(bytes).to_string().into(), compiled, prepared }))
+        let kept = if prepared.foreign().is_none() { bytes } else { &[] };
+        Ok(Arc::new(Self {
+            hash: digest(bytes).to_string().into(),
+            compiled,
+            prepared,
+            engine: engine.clone(),
+            cache: Arc::clone(cache),
+            bytes: kept.into(),
+        }))
     }
 }
 

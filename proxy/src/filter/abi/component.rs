@@ -6,6 +6,7 @@
 
 mod imports;
 mod instance;
+pub mod snapshot;
 mod types;
 
 use std::sync::Arc;
@@ -50,8 +51,13 @@ impl Prepared {
         Ok(Self { pre, exports, fiber })
     }
 
-    /// A new instance in a store of its own, not configured yet.
+    /// A new instance in a store of its own, as its module or its image has it.
     pub async fn instantiate(&self, identity: &Arc<Identity>) -> Result<Instance, Fault> {
+        Ok(self.enter(identity).await?.0)
+    }
+
+    /// The same, with the way to what it exports besides hooks.
+    async fn enter(&self, identity: &Arc<Identity>) -> Result<(Instance, wasmtime::component::Instance), Fault> {
         let mut store = Store::new(self.pre.engine(), Guest::new(Arc::clone(identity)));
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().cpu.epoch_ended()));
@@ -64,7 +70,7 @@ impl Prepared {
             None => self.pre.instantiate(&mut store),
         };
         let made = made.map_err(|error| Fault::Instance(format!("{error:#}")))?;
-        Instance::new(store, &made, &self.exports, slices)
+        Ok((Instance::new(store, &made, &self.exports, slices)?, made))
     }
 
     /// The hooks that it exports.
@@ -75,6 +81,13 @@ impl Prepared {
     /// Whether it may wait in the middle of a hook.
     pub fn waits(&self) -> bool {
         self.fiber
+    }
+
+    /// An interface that it imports and that is not ours.
+    pub fn foreign(&self) -> Option<String> {
+        let component = self.component();
+        let types = component.component_type();
+        types.imports(component.engine()).map(|(interface, _)| interface.to_owned()).find(|interface| ours(interface).is_none())
     }
 
     pub fn component(&self) -> &Component {

@@ -22,7 +22,7 @@ type PlainHook = TypedFunc<(), ()>;
 
 /// See the module.
 pub struct Instance {
-    store: Store<Guest>,
+    pub(super) store: Store<Guest>,
     configure: Option<Configure>,
     request: Option<VerdictHook>,
     request_chunk: Option<ChunkHook>,
@@ -33,7 +33,7 @@ pub struct Instance {
     complete: Option<PlainHook>,
     tick: Option<PlainHook>,
     /// It runs on a fiber.
-    slices: Option<Arc<Slices>>,
+    pub(super) slices: Option<Arc<Slices>>,
     /// Hooks that it has run.
     hooks: u64,
 }
@@ -144,7 +144,7 @@ impl Instance {
         outcome.map_err(|error| self.fault(&error))
     }
 
-    fn ready(&mut self, deadline: std::time::Duration) {
+    pub(super) fn ready(&mut self, deadline: std::time::Duration) {
         let data = self.store.data_mut();
         data.memory.refused = false;
         data.cpu.start(deadline, self.slices.as_ref());
