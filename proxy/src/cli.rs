@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod filter;
 mod run;
 
 use std::path::PathBuf;
@@ -16,9 +17,10 @@ use tracing_subscriber::EnvFilter;
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// What the program's own log tells: a level, or directives such as `info,tamis::filter=debug`.
-    #[arg(long, global = true, env = "TAMIS_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
+    /// What the program's own log tells: a level, or directives such as `info,tamis::filter=debug`. Without it `info`, or
+    /// `error` for the commands of `tamis filter`, which tell by themselves what happened.
+    #[arg(long, global = true, env = "TAMIS_LOG", value_name = "FILTER")]
+    log: Option<String>,
     /// How the program's own log looks; it goes to standard error.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -47,6 +49,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write a filter, build it, try it out.
+    #[command(subcommand)]
+    Filter(filter::Command),
     /// Serve an embedded example with small upstream services in the same process, and say what to try.
     Demo(demo::Options),
 }
@@ -61,13 +66,16 @@ pub fn main() -> ExitCode {
     match arguments.command {
         Command::Run { config } => run::run(&config),
         Command::Check { config, json } => check::check(&config, json),
+        Command::Filter(command) => filter::run(command),
         Command::Demo(options) => demo::demo(&options),
     }
 }
 
 fn start_log(arguments: &Arguments) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&arguments.log)
-        .map_err(|error| format!("--log: expected a level or directives, found `{}`: {error}", arguments.log))?;
+    let usual = if matches!(arguments.command, Command::Filter(_)) { "error" } else { "info" };
+    let directives = arguments.log.as_deref().unwrap_or(usual);
+    let filter = EnvFilter::try_new(directives)
+        .map_err(|error| format!("--log: expected a level or directives, found `{directives}`: {error}"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour_on_stderr());
     let started = match arguments.log_format {
         LogFormat::Text => log.try_init(),

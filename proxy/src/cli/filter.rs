@@ -1,0 +1,24 @@
+//! `tamis filter`: what is done with filters, one file a kind of work. Here stands what there is.
+
+mod build;
+mod new;
+mod say;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a project for a new filter, which builds and passes its own tests.
+    New(new::New),
+    /// Build a project into a module, and check that the proxy takes it.
+    Build(build::Build),
+}
+
+pub fn run(command: Command) -> ExitCode {
+    match command {
+        Command::New(new) => new.run(),
+        Command::Build(build) => build.run(),
+    }
+}
