@@ -1,6 +1,8 @@
 //! `tamis filter`: what is done with filters, one file a kind of work. Here stands what there is.
 
 mod build;
+mod inspect;
+mod module;
 mod new;
 mod say;
 
@@ -14,11 +16,14 @@ pub enum Command {
     New(new::New),
     /// Build a project into a module, and check that the proxy takes it.
     Build(build::Build),
+    /// Say what a module offers, what it wants granted, and whether the proxy takes it.
+    Inspect(inspect::Inspect),
 }
 
 pub fn run(command: Command) -> ExitCode {
     match command {
         Command::New(new) => new.run(),
         Command::Build(build) => build.run(),
+        Command::Inspect(inspect) => inspect.run(),
     }
 }

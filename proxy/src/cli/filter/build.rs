@@ -6,9 +6,10 @@ use std::process::{Command, ExitCode, Stdio};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::module::{self, Named};
 use super::say::{self, Paint, Trouble};
+use crate::filter::Hook;
 use crate::filter::source::Modules;
-use crate::filter::{Engine, Hook};
 
 pub const TARGET: &str = "wasm32-unknown-unknown";
 /// Checking a module takes one instance of nothing.
@@ -74,9 +75,8 @@ struct Built {
 
 /// Loads it as the proxy would.
 fn check(file: &Path) -> Result<Built, Trouble> {
-    let engine = Engine::new(INSTANCES).map_err(|error| Trouble::new(format!("the Wasm engine cannot be set up: {error:#}")))?;
-    let bytes = std::fs::read(file).map_err(|error| Trouble::new(format!("cannot read {}: {error}", file.display())))?;
-    let module = Modules::new(engine).take(&bytes).map_err(|error| {
+    let bytes = Named::read(file)?.bytes;
+    let module = Modules::new(module::engine(INSTANCES)?).take(&bytes).map_err(|error| {
         Trouble::new(format!("{} was built, and the proxy does not take it: {error}", file.display()))
             .hint(format!("`tamis filter inspect {}` says more", file.display()))
     })?;
