@@ -19,9 +19,10 @@ use crate::app::Keep;
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// What the program's own log tells: a level, or directives such as `info,tamis::filter=debug`.
-    #[arg(long, global = true, env = "TAMIS_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
+    /// What the program's own log tells: a level, or directives such as `info,tamis::filter=debug`. Without it `info`, or
+    /// `error` for the commands of `tamis filter`, which tell by themselves what happened.
+    #[arg(long, global = true, env = "TAMIS_LOG", value_name = "FILTER")]
+    log: Option<String>,
     /// How the program's own log looks; it goes to standard error.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -54,7 +55,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show the filters of a running proxy, replace them, go back.
+    /// Write a filter, build it, try it out; show those of a running proxy, replace them, go back.
     #[command(subcommand)]
     Filter(filter::Command),
     /// Serve an embedded example with small upstream services in the same process, and say what to try.
@@ -92,8 +93,10 @@ pub fn main() -> ExitCode {
 }
 
 fn start_log(arguments: &Arguments) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&arguments.log)
-        .map_err(|error| format!("--log: expected a level or directives, found `{}`: {error}", arguments.log))?;
+    let usual = if matches!(arguments.command, Command::Filter(_)) { "error" } else { "info" };
+    let directives = arguments.log.as_deref().unwrap_or(usual);
+    let filter = EnvFilter::try_new(directives)
+        .map_err(|error| format!("--log: expected a level or directives, found `{directives}`: {error}"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour_on_stderr());
     let started = match arguments.log_format {
         LogFormat::Text => log.try_init(),

@@ -2,8 +2,9 @@
 //!
 //! `source` finds modules, with `fetch` where they are elsewhere; `engine` and `module` compile, and `cache` keeps what they
 //! made; `host` is what a filter can ask for, free of any ABI; `abi` carries it across the border of the sandbox; `hand` is
-//! what a running hook speaks of; `image` copies what `configure` left in memory; `pool` keeps a worker's instances; `chain` runs them in order; `health` leaves alone what
-//! keeps failing. Whatever a filter does wrong ends here as a [`Fault`], never as a panic.
+//! what a running hook speaks of; `image` copies what `configure` left in memory; `pool` keeps a worker's instances; `chain`
+//! runs them in order; `health` leaves alone what keeps failing; `witness` sees it all while somebody watches. Whatever a
+//! filter does wrong ends here as a [`Fault`], never as a panic.
 
 pub mod abi;
 pub mod cache;
@@ -22,6 +23,7 @@ pub mod observe;
 pub mod pool;
 pub mod source;
 pub mod tick;
+pub mod witness;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::system;
+use crate::filter::witness;
 use crate::telemetry::metrics::{Description, Exposition, Family, Kind};
 
 /// Metrics of one filter.
@@ -145,6 +146,10 @@ impl Instruments {
     pub fn observe<S: AsRef<str>>(&self, metric: u32, labels: &[S], value: f64) {
         match self.families.get(metric as usize) {
             Some(family) => {
+                witness::effect("metrics", || {
+                    let labels: Vec<_> = labels.iter().map(AsRef::as_ref).collect();
+                    format!("{} {} [{}]: {value}", family.description().kind.name(), family.description().name, labels.join(", "))
+                });
                 if let Err(ignored) = family.observe(labels, value)
                     && self.may_warn()
                 {
