@@ -2,6 +2,7 @@
 
 mod access_log;
 mod admin;
+mod beside;
 mod bodies;
 mod callouts;
 mod chunks;

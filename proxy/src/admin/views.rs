@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::ledger::{Ledger, Standing};
 use super::versions::{Base, Part, Version};
-use crate::filter::{Configured, Filter};
+use crate::filter::{Configured, Filter, Role};
 use crate::filter::module::hash;
 use crate::snapshot::Snapshot;
 
@@ -41,11 +41,30 @@ fn of_filter(filter: &Arc<Filter>, ledger: &Ledger) -> Value {
         "config_hash": shown(&hash(filter.config_json.as_bytes())),
         "from": { "module": from(Part::Module), "config": from(Part::Config) },
         "version": live.map(|live| live.number),
+        "mode": if filter.is_enforced() { "enforce" } else { "observe" },
+        "failures": filter.health.failures(),
+        "left_alone": filter.health.is_tripped(),
+        "second": filter.beside.as_ref().map(|(second, role)| second_version(second, *role)),
         "since": time(entry.since),
         "swaps": entry.swaps,
         "failed": entry.failed.map(|failed| json!({ "at": time(failed.at), "error": failed.error })),
         "conflict": standing.as_ref().map_or(Value::Null, conflict),
         "history": standing.as_ref().map_or_else(Vec::new, history),
+    })
+}
+
+/// The version beside the live one.
+fn second_version(second: &Filter, role: Role) -> Value {
+    let percent = match role {
+        Role::Canary(percent) => Some(percent),
+        Role::Observed => None,
+    };
+    json!({
+        "role": role.word(),
+        "percent": percent,
+        "hash": shown(&second.module.hash),
+        "failures": second.health.failures(),
+        "given_up": percent.is_some() && second.health.has_failed(),
     })
 }
 
