@@ -18,6 +18,7 @@ mod headers_filter;
 mod hooks;
 mod hot;
 mod hygiene;
+mod images;
 mod limits;
 mod loading;
 mod modules;
