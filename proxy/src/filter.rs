@@ -44,10 +44,10 @@ pub use observe::Observed;
 
 use crate::config;
 use crate::store::Stores;
+use crate::telemetry::metrics::Registry;
 use abi::component::Instance;
 use host::inputs::Inputs;
 use limits::thread_cpu_time;
-use crate::telemetry::metrics::Registry;
 
 /// What a hook decides. In a chunk hook `Replied` says that other bytes take the place of those that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,6 +23,7 @@ mod headers_filter;
 mod hooks;
 mod hot;
 mod hygiene;
+mod images;
 mod late_trailers;
 mod limits;
 mod loading;

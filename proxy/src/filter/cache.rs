@@ -245,7 +245,9 @@ fn name(hash: &[u8; 32], kind: &str) -> String {
 /// Whether a file of this name is ours to remove. Nobody knows what else lies in the folder.
 fn is_name(name: &str) -> bool {
     name.split_once('.').is_some_and(|(hash, kind)| {
-        hash.len() == 64 && hash.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) && [CODE, MODULE, IMAGE].contains(&kind)
+        hash.len() == 64
+            && hash.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+            && [CODE, MODULE, IMAGE].contains(&kind)
     })
 }
 

@@ -86,7 +86,12 @@ impl Image {
     }
 
     /// Makes the first instance, so that no worker has to wait until the image is mapped.
-    fn begin(prepared: Prepared, identity: &Arc<Identity>, began: Instant, compiled: Compiled) -> Result<(Self, Instance), LoadError> {
+    fn begin(
+        prepared: Prepared,
+        identity: &Arc<Identity>,
+        began: Instant,
+        compiled: Compiled,
+    ) -> Result<(Self, Instance), LoadError> {
         let spare = block_on(prepared.waits(), prepared.instantiate(identity))??;
         let range = prepared.component().image_range();
         let bytes = range.end.addr() - range.start.addr();

@@ -37,7 +37,7 @@ pub fn write(setup: &Setup) -> Vec<u8> {
     let note = Note {
         wants: wanted.map(|hook| hook.name().to_owned()).collect(),
         keeps_state: setup.keeps_state(),
-        tick_every_ms: setup.tick_every().map_or(0, |period| milliseconds(period)),
+        tick_every_ms: setup.tick_every().map_or(0, milliseconds),
         metrics: metrics.collect(),
     };
     serde_json::to_vec(&note).unwrap_or_default()

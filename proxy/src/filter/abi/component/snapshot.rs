@@ -96,7 +96,8 @@ fn guarded<T>(work: impl FnOnce() -> wasmtime::Result<T>) -> Result<T, Unfit> {
 fn accessors(component: &Component) -> Vec<(String, ComponentExportIndex, Type)> {
     let engine = component.engine();
     let Some(showing) = component.get_export_index(None, SHOWING) else { return Vec::new() };
-    let Some(ComponentItem::ComponentInstance(instance)) = component.component_type().get_export(engine, SHOWING).map(|item| item.ty)
+    let Some(ComponentItem::ComponentInstance(instance)) =
+        component.component_type().get_export(engine, SHOWING).map(|item| item.ty)
     else {
         return Vec::new();
     };
