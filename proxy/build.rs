@@ -1,4 +1,5 @@
-//! Builds the filters that ship inside the binary, once, as the Wasm modules that anybody could build.
+//! Builds the filters that ship inside the binary, once, as the Wasm modules that anybody could build, and embeds the
+//! sources of the SDK, which `tamis filter new` writes into a new project.
 //!
 //! They go into a target folder of their own beside the outer one (cargo inside cargo on the same folder would wait for
 //! itself), always optimised, whatever the outer profile is.
@@ -19,6 +20,7 @@ fn main() {
     for watched in ["filters", "sdk/rust", "wit"] {
         watch(&root.join(watched));
     }
+    println!("cargo:rerun-if-changed={}", root.join("LICENSE").display());
     // OUT_DIR is TARGET/PROFILE/build/tamis-HASH/out.
     let target = out.ancestors().nth(4).unwrap_or(&out).join("filters");
     build(&root.join("filters"), &target);
@@ -38,6 +40,60 @@ fn main() {
     if let Err(error) = fs::write(out.join("built_in.rs"), table) {
         fail(&format!("cannot write the table of filters: {error}"));
     }
+    embed_sdk(&root, &out);
+}
+
+/// The SDK as one folder that needs nothing beside it: the interface lies inside, and the workspace has one member.
+fn embed_sdk(root: &Path, out: &Path) {
+    let sdk = root.join("sdk/rust");
+    let mut files = vec![("Cargo.toml".to_owned(), sdk.join("Cargo.toml")), ("README.md".to_owned(), sdk.join("README.md"))];
+    files.push(("LICENSE".to_owned(), root.join("LICENSE")));
+    collect(&sdk.join("src"), "src", &mut files);
+    collect(&root.join("wit"), "wit", &mut files);
+    files.sort();
+    let mut table = String::from("/// The sources of the SDK: path and text.\npub const SDK: &[(&str, &str)] = &[\n");
+    for (path, file) in files {
+        let text = read(&file);
+        let text = match path.as_str() {
+            "Cargo.toml" => changed(&file, &text, "members = [\"conformance\"]\n", ""),
+            "src/abi.rs" => changed(&file, &text, "\"../../wit\"", "\"wit\""),
+            _ => text,
+        };
+        let _ = writeln!(table, "    ({path:?}, {text:?}),");
+    }
+    let _ = writeln!(
+        table,
+        "];\n/// The versions that it was tested with.\npub const SDK_LOCK: &str = {:?};",
+        read(&sdk.join("Cargo.lock"))
+    );
+    if let Err(error) = fs::write(out.join("sdk.rs"), table) {
+        fail(&format!("cannot write the sources of the SDK: {error}"));
+    }
+}
+
+/// Rust and WIT below a folder, with paths that begin with `name`.
+fn collect(folder: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) {
+    let Ok(entries) = fs::read_dir(folder) else { fail(&format!("{} cannot be read", folder.display())) };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let inside = format!("{name}/{}", entry.file_name().display());
+        if path.is_dir() {
+            collect(&path, &inside, files);
+        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "wit") {
+            files.push((inside, path));
+        }
+    }
+}
+
+fn changed(file: &Path, text: &str, from: &str, to: &str) -> String {
+    if !text.contains(from) {
+        fail(&format!("{} has no `{}`, which the embedded SDK changes", file.display(), from.trim()));
+    }
+    text.replace(from, to)
+}
+
+fn read(file: &Path) -> String {
+    fs::read_to_string(file).unwrap_or_else(|error| fail(&format!("{} cannot be read: {error}", file.display())))
 }
 
 fn build(workspace: &Path, target: &Path) {

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod filter;
 mod run;
 
 use std::path::PathBuf;
@@ -10,15 +11,18 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+use crate::app::Keep;
+
 /// A WebAssembly-extensible programmable proxy.
 #[derive(Debug, Parser)]
 #[command(name = "tamis", version, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// What the program's own log tells: a level, or directives such as `info,tamis::filter=debug`.
-    #[arg(long, global = true, env = "TAMIS_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
+    /// What the program's own log tells: a level, or directives such as `info,tamis::filter=debug`. Without it `info`, or
+    /// `error` for the commands of `tamis filter`, which tell by themselves what happened.
+    #[arg(long, global = true, env = "TAMIS_LOG", value_name = "FILTER")]
+    log: Option<String>,
     /// How the program's own log looks; it goes to standard error.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -37,6 +41,10 @@ enum Command {
         /// The configuration.
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
+        /// What holds where the file has changed since something was pushed over it through the admin. Without it, such a
+        /// proxy does not start.
+        #[arg(long, value_enum)]
+        state: Option<Holds>,
     },
     /// List every mistake of a configuration, what its filters say included. Opens no address.
     Check {
@@ -47,8 +55,19 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write a filter, build it, try it out; show those of a running proxy, replace them, go back.
+    #[command(subcommand)]
+    Filter(filter::Command),
     /// Serve an embedded example with small upstream services in the same process, and say what to try.
     Demo(demo::Options),
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Holds {
+    /// What was pushed.
+    Pushed,
+    /// The file; what was pushed over what has changed is dropped for good.
+    File,
 }
 
 /// Runs the command of this process.
@@ -59,15 +78,25 @@ pub fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     match arguments.command {
-        Command::Run { config } => run::run(&config),
+        Command::Run { config, state } => {
+            let keep = match state {
+                None => Keep::Ask,
+                Some(Holds::Pushed) => Keep::Pushed,
+                Some(Holds::File) => Keep::File,
+            };
+            run::run(&config, keep)
+        }
         Command::Check { config, json } => check::check(&config, json),
+        Command::Filter(command) => filter::run(command),
         Command::Demo(options) => demo::demo(&options),
     }
 }
 
 fn start_log(arguments: &Arguments) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&arguments.log)
-        .map_err(|error| format!("--log: expected a level or directives, found `{}`: {error}", arguments.log))?;
+    let usual = if matches!(arguments.command, Command::Filter(_)) { "error" } else { "info" };
+    let directives = arguments.log.as_deref().unwrap_or(usual);
+    let filter = EnvFilter::try_new(directives)
+        .map_err(|error| format!("--log: expected a level or directives, found `{directives}`: {error}"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour_on_stderr());
     let started = match arguments.log_format {
         LogFormat::Text => log.try_init(),

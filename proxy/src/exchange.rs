@@ -145,13 +145,7 @@ pub struct Reply {
 
 impl Exchange {
     /// A request that has come, with everything else as it is then.
-    pub fn new(
-        connection: Arc<Connection>,
-        request: request::Parts,
-        authority: String,
-        id: String,
-        clusters: Arc<Names>,
-    ) -> Self {
+    pub fn new(connection: Arc<Connection>, request: request::Parts, authority: String, id: String, clusters: Arc<Names>) -> Self {
         Self {
             source: connection.peer.ip(),
             scheme: connection.scheme(),
@@ -169,6 +163,31 @@ impl Exchange {
             deadline: None,
             is_grpc: false,
             answered: false,
+            held: Vec::new(),
+            mirrors: Vec::new(),
+        }
+    }
+
+    /// For a filter that is only watched: nothing that is done to the copy reaches the exchange. Of bodies it has what has
+    /// been read ahead whole.
+    pub fn copy(&self) -> Self {
+        Self {
+            connection: Arc::clone(&self.connection),
+            source: self.source,
+            request: self.request.clone(),
+            scheme: self.scheme,
+            authority: self.authority.clone(),
+            id: self.id.clone(),
+            response: self.response.clone(),
+            origin: self.origin,
+            request_body: self.request_body.copy(),
+            response_body: self.response_body.copy(),
+            destination: self.destination.clone(),
+            notes: self.notes.clone(),
+            clusters: Arc::clone(&self.clusters),
+            deadline: self.deadline,
+            is_grpc: self.is_grpc,
+            answered: self.answered,
             held: Vec::new(),
             mirrors: Vec::new(),
         }

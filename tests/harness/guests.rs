@@ -16,6 +16,11 @@ pub fn guest(name: &str) -> Guest {
     Guest(file)
 }
 
+/// The compiled module of an example, by the name of its file.
+pub fn example(file: &str) -> PathBuf {
+    Path::new(env!("TAMIS_EXAMPLES")).join(file)
+}
+
 /// A configuration whose listener `edge` sends everything through these guests, in this order, to `origin`: each guest under its
 /// own name, with more keys of its table. Tables that go on after it are the scenario's own. The machine may be busy, so the
 /// deadline is far away where none is named.

@@ -114,8 +114,13 @@ impl Proxy {
 
     /// What the admin answers to a GET of this path.
     pub async fn admin(&self, path: &str) -> Answer {
+        self.operator().await.get(path).await
+    }
+
+    /// A connection to the admin.
+    pub async fn operator(&self) -> Client {
         let admin = Edge { protocol: Protocol::Http1, tls: false };
-        client::connect(self.admin).edge(admin).open().await.get(path).await
+        client::connect(self.admin).edge(admin).open().await
     }
 
     pub fn admin_address(&self) -> SocketAddr {

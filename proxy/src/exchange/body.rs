@@ -120,6 +120,15 @@ impl Body {
         }
     }
 
+    /// What has been read ahead, if that is all of it; otherwise a body of which a part has gone on already.
+    pub fn copy(&self) -> Self {
+        let whole = !self.begun && (self.replaced || matches!(self.source, Source::Over));
+        match whole {
+            true => Self { front: self.front.clone(), trailers: self.trailers.clone(), ..Self::default() },
+            false => Self { begun: true, ..Self::default() },
+        }
+    }
+
     fn joined(&mut self) -> Bytes {
         if self.front.len() > 1 {
             let mut whole = BytesMut::with_capacity(self.front.iter().map(Bytes::len).sum());

@@ -45,7 +45,7 @@ impl Slices {
         self.used.store(self.used(), Ordering::Relaxed);
     }
 
-    fn used(&self) -> u64 {
+    pub fn used(&self) -> u64 {
         let slice = nanos(thread_cpu_time()).saturating_sub(self.since.load(Ordering::Relaxed));
         self.used.load(Ordering::Relaxed).saturating_add(slice)
     }

@@ -89,8 +89,9 @@ struct State {
     source: Source,
     passage: Option<Passage>,
     record: Option<Record>,
-    /// How fast it may flow.
+    /// How fast it may flow, and what of a piece has to wait for it.
     rate: Option<Rate>,
+    held_back: Bytes,
     /// Longest wait for the next part; zero: for ever.
     idle: Duration,
     timer: Option<Pin<Box<Sleep>>>,
@@ -126,7 +127,7 @@ impl Downstream {
             }
         };
         let idle = timeouts.stream_idle;
-        let mut state = State { source, passage, record, rate, idle, timer: None, stall: None, _under_way: under_way };
+        let mut state = State { source, passage, record, rate, held_back: Bytes::new(), idle, timer: None, stall: None, _under_way: under_way };
         if bodiless || state.is_over() {
             state.end(state.is_over());
         } else {
@@ -143,6 +144,9 @@ impl State {
             Source::Upstream(upstream) => &upstream.body,
             Source::Over => return true,
         };
+        if !self.held_back.is_empty() {
+            return false;
+        }
         match &self.passage {
             Some(passage) => passage.is_over(body),
             None => body.is_end_stream(),
@@ -213,6 +217,7 @@ impl State {
             Source::Upstream(upstream) => &mut upstream.body,
         };
         let polled = match &mut self.passage {
+            _ if !self.held_back.is_empty() => Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.held_back))))),
             Some(passage) => passage.poll_frame(context, body),
             None => body.poll_frame(context),
         };
@@ -221,7 +226,10 @@ impl State {
             return Poll::Ready(Some(Err(self.fail(failure))));
         };
         match frame {
-            Some(Ok(frame)) => {
+            Some(Ok(mut frame)) => {
+                if let (Some(rate), Some(data)) = (&self.rate, frame.data_mut()) {
+                    self.held_back = data.split_off(data.len().min(rate.piece()));
+                }
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 if let Some(record) = &mut self.record {
                     record.inflow.moved();

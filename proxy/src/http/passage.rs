@@ -18,6 +18,8 @@ pub struct Passage {
     way: Way,
     /// A filter wants the pieces.
     chunks: bool,
+    /// One may replace them.
+    replaces: bool,
     /// The piece or the trailers that are being dealt with.
     running: Option<Pin<Box<dyn Future<Output = Result<Passed, Step>>>>>,
     /// They have come, and go on after the last piece.
@@ -44,14 +46,14 @@ impl Passage {
         if source.is_end_stream() || !chain.wants_body(way) {
             return None;
         }
-        let chunks = chain.wants_chunks(way);
+        let (chunks, replaces) = chain.wants_chunks(way);
         let (chain, exchange) = (Rc::clone(chain), Rc::clone(exchange));
-        Some(Self { chain, exchange, way, chunks, running: None, trailers: None, told_end: !chunks, over: false })
+        Some(Self { chain, exchange, way, chunks, replaces, running: None, trailers: None, told_end: !chunks, over: false })
     }
 
     /// What comes out may have another length than what goes in.
     pub fn changes_length(&self) -> bool {
-        self.chunks
+        self.replaces
     }
 
     /// Nothing more comes out.
@@ -60,7 +62,11 @@ impl Passage {
     }
 
     /// The next piece that has passed, or the trailers.
-    pub fn poll_frame(&mut self, context: &mut Context<'_>, source: &mut Body) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    pub fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+        source: &mut Body,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         loop {
             if let Some(running) = &mut self.running {
                 let passed = ready!(running.as_mut().poll(context));

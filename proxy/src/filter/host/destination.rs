@@ -9,6 +9,7 @@ use crate::config::defaults::LABELS_MAX;
 use crate::exchange::{Exchange, Retry};
 use crate::filter::OutOfPlace;
 use crate::filter::hand::InHand;
+use crate::filter::witness::{self, Event, Missing};
 
 /// An unknown cluster is an error and changes nothing.
 pub fn set_cluster(exchange: &mut Exchange, name: &str) -> Result<(), String> {
@@ -33,7 +34,10 @@ pub fn set_fallback(exchange: &mut Exchange, name: &str) -> Result<(), String> {
 }
 
 fn known(exchange: &Exchange, name: &str) -> Result<Arc<str>, String> {
-    exchange.clusters.get(name).cloned().ok_or_else(|| format!("no cluster named `{name}`"))
+    exchange.clusters.get(name).cloned().ok_or_else(|| {
+        witness::tell(|| Event::Missing(Missing::Cluster, name.to_owned()));
+        format!("no cluster named `{name}`")
+    })
 }
 
 /// This very endpoint of the cluster that the exchange goes to at present.

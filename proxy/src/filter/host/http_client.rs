@@ -18,6 +18,7 @@ use super::request::is_authority;
 use crate::cluster::{self, Cluster, Outgoing, Wishes};
 use crate::config::UpstreamProtocol;
 use crate::exchange::{Attempt, Kind};
+use crate::filter::witness::{self, Event, Missing};
 use crate::filter::{Identity, OutOfPlace, hand};
 
 /// Longest time of one call, whatever it asks for: a filter that waits holds an instance, and its exchange a client.
@@ -118,15 +119,26 @@ fn begin(identity: &Identity, call: Call) -> Result<Result<Task<Result<Answer, E
         let left = deadline.map(|deadline| deadline.saturating_duration_since(std::time::Instant::now()));
         (hand.reach.clusters.get(call.cluster.as_str()).cloned(), left)
     })?;
+    let missing = || witness::tell(|| Event::Missing(Missing::Cluster, call.cluster.clone()));
     if !identity.grants.clusters.contains(call.cluster.as_str()) {
+        missing();
         return Ok(Err(Error::NotAllowed));
     }
-    let Some(cluster) = cluster else { return Ok(Err(Error::NoSuchCluster)) };
+    let Some(cluster) = cluster else {
+        missing();
+        return Ok(Err(Error::NoSuchCluster));
+    };
+    witness::effect("http-client", || format!("{} {} to {}, {} bytes", call.method, call.target, call.cluster, call.body.len()));
     let asked = if call.timeout.is_zero() { TIMEOUT_MAX } else { call.timeout.min(TIMEOUT_MAX) };
     let limit = left.map_or(asked, |left| left.min(asked));
     let Some(request) = request(&cluster, call) else { return Ok(Err(Error::Protocol)) };
     let answered = async move {
-        tokio::time::timeout(limit, exchange(&cluster, request, ANSWER_BYTES_MAX)).await.unwrap_or(Err(Error::Timeout))
+        let answer = tokio::time::timeout(limit, exchange(&cluster, request, ANSWER_BYTES_MAX)).await.unwrap_or(Err(Error::Timeout));
+        witness::effect("http-client", || match &answer {
+            Ok(answer) => format!("{} answered {}, {} bytes", cluster.name, answer.status, answer.body.len()),
+            Err(error) => format!("{} did not answer: {error:?}", cluster.name),
+        });
+        answer
     };
     Ok(Ok(Task(tokio::task::spawn_local(answered))))
 }

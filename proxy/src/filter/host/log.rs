@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::Level;
 
 use super::system;
-use crate::filter::Identity;
+use crate::filter::{Identity, witness};
 
 /// Bytes of one message; the rest is cut off.
 pub const MESSAGE_BYTES_MAX: usize = 8192;
@@ -42,7 +42,7 @@ impl Gate {
 
 /// Whether somebody would read it.
 pub fn enabled(severity: Level) -> bool {
-    severity <= tracing::level_filters::LevelFilter::current()
+    severity <= tracing::level_filters::LevelFilter::current() || witness::is_on()
 }
 
 pub fn write(identity: &Identity, severity: Level, message: &str) {
@@ -56,6 +56,7 @@ pub fn write(identity: &Identity, severity: Level, message: &str) {
             tracing::warn!(target: "tamis::filter_log", filter = &*identity.name, missed, "lines of this filter were dropped: it writes more than `log-lines` a second");
         }
     }
+    witness::effect("log", || format!("{}: {message}", severity.as_str().to_ascii_lowercase()));
     let filter = &*identity.name;
     let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
     match severity {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::system;
+use crate::filter::witness;
 use crate::telemetry::metrics::{Description, Exposition, Family, Kind};
 
 /// Metrics of one filter.
@@ -74,6 +75,11 @@ impl Declarations {
         self.0.push(description);
         Ok((self.0.len() - 1) as u32)
     }
+
+    /// In the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &Description> {
+        self.0.iter()
+    }
 }
 
 /// `[a-zA-Z_:][a-zA-Z0-9_:]*`, and none of the proxy's own.
@@ -140,6 +146,10 @@ impl Instruments {
     pub fn observe<S: AsRef<str>>(&self, metric: u32, labels: &[S], value: f64) {
         match self.families.get(metric as usize) {
             Some(family) => {
+                witness::effect("metrics", || {
+                    let labels: Vec<_> = labels.iter().map(AsRef::as_ref).collect();
+                    format!("{} {} [{}]: {value}", family.description().kind.name(), family.description().name, labels.join(", "))
+                });
                 if let Err(ignored) = family.observe(labels, value)
                     && self.may_warn()
                 {

@@ -1,12 +1,19 @@
 //! `quota`: decisions about rates, made over the stores that a filter reaches.
 
 use super::store::{Granted, reach};
+use crate::filter::witness;
 use crate::store::{Ask, Decision, Error, Held};
 
 /// `take`: all or nothing. What is taken of quotas of concurrency goes into `held`, which belongs to the exchange: whenever
 /// it ends, in whatever way, it is dropped and given back.
 pub fn take(granted: &Granted, store: &str, asks: &[Ask], held: &mut Vec<Held>) -> Result<Vec<Decision>, Error> {
-    reach(granted, store)?.take(asks, held)
+    let taken = reach(granted, store)?.take(asks, held);
+    witness::effect("quota", || {
+        let decisions = taken.as_deref().unwrap_or_default().iter().map(|decision| if decision.allowed { "allowed" } else { "refused" });
+        let each = asks.iter().zip(decisions).map(|(ask, said)| format!("{:?} of {} for `{}` {said}", ask.kind, ask.limit, ask.key));
+        format!("{store}: {}", each.collect::<Vec<_>>().join(", "))
+    });
+    taken
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::filter::witness::{self, Event, Missing};
 use crate::store::{self, Access, Error};
 
 /// The stores that a filter's `allow` grants. Two sets are equal when they reach the same keys of the same stores.
@@ -17,15 +18,26 @@ pub fn grant(allowed: &[Arc<str>], stores: &store::Stores, namespace: &Arc<str>)
 
 /// The store of that name, if it is granted.
 pub(super) fn reach<'a>(granted: &'a Granted, store: &str) -> Result<&'a Access, Error> {
-    granted.get(store).ok_or(Error::NotAllowed)
+    granted.get(store).ok_or_else(|| {
+        witness::tell(|| Event::Missing(Missing::Store, store.to_owned()));
+        Error::NotAllowed
+    })
 }
 
 pub fn get(granted: &Granted, store: &str, key: &str) -> Result<Option<Vec<u8>>, Error> {
-    reach(granted, store)?.get(key)
+    let found = reach(granted, store)?.get(key);
+    witness::effect("store", || match &found {
+        Ok(Some(value)) => format!("{store}: `{key}` is {}", shown(value)),
+        Ok(None) => format!("{store}: `{key}` is not there"),
+        Err(error) => format!("{store}: `{key}` cannot be read: {error:?}"),
+    });
+    found
 }
 
 pub fn set(granted: &Granted, store: &str, key: &str, value: Vec<u8>, ttl_ms: Option<u64>) -> Result<(), Error> {
-    reach(granted, store)?.set(key, value, ttl_ms)
+    let reached = reach(granted, store)?;
+    witness::effect("store", || format!("{store}: `{key}` set to {}{}", shown(&value), for_ms(ttl_ms)));
+    reached.set(key, value, ttl_ms)
 }
 
 pub fn compare_and_set(
@@ -36,15 +48,41 @@ pub fn compare_and_set(
     value: Vec<u8>,
     ttl_ms: Option<u64>,
 ) -> Result<bool, Error> {
-    reach(granted, store)?.compare_and_set(key, expected, value, ttl_ms)
+    let reached = reach(granted, store)?;
+    let words = witness::is_on().then(|| shown(&value)).unwrap_or_default();
+    let set = reached.compare_and_set(key, expected, value, ttl_ms);
+    witness::effect("store", || match set {
+        Ok(true) => format!("{store}: `{key}` set to {words}{}", for_ms(ttl_ms)),
+        _ => format!("{store}: `{key}` not set to {words}: {set:?}"),
+    });
+    set
 }
 
 pub fn delete(granted: &Granted, store: &str, key: &str) -> Result<(), Error> {
+    witness::effect("store", || format!("{store}: `{key}` deleted"));
     reach(granted, store)?.delete(key)
 }
 
 pub fn increment(granted: &Granted, store: &str, key: &str, by: i64, ttl_ms: Option<u64>) -> Result<i64, Error> {
-    reach(granted, store)?.increment(key, by, ttl_ms)
+    let sum = reach(granted, store)?.increment(key, by, ttl_ms);
+    witness::effect("store", || match &sum {
+        Ok(sum) => format!("{store}: `{key}` {by:+}, now {sum}{}", for_ms(ttl_ms)),
+        Err(error) => format!("{store}: `{key}` {by:+}: {error:?}"),
+    });
+    sum
+}
+
+/// For whoever watches.
+fn shown(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&value[..value.len().min(SHOWN_BYTES)]);
+    if value.len() > SHOWN_BYTES { format!("{text:?}… ({} bytes)", value.len()) } else { format!("{text:?}") }
+}
+
+/// Bytes of a value that are shown.
+const SHOWN_BYTES: usize = 100;
+
+fn for_ms(ttl: Option<u64>) -> String {
+    ttl.map(|ttl| format!(" for {ttl} ms")).unwrap_or_default()
 }
 
 #[cfg(test)]

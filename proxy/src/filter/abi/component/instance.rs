@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower, TypedFunc};
 use wasmtime::{Store, Trap};
@@ -11,7 +12,8 @@ use super::types::{ChunkVerdict, Input, Verdict as GuestVerdict};
 use crate::filter::abi::Call;
 use crate::filter::hand::Hand;
 use crate::filter::host::inputs;
-use crate::filter::limits::Slices;
+use crate::filter::limits::{Slices, thread_cpu_time};
+use crate::filter::witness::{self, Event, Watch};
 use crate::filter::{ConfigureError, Fault, Guest, Setup, Verdict};
 
 /// `configure`: a configuration and its inputs, or why they are refused.
@@ -22,7 +24,7 @@ type PlainHook = TypedFunc<(), ()>;
 
 /// See the module.
 pub struct Instance {
-    store: Store<Guest>,
+    pub(super) store: Store<Guest>,
     configure: Option<Configure>,
     request: Option<VerdictHook>,
     request_chunk: Option<ChunkHook>,
@@ -33,7 +35,7 @@ pub struct Instance {
     complete: Option<PlainHook>,
     tick: Option<PlainHook>,
     /// It runs on a fiber.
-    slices: Option<Arc<Slices>>,
+    pub(super) slices: Option<Arc<Slices>>,
     /// Hooks that it has run.
     hooks: u64,
 }
@@ -73,6 +75,7 @@ impl Instance {
         let deadline = self.store.data().identity.config.configure_deadline;
         self.store.data_mut().begin_setup();
         self.ready(deadline);
+        let began = thread_cpu_time();
         if let Some(configure) = &self.configure {
             let arguments = (config.to_owned(), Input::all(inputs));
             let outcome = match &self.slices {
@@ -82,11 +85,31 @@ impl Instance {
             let (answer,) = outcome.map_err(|error| self.fault(&error))?;
             answer.map_err(ConfigureError::Refused)?;
         }
+        witness::tell(|| Event::Configured { cpu: self.cpu_since(began), memory: self.memory_bytes() });
         Ok(self.store.data_mut().end_setup())
+    }
+
+    /// What the guest has used, if it began then.
+    fn cpu_since(&self, began: Duration) -> Duration {
+        match &self.slices {
+            Some(slices) => Duration::from_nanos(slices.used()),
+            None => thread_cpu_time().saturating_sub(began),
+        }
     }
 
     /// Runs one hook with this in hand. Dropped before it has ended, the instance is of no further use.
     pub async fn call(&mut self, call: Call, hand: &mut Hand) -> Result<Verdict, Fault> {
+        if !witness::is_on() {
+            return self.enter(call, hand).await;
+        }
+        let watch = Watch::begin(&call, hand);
+        let began = thread_cpu_time();
+        let verdict = self.enter(call, hand).await;
+        watch.end(hand, &verdict, self.cpu_since(began), self.memory_bytes());
+        verdict
+    }
+
+    async fn enter(&mut self, call: Call, hand: &mut Hand) -> Result<Verdict, Fault> {
         let deadline = self.store.data().identity.config.deadline;
         self.ready(deadline);
         self.hooks += 1;
@@ -144,7 +167,7 @@ impl Instance {
         outcome.map_err(|error| self.fault(&error))
     }
 
-    fn ready(&mut self, deadline: std::time::Duration) {
+    pub(super) fn ready(&mut self, deadline: Duration) {
         let data = self.store.data_mut();
         data.memory.refused = false;
         data.cpu.start(deadline, self.slices.as_ref());

@@ -1,0 +1,47 @@
+//! `tamis filter`: what is done with filters, one file a kind of work. Here stands what there is.
+
+mod build;
+mod client;
+mod inspect;
+mod module;
+mod new;
+mod remote;
+mod say;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a project for a new filter, which builds and passes its own tests.
+    New(new::New),
+    /// Build a project into a module, and check that the proxy takes it.
+    Build(build::Build),
+    /// Say what a module offers, what it wants granted, and whether the proxy takes it.
+    Inspect(inspect::Inspect),
+    /// Show the filters of a running proxy: what is live, where it came from, what failed.
+    List(remote::List),
+    /// Let a running proxy take another module for a filter. It is live when this succeeds, and nothing has changed when
+    /// it does not.
+    Load(remote::Load),
+    /// Let a running proxy take another configuration for a filter.
+    Config(remote::Config),
+    /// Go back to the version that was live before, or to any that is remembered.
+    Rollback(remote::Rollback),
+    /// Take back everything that was pushed for a filter, its history included; what the file says holds again.
+    Reset(remote::Reset),
+}
+
+pub fn run(command: Command) -> ExitCode {
+    match command {
+        Command::New(new) => new.run(),
+        Command::Build(build) => build.run(),
+        Command::Inspect(inspect) => inspect.run(),
+        Command::List(list) => list.run(),
+        Command::Load(load) => load.run(),
+        Command::Config(config) => config.run(),
+        Command::Rollback(rollback) => rollback.run(),
+        Command::Reset(reset) => reset.run(),
+    }
+}

@@ -1,0 +1,186 @@
+//! `tamis filter inspect`: what a module offers, what it wants, what it was made with, and whether the proxy takes it.
+
+mod interfaces;
+mod sections;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::module::{self, Named};
+use super::say::{self, Paint, Trouble};
+use crate::filter::Engine;
+use crate::filter::abi::component::{self, Prepared};
+use crate::filter::module::digest;
+use interfaces::Interfaces;
+use sections::Sections;
+
+/// Nothing is instantiated.
+const INSTANCES: usize = 1;
+
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The module: a file, or a built-in filter such as `builtin:router`.
+    #[arg(value_name = "FILE")]
+    module: PathBuf,
+    /// One JSON document instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    pub fn run(self) -> ExitCode {
+        say::exit_code(self.inspect())
+    }
+
+    fn inspect(&self) -> Result<(), Trouble> {
+        let named = Named::read(&self.module)?;
+        let engine = module::engine(INSTANCES)?;
+        let found = Found::of(&engine, &named);
+        if self.json {
+            println!("{}", found.to_json());
+        } else {
+            found.print();
+        }
+        match &found.refused {
+            None => Ok(()),
+            Some(why) => Err(Trouble::new(format!("{} is no filter for this proxy: {why}", named.shown)).hint(found.advice())),
+        }
+    }
+}
+
+/// Everything there is to say about a module.
+struct Found {
+    name: String,
+    bytes: usize,
+    sha256: String,
+    sections: Sections,
+    interfaces: Interfaces,
+    /// Why the proxy does not take it.
+    refused: Option<String>,
+}
+
+impl Found {
+    fn of(engine: &Engine, named: &Named) -> Self {
+        let component = component::component_of(engine, &named.bytes).and_then(|bytes| component::compile(engine, &bytes));
+        let (interfaces, refused) = match component {
+            Err(error) => (Interfaces::default(), Some(error.to_string())),
+            Ok(component) => {
+                let refused = Prepared::link(engine, &component).err().map(|error| error.to_string());
+                (Interfaces::of(engine, &component), refused)
+            }
+        };
+        Self {
+            name: named.shown.clone(),
+            bytes: named.bytes.len(),
+            sha256: digest(&named.bytes).to_string(),
+            sections: Sections::read(&named.bytes),
+            interfaces,
+            refused,
+        }
+    }
+
+    /// What the operator has to grant for all of it to work: the key, and what wants it.
+    fn needs(&self) -> Vec<(&'static str, &'static str)> {
+        let wants = |interface: &str| self.interfaces.imports.keys().any(|known| interfaces::plain(known) == interface);
+        [
+            ("allow.clusters", "http-client"),
+            ("allow.stores", "store"),
+            ("allow.stores", "quota"),
+            ("allow.environment", "wasi:cli/environment"),
+        ]
+        .into_iter()
+        .filter(|(_, interface)| wants(interface))
+        .collect()
+    }
+
+    fn advice(&self) -> &'static str {
+        let others = self.interfaces.missing().iter().any(|name| name.contains("wasi:"));
+        if others || self.sections.imports.iter().any(|name| name.starts_with("wasi")) {
+            "docs/filters.md lists what a filter may import; a Rust filter is built for wasm32-unknown-unknown: `tamis filter build`"
+        } else if self.interfaces.is_empty() {
+            "`tamis filter new NAME` writes a project that builds into one"
+        } else {
+            "docs/filters.md lists what a filter may import and export; build it with the SDK of this version: `tamis filter build`"
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let needs: Vec<_> = self.needs().iter().map(|(key, interface)| json!({ "key": key, "for": interface })).collect();
+        json!({
+            "file": self.name,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "form": self.sections.form,
+            "filter": self.refused.is_none(),
+            "error": self.refused,
+            "missing": self.interfaces.missing(),
+            "abi": self.interfaces.versions,
+            "configure": self.interfaces.configure,
+            "hooks": self.interfaces.hooks,
+            "imports": self.interfaces.to_json(),
+            "core-imports": self.sections.imports,
+            "needs": needs,
+            "waits": self.interfaces.waits(),
+            "memory": { "first": self.sections.memory_first, "most": self.sections.memory_most },
+            "config-schema": self.sections.schema,
+            "producers": self.sections.producers,
+        })
+    }
+
+    fn print(&self) {
+        let paint = Paint::stdout();
+        println!("{}", paint.bold(&self.name));
+        say::row("size", format!("{}, a {}", say::bytes(self.bytes), self.sections.form));
+        say::row("sha256", &self.sha256);
+        if !self.interfaces.is_empty() {
+            self.print_interfaces(paint);
+        } else if !self.sections.imports.is_empty() {
+            say::row("imports", self.sections.imports.join(", "));
+        }
+        if let Some(first) = self.sections.memory_first {
+            let most = self.sections.memory_most.map_or("no limit of its own".to_owned(), |most| format!("at most {}", say::bytes(most)));
+            say::row("memory", format!("{} to begin with, {most}", say::bytes(first)));
+        }
+        for (field, made_by) in &self.sections.producers {
+            let each: Vec<_> = made_by.iter().map(|(name, version)| format!("{name} {version}").trim_end().to_owned()).collect();
+            say::row(field, each.join(", "));
+        }
+        match &self.sections.schema {
+            None => say::row("configuration", "no schema inside"),
+            Some(schema) => {
+                let text = serde_json::to_string_pretty(schema).unwrap_or_default();
+                println!("configuration schema (JSON Schema)\n  {}", text.replace('\n', "\n  "));
+            }
+        }
+        if let Some(error) = &self.sections.schema_error {
+            say::row("", paint.bad(error));
+        }
+    }
+
+    fn print_interfaces(&self, paint: Paint) {
+        say::row("interface", self.interfaces.versions.join(", "));
+        say::row("hooks", if self.interfaces.hooks.is_empty() { "none".to_owned() } else { self.interfaces.hooks.join(", ") });
+        say::row("configured", if self.interfaces.configure { "yes" } else { "no: it takes any configuration and reads none" });
+        say::row("waits", if self.interfaces.waits() { "it may: its hooks run on fibers" } else { "never" });
+        let needs = self.needs();
+        if needs.is_empty() {
+            say::row("wants granted", "nothing");
+        }
+        for (key, interface) in needs {
+            say::row("wants granted", format!("{key}, for {interface}"));
+        }
+        for (interface, functions) in &self.interfaces.imports {
+            let shown: Vec<_> = functions
+                .iter()
+                .map(|function| match function.offered {
+                    true => function.name.clone(),
+                    false => paint.bad(format!("{} (missing)", function.name).trim()),
+                })
+                .collect();
+            say::row("imports", format!("{}: {}", interfaces::plain(interface), shown.join(", ")));
+        }
+    }
+}
