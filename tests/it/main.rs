@@ -21,6 +21,7 @@ mod forward;
 mod frames;
 mod grpc;
 mod guests;
+mod habits;
 mod headers;
 mod headers_filter;
 mod hooks;

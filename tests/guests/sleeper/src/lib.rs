@@ -1,5 +1,5 @@
 //! Sleeps as long as `x-sleep` says in the request hook, `x-sleep-response` in the response hook, and `x-sleep-chunk` at each piece
-//! of the response's body.
+//! of the response's body. `x-busy` keeps the request hook at work for so long instead.
 
 use std::time::Duration;
 
@@ -17,6 +17,10 @@ impl Filter for Sleeper {
 
 impl RequestHook for Sleeper {
     fn on_request(&self, request: &mut Request) -> Verdict {
+        if let Some(ms) = request.header("x-busy").and_then(|ms| ms.to_str().ok()?.parse().ok()) {
+            let begin = clock::monotonic();
+            while clock::monotonic() - begin < Duration::from_millis(ms) {}
+        }
         if let Some(slept) = sleep(request, "x-sleep") {
             request.notes().set("slept", &slept);
         }
