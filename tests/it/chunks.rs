@@ -260,3 +260,14 @@ async fn an_upgraded_connection_has_no_pieces(edge: Edge) {
     let line = proxy.access_log().line().await;
     assert_eq!(line["notes"]["chunks.response"], Value::Null, "{line}");
 }
+
+matrix!(both_directions_pass_a_filter_that_keeps_state_at_the_same_time);
+async fn both_directions_pass_a_filter_that_keeps_state_at_the_same_time(edge: Edge) {
+    const BYTES: usize = 2 * 1024 * 1024;
+    let origin = origin().reflect("/").run();
+    let proxy = edge.proxy(format!("workers = 1\n{}", chain(&origin, &[("keeper", "instances-max = 1"), ("chunks", "")])));
+    let sent = body::pattern(BYTES);
+    let answer = proxy.client().await.post("/", sent.clone()).await;
+    assert!(answer.body == sent, "{} of {BYTES} bytes came back, or others", answer.body.len());
+    assert_eq!(proxy.failures("keeper").await, 0);
+}

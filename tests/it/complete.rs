@@ -164,3 +164,40 @@ async fn a_trap_in_it_costs_nobody_anything(edge: Edge) {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
+
+matrix!(an_answer_that_the_client_does_not_wait_for_is_told);
+async fn an_answer_that_the_client_does_not_wait_for_is_told(edge: Edge) {
+    let origin = origin().route_fn("/", |_| async { Reply::new(200).streaming(tamis_tests::origin::unending("a part")) }).run();
+    let proxy = telling(edge, &origin, "");
+    let client = proxy.client().await;
+    let mut answer = client.get("/").header("x-request-id", "one").open().await.unwrap();
+    assert_eq!(answer.piece().await.unwrap().unwrap(), "a part");
+    drop((answer, client));
+    let told = outcome(&proxy.client().await, "one").await;
+    let seen = (&told["status"], &told["failure"], &told["response-bytes"], &told["upstream"]);
+    assert_eq!(seen, (&json!(200), &json!("client-gone"), &json!(6), &json!(origin.to_string())), "{told}");
+}
+
+matrix!(attempts_are_told);
+async fn attempts_are_told(edge: Edge) {
+    let origin = origin().route_fn("/", |_| async { Reply::new(503) }).run();
+    let proxy = edge.proxy(format!("{}{STORE}", chain(&origin, &[("complete", GRANTED), ("steer", "")])));
+    let client = proxy.client().await;
+    client.get("/").header("x-request-id", "one").header("x-retry", "3 5xx").await;
+    let told = outcome(&client, "one").await;
+    assert_eq!((&told["attempts"], &told["status"], &told["failure"]), (&json!(3), &json!(503), &json!(null)), "{told}");
+}
+
+matrix!(a_filter_of_another_chain_is_told_as_well);
+async fn a_filter_of_another_chain_is_told_as_well(edge: Edge) {
+    let nobody = origin().run().stop();
+    let toml = chain(nobody, &[("steer", ""), ("complete", GRANTED)]);
+    let later = toml.replace(r#"["steer", "complete"]"#, r#"["steer"]"#);
+    // The listener of its own answers what was told.
+    let teller = "[listeners.teller]\nfilters = ['complete']\n";
+    let proxy = edge.proxy(format!("{later}{STORE}[chains.later]\nfilters = ['complete']\n{teller}"));
+    let answer = proxy.client().await.get("/").header("x-request-id", "one").header("x-chain", "later").await;
+    assert_eq!(answer.status, 502);
+    let client = tamis_tests::client::connect(proxy.listener("teller")).open().await;
+    assert_eq!(outcome(&client, "one").await["failure"], "connect-failed");
+}

@@ -78,6 +78,17 @@ async fn a_failure_of_a_filter_unwinds_through_those_before_it(edge: Edge) {
     assert_eq!((answer.status, answer.reason(), answer.header("x-stamp")), (500, Some("filter-failed"), Some("a")));
 }
 
+matrix!(a_failure_in_a_response_hook_replaces_the_answer);
+async fn a_failure_in_a_response_hook_replaces_the_answer(edge: Edge) {
+    let origin = origin().route("/", "the origin's").run();
+    let proxy = chain(edge, &origin, &["stamp-a", "trap", "stamp-b"]);
+    let answer = proxy.client().await.get("/").header("x-trap-response", "1").await;
+    assert_eq!((answer.status, answer.reason(), answer.header("x-stamp")), (500, Some("filter-failed"), Some("a")));
+    let proxy = chain(edge, &origin, &["trap", "stamp-b"]);
+    let answer = proxy.client().await.get("/").header("x-trap-response", "1").await;
+    assert_eq!((answer.status, answer.header("x-stamp")), (500, None), "what was set on the first answer went with it");
+}
+
 matrix!(a_malformed_request_meets_no_filter, http2, because "in HTTP/1 the library answers before there is an exchange");
 async fn a_malformed_request_meets_no_filter(edge: Edge) {
     let origin = origin().route("/", "").run();

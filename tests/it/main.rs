@@ -31,6 +31,7 @@ mod images;
 mod inputs;
 mod kept;
 mod late_trailers;
+mod leaving;
 mod limits;
 mod loading;
 mod modules;
