@@ -33,7 +33,7 @@ async fn what_it_prints_stands_in_the_log() {
     std::fs::write(&file, toml).unwrap();
     let mut running = Running::start(env!("CARGO_BIN_EXE_tamis-cli"), &["run", "-c", file.to_str().unwrap()]);
     let line = running.logs("listen").await;
-    let address = line.split(|end: char| end == ' ' || end == '=' || end == '"').find_map(|word| word.parse().ok());
+    let address = line.split([' ', '=', '"']).find_map(|word| word.parse().ok());
     let address = address.unwrap_or_else(|| panic!("no address: {line}"));
     assert_eq!(client::connect(address).open().await.get("/here").await.status, 200);
     let line = running.logs("said on the standard output about /here").await;
