@@ -5,6 +5,7 @@ mod inspect;
 mod module;
 mod new;
 mod say;
+mod test;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,8 @@ pub enum Command {
     Build(build::Build),
     /// Say what a module offers, what it wants granted, and whether the proxy takes it.
     Inspect(inspect::Inspect),
+    /// Send one exchange through a module, and show everything that it does. Needs no proxy and no service.
+    Test(test::Test),
 }
 
 pub fn run(command: Command) -> ExitCode {
@@ -25,5 +28,6 @@ pub fn run(command: Command) -> ExitCode {
         Command::New(new) => new.run(),
         Command::Build(build) => build.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Test(test) => test.run(),
     }
 }
