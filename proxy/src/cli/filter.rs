@@ -1,5 +1,6 @@
 //! `tamis filter`: what is done with filters, one file a kind of work. Here stands what there is.
 
+mod bench;
 mod build;
 mod inspect;
 mod module;
@@ -21,6 +22,8 @@ pub enum Command {
     Inspect(inspect::Inspect),
     /// Send one exchange through a module, and show everything that it does. Needs no proxy and no service.
     Test(test::Test),
+    /// Measure what a module costs: time a hook, time and memory an instance.
+    Bench(bench::Bench),
 }
 
 pub fn run(command: Command) -> ExitCode {
@@ -29,5 +32,6 @@ pub fn run(command: Command) -> ExitCode {
         Command::Build(build) => build.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Test(test) => test.run(),
+        Command::Bench(bench) => bench.run(),
     }
 }

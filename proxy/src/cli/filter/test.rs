@@ -127,7 +127,11 @@ impl Test {
         } else {
             report.print();
         }
-        Ok(())
+        match report.failed() {
+            None => Ok(()),
+            Some(hook) => Err(Trouble::new(format!("the filter failed in its {hook} hook"))
+                .hint("docs/filters.md#when-it-fails says what that means for an exchange, and what its limits are")),
+        }
     }
 }
 

@@ -57,6 +57,11 @@ impl<'a> Report<'a> {
         Self { name, lab, ran, steps }
     }
 
+    /// The first hook that failed.
+    pub fn failed(&self) -> Option<&'static str> {
+        self.steps.iter().find(|step| step.hook.is_some_and(|hook| hook.verdict.is_err())).map(|step| step.what)
+    }
+
     pub fn to_json(&self) -> Value {
         let steps: Vec<_> = self.steps.iter().map(Step::to_json).collect();
         let came = self.ran.came.iter().map(|came| {
