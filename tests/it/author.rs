@@ -94,7 +94,8 @@ async fn the_first_five_minutes_are_as_the_page_says() {
     assert_eq!(text("before"), text("hello/Cargo.lock"), "there was nothing left to resolve");
     let checked = shell(&folder.join("hello"), &path, "tamis check -c tamis.toml");
     assert!(checked.status.success(), "{}", said(&checked));
-    let formatted = shell(&folder.join("hello"), &path, "rustfmt --check --edition 2024 src/lib.rs tests/filter.rs");
+    let formatted =
+        shell(&folder.join("hello"), &path, "touch .rustfmt.toml; rustfmt --check --edition 2024 src/lib.rs tests/filter.rs");
     assert!(formatted.status.success(), "{}", said(&formatted));
 
     // What does not build is told by cargo, and by us.
