@@ -2,7 +2,7 @@
 
 # Where cargo puts what it builds; the filters, the guests and the Rust SDK are workspaces of their own.
 BUILT := $(or $(CARGO_TARGET_DIR),target)
-WORKSPACES := . sdk/rust filters tests/guests
+WORKSPACES := . sdk/rust filters examples tests/guests
 WASM := wasm32-unknown-unknown
 
 .DEFAULT_GOAL := help
@@ -27,6 +27,7 @@ test: targets ## installs what the tests need, and runs all of them
 	scripts/test-deps
 	cargo test --workspace --manifest-path sdk/rust/Cargo.toml
 	cargo test --workspace --manifest-path filters/Cargo.toml
+	cargo test --workspace --manifest-path examples/Cargo.toml
 	cargo test --workspace --lib --bins
 	cargo test --workspace --doc
 	cargo test --workspace --test '*'
@@ -40,6 +41,7 @@ check: targets ## formatting, lints and the order of modules
 	cargo clippy --workspace --all-targets --manifest-path sdk/rust/Cargo.toml -- --deny warnings
 	cargo clippy --workspace --all-targets --manifest-path filters/Cargo.toml -- --deny warnings
 	cargo clippy --workspace --target $(WASM) --manifest-path filters/Cargo.toml -- --deny warnings
+	cargo clippy --workspace --all-targets --manifest-path examples/Cargo.toml -- --deny warnings
 	cargo clippy --workspace --target $(WASM) --manifest-path tests/guests/Cargo.toml -- --deny warnings
 
 bench: targets ## one filter call, one exchange, and the router with many routes

@@ -31,14 +31,22 @@ pub const FIELDS: [(&str, &str); 11] = [
 /// # Panics
 /// If the filter is not built in or refuses the configuration.
 pub fn filter(name: &str, toml: &str) -> Arc<Filter> {
+    filter_of(&ModuleSource::Builtin(name.into()), name, toml)
+}
+
+/// The same of any module, configured without a cache.
+///
+/// # Panics
+/// If the module cannot be loaded or refuses the configuration.
+pub fn filter_of(source: &ModuleSource, name: &str, toml: &str) -> Arc<Filter> {
     let text = format!(
-        "[listeners.l]\nlisten = \"127.0.0.1:0\"\n[clusters.users]\nendpoints = []\n[filters.{name}]\nmodule = \"builtin:{name}\"\n{toml}"
+        "[listeners.l]\nlisten = \"127.0.0.1:0\"\n[clusters.users]\nendpoints = []\n[filters.{name}]\nmodule = \"unused\"\n{toml}"
     );
     let loaded = config::parse(&text, std::path::Path::new("bench.toml")).expect("a configuration of this bench");
     let config = Arc::clone(&loaded.config.filters[name]);
     let mut modules = Modules::new(Engine::new(loaded.config.limits.instances).expect("an engine"));
-    let module = modules.load(&ModuleSource::Builtin(name.into())).expect("a shipped filter");
-    let plan = Plan { name: name.into(), config, module, grants: Grants::default(), inputs: Arc::default() };
+    let module = modules.load(source).expect("a filter");
+    let plan = Plan { name: name.into(), config, module, grants: Grants::default(), inputs: Arc::default(), beside: None };
     let around = Around { workers: 1, previous: None, metrics: &Registry::default(), taken: Taken::default() };
     Filter::build(plan, &around).expect("a configuration that the filter takes")
 }

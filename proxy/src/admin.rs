@@ -1,41 +1,65 @@
-//! The operator's listener: is the proxy ready, what are its filters doing, and its metrics. It runs on the control runtime, so that
-//! it answers however busy the workers are.
+//! The operator's listener: is the proxy ready, what are its filters doing, what should they do instead, and its metrics. It runs on
+//! the control runtime, so that it answers however busy the workers are.
 
+pub mod api;
+pub mod guard;
 pub mod ledger;
 mod metrics;
+pub mod versions;
+mod views;
 
 use std::convert::Infallible;
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::drain::Signal;
 use crate::snapshot::Live;
+use api::{Api, Asked};
+use guard::{Denied, Guard};
 use ledger::Ledger;
 
 /// Connections of operators at once. Scrapers and probes need a few.
 const CONNECTIONS_MAX: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What the admin shows.
+const INDEX: &str = "\
+tamis admin
+
+GET    /ready                   200 while it serves, 503 while it drains
+GET    /filters                 every filter: what is live, where it came from, what failed (JSON)
+GET    /filters/NAME            one of them
+PUT    /filters/NAME/module     the body is a module: compiled, configured, swapped, or refused
+PUT    /filters/NAME/config     the body is what the filter's `config` holds, as JSON
+POST   /filters/NAME/rollback   to the version before, or {\"to\": VERSION or \"HASH\"}
+DELETE /filters/NAME            takes back everything that was pushed; the file holds again
+
+?over=file makes a push or a rollback hold although the file has changed since the last one.
+";
+
+/// What the admin shows, and whom it asks for changes.
 #[derive(Clone)]
 pub struct Admin {
     pub live: Arc<Live>,
     pub ledger: Arc<Ledger>,
     /// Of the whole process.
     pub drain: Signal,
+    pub api: Api,
+    pub guard: Guard,
 }
+
+type Answer = Response<Full<Bytes>>;
 
 impl Admin {
     /// Serves until the runtime ends.
@@ -47,17 +71,14 @@ impl Admin {
         let room = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
         loop {
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-            let Ok((stream, _)) = socket.accept().await else {
+            let Ok((stream, peer)) = socket.accept().await else {
                 // Out of descriptors, most likely: closing ones need a moment.
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
             let admin = self.clone();
             tokio::spawn(async move {
-                let service = service_fn(move |request| {
-                    let answer = admin.answer(&request);
-                    async move { Ok::<_, Infallible>(answer) }
-                });
+                let service = service_fn(|request| async { Ok::<_, Infallible>(admin.answer(request, peer).await) });
                 let served = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
                 if let Err(error) = served.await {
                     tracing::debug!(%error, "an admin connection ended");
@@ -67,55 +88,102 @@ impl Admin {
         }
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if request.method() != Method::GET && request.method() != Method::HEAD {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "expected GET\n");
-        }
-        match request.uri().path() {
-            "/" => text(
-                StatusCode::OK,
-                "tamis admin\n\nGET /ready     200 while it serves, 503 while it drains\nGET /filters   every filter, its module and its swaps (JSON)\nGET /metrics   counters and gauges (Prometheus text)\n",
-            ),
-            "/ready" if self.drain.is_draining() => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-            "/ready" => text(StatusCode::OK, "ready\n"),
-            "/filters" => self.filters(),
-            "/metrics" => metrics::answer(&self.live.load()),
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+        let path = request.uri().path().to_owned();
+        let steps: Vec<&str> = path.split('/').skip(1).collect();
+        match steps[..] {
+            [""] => looking(&request, || text(StatusCode::OK, INDEX)),
+            ["ready"] if self.drain.is_draining() => looking(&request, || text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")),
+            ["ready"] => looking(&request, || text(StatusCode::OK, "ready\n")),
+            ["filters"] => looking(&request, || json_answer(StatusCode::OK, &views::filters(&self.live.load(), &self.ledger))),
+            ["filters", name] if request.method() == Method::DELETE => self.change(name, Asked::Reset, request, peer).await,
+            ["filters", name] => looking_or(&request, "GET, HEAD, DELETE", || self.filter(name)),
+            ["filters", name, "module"] => self.only(Method::PUT, name, Asked::Module, request, peer).await,
+            ["filters", name, "config"] => self.only(Method::PUT, name, Asked::Config, request, peer).await,
+            ["filters", name, "rollback"] => self.only(Method::POST, name, Asked::Rollback, request, peer).await,
+            ["metrics"] => looking(&request, || metrics::answer(&self.live.load())),
             _ => text(StatusCode::NOT_FOUND, "nothing here; GET / lists what is\n"),
         }
     }
 
-    fn filters(&self) -> Response<Full<Bytes>> {
+    fn filter(&self, name: &str) -> Answer {
         let snapshot = self.live.load();
-        let filters: Vec<_> = snapshot
-            .filters
-            .values()
-            .map(|filter| {
-                let entry = self.ledger.of(&filter.name);
-                json!({
-                    "name": &*filter.name,
-                    "module": filter.config.module.to_string(),
-                    "hash": format!("sha256:{}", filter.module.hash),
-                    "compiled": filter.module.compiled.word(),
-                    "since": humantime::format_rfc3339_millis(entry.since).to_string(),
-                    "swaps": entry.swaps,
-                    "failed": entry.failed.map(|failed| json!({
-                        "at": humantime::format_rfc3339_millis(failed.at).to_string(),
-                        "error": failed.error,
-                    })),
-                })
-            })
-            .collect();
-        let mut body = serde_json::to_vec_pretty(&json!({ "filters": filters })).unwrap_or_default();
-        body.push(b'\n');
-        let mut response = Response::new(Full::new(Bytes::from(body)));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response
+        match views::filter(&snapshot, &self.ledger, name) {
+            Some(filter) => json_answer(StatusCode::OK, &filter),
+            None => {
+                let known: Vec<_> = snapshot.filters.keys().map(|name| format!("`{name}`")).collect();
+                let error = format!("no filter is called `{name}`; there are {}", known.join(", "));
+                json_answer(StatusCode::NOT_FOUND, &json!({ "error": error }))
+            }
+        }
+    }
+
+    async fn only(&self, method: Method, name: &str, asked: Asked, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+        if request.method() == method {
+            return self.change(name, asked, request, peer).await;
+        }
+        not_allowed(method.as_str())
+    }
+
+    async fn change(&self, name: &str, asked: Asked, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+        if let Err(denied) = self.guard.check(peer, request.headers()) {
+            tracing::warn!(%peer, filter = name, %denied, "a change was refused");
+            api::discard(request.into_body()).await;
+            return denied_answer(&denied);
+        }
+        let (head, body) = request.into_parts();
+        match self.api.change(name, asked, head.uri.query(), &head.headers, body).await {
+            Ok(done) => json_answer(StatusCode::OK, &done),
+            Err(refused) => json_answer(refused.status(), &json!({ "error": refused.to_string() })),
+        }
     }
 }
 
-fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
+fn looking(request: &Request<Incoming>, look: impl FnOnce() -> Answer) -> Answer {
+    looking_or(request, "GET, HEAD", look)
+}
+
+fn looking_or(request: &Request<Incoming>, allowed: &str, look: impl FnOnce() -> Answer) -> Answer {
+    if matches!(*request.method(), Method::GET | Method::HEAD) { look() } else { not_allowed(allowed) }
+}
+
+fn not_allowed(allowed: &str) -> Answer {
+    let mut answer = json_answer(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": format!("expected {allowed}") }));
+    set(&mut answer, ALLOW, allowed);
+    answer
+}
+
+fn denied_answer(denied: &Denied) -> Answer {
+    let status = match denied {
+        Denied::Browser(_) | Denied::Elsewhere(_) => StatusCode::FORBIDDEN,
+        Denied::Token(_) => StatusCode::UNAUTHORIZED,
+        Denied::Unreadable => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let mut answer = json_answer(status, &json!({ "error": denied.to_string() }));
+    if status == StatusCode::UNAUTHORIZED {
+        set(&mut answer, WWW_AUTHENTICATE, "Bearer");
+    }
+    answer
+}
+
+fn json_answer(status: StatusCode, value: &Value) -> Answer {
+    let mut body = serde_json::to_vec_pretty(value).unwrap_or_default();
+    body.push(b'\n');
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    set(&mut answer, CONTENT_TYPE, "application/json");
+    answer
+}
+
+fn text(status: StatusCode, body: &'static str) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    *answer.status_mut() = status;
+    set(&mut answer, CONTENT_TYPE, "text/plain; charset=utf-8");
+    answer
+}
+
+fn set(answer: &mut Answer, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        answer.headers_mut().insert(name, value);
+    }
 }

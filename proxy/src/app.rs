@@ -6,10 +6,16 @@
 mod control;
 mod inputs;
 mod listeners;
+mod prepare;
+mod push;
+mod restore;
 mod signals;
+mod trial;
+mod state;
+mod waiting;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -19,6 +25,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::admin::guard::Guard;
 use crate::admin::ledger::Ledger;
 use crate::cluster::discovery::{self, Resolved, Resolver};
 use crate::config::{Config, Examined, Loaded, ModuleSource, Problems, Source, Step};
@@ -30,7 +37,9 @@ use crate::snapshot::{Live, Parts, Snapshot, filter_problem};
 use control::{Control, Event};
 use inputs::Contents;
 use listeners::Listeners;
+pub use restore::{Keep, RestoreError};
 use signals::Signals;
+use state::{AllVersions, Shelf};
 
 /// Events that wait for the control loop. Watchers wait when it is full.
 const EVENTS: usize = 1024;
@@ -42,6 +51,10 @@ pub enum StartError {
     Config(#[from] Problems),
     #[error("the admin cannot listen on {address}: {source}")]
     Admin { address: SocketAddr, source: io::Error },
+    #[error("the admin cannot tell who may change something: {0}")]
+    Token(String),
+    #[error("{0}")]
+    State(#[from] RestoreError),
     #[error("the Wasm engine cannot be set up: {0}")]
     Engine(String),
     #[error("names cannot be resolved: {0}")]
@@ -77,16 +90,21 @@ pub struct App;
 impl App {
     /// Resolves names, compiles and configures filters, reads certificates and binds every address.
     pub fn build(loaded: Loaded) -> Result<Bound, StartError> {
-        Self::build_for(loaded, false)
+        Self::build_keeping(loaded, Keep::Ask)
+    }
+
+    /// The same, where it is known what holds if the file has changed under what was pushed.
+    pub fn build_keeping(loaded: Loaded, keep: Keep) -> Result<Bound, StartError> {
+        Self::build_for(loaded, keep, false)
     }
 
     /// The same for a process of its own: SIGHUP reloads, SIGTERM and SIGINT drain, a second one stops at once. They are
     /// heeded before the first address is open, so that nobody who sees it serve can end it by accident.
-    pub fn build_with_signals(loaded: Loaded) -> Result<Bound, StartError> {
-        Self::build_for(loaded, true)
+    pub fn build_with_signals(loaded: Loaded, keep: Keep) -> Result<Bound, StartError> {
+        Self::build_for(loaded, keep, true)
     }
 
-    fn build_for(loaded: Loaded, signals: bool) -> Result<Bound, StartError> {
+    fn build_for(loaded: Loaded, keep: Keep, signals: bool) -> Result<Bound, StartError> {
         let Loaded { mut config, source } = loaded;
         let file = Some(source.file().to_owned()).filter(|file| file.exists());
         let workers = *config.workers.get_or_insert_with(cores);
@@ -98,7 +116,7 @@ impl App {
             None
         };
         let engine = Engine::new(config.limits.instances).map_err(|error| StartError::Engine(format!("{error:#}")))?;
-        let mut modules = Modules::new(engine);
+        let modules = Modules::new(engine);
         let resolver = match Resolver::build(&config.dns) {
             Ok(resolver) => Some(resolver),
             Err(_) if discovery::names(&config).is_empty() => None,
@@ -108,28 +126,17 @@ impl App {
             Some(resolver) => runtime.block_on(resolver.resolve_new(&config, Resolved::default())),
             None => Resolved::default(),
         };
-        let load = move || {
-            let (loaded, mut problems) = load_modules(&mut modules, &config, &source);
-            let (inputs, unread) = inputs::load(&config, &source, &resolved, &Contents::default());
-            problems.merge(unread);
-            (loaded, problems, modules, config, source, resolved, inputs)
-        };
+        let guard =
+            Guard::build(config.admin.as_ref().and_then(|admin| admin.token_file.as_deref())).map_err(StartError::Token)?;
+        let load = move || Self::load(config, source, resolved, modules, keep);
         let (events, queue) = mpsc::channel(EVENTS);
         let loaded = runtime.block_on(unless_told(runtime.spawn_blocking(load), &mut signals, &events));
-        let Some((loaded, mut problems, modules, config, source, resolved, inputs)) = loaded else {
+        let Some(loaded) = loaded else {
             // What is being fetched or compiled is not waited for.
             runtime.shutdown_background();
             return Err(StartError::Told);
         };
-        let parts = Parts { config: Arc::new(config), source, modules: loaded, resolved, inputs };
-        let snapshot = match Snapshot::build(&parts, None, true) {
-            Ok(snapshot) if problems.is_empty() => snapshot,
-            Ok(_) => return Err(StartError::Config(problems)),
-            Err(more) => {
-                problems.merge(more);
-                return Err(StartError::Config(problems));
-            }
-        };
+        let (parts, modules, shelf, versions, snapshot) = loaded?;
         let listeners = Listeners::bind(&parts, workers)?;
         let admin = match &parts.config.admin {
             Some(admin) => {
@@ -139,13 +146,53 @@ impl App {
             None => None,
         };
         let ledger = Arc::new(Ledger::default());
-        ledger.live(&snapshot);
+        ledger.live(&snapshot, restore::standings(&parts, &versions));
         let live = Arc::new(Live::from_pointee(snapshot));
-        Ok(Bound { file, runtime, workers, parts, modules, resolver, listeners, admin, ledger, live, events, queue, signals })
+        let shelf = Arc::new(shelf);
+        let admin = admin.map(|socket| (socket, guard));
+        Ok(Bound {
+            file,
+            runtime,
+            workers,
+            parts,
+            modules,
+            resolver,
+            versions,
+            shelf,
+            listeners,
+            admin,
+            ledger,
+            live,
+            events,
+            queue,
+            signals,
+        })
     }
 }
 
+/// What a proxy is made of, before it has an address.
+type Made = (Parts, Modules, Shelf, AllVersions, Snapshot);
+
 impl App {
+    /// The slow half of building one.
+    fn load(config: Config, source: Source, resolved: Resolved, mut modules: Modules, keep: Keep) -> Result<Made, StartError> {
+        let (loaded, mut problems) = load_modules(&mut modules, &config, &source);
+        let (inputs, unread) = inputs::load(&config, &source, &resolved, &Contents::default());
+        problems.merge(unread);
+        let (config, overrides) = (Arc::new(config), BTreeMap::new());
+        let mut parts = Parts { config, source, modules: loaded, overrides, resolved, inputs };
+        if !problems.is_empty() {
+            // The filters that could be loaded are judged as well; what was pushed has to wait for a file that is right.
+            if let Err(more) = Snapshot::build(&parts, None, true) {
+                problems.merge(more);
+            }
+            return Err(StartError::Config(problems));
+        }
+        let (shelf, versions) = restore::restore(&mut parts, &mut modules, keep)?;
+        let snapshot = Snapshot::build(&parts, None, true)?;
+        Ok((parts, modules, shelf, versions, snapshot))
+    }
+
     /// Finds everything that is wrong with a configuration, what its filters say included, except what only resolving
     /// names and opening addresses would show.
     pub fn check(examined: Examined) -> Result<(), Problems> {
@@ -159,7 +206,8 @@ impl App {
         problems.merge(failed);
         let (inputs, unread) = inputs::load_files(&config, &source);
         problems.merge(unread);
-        let parts = Parts { config: Arc::new(config), source, modules, resolved: Resolved::default(), inputs };
+        let (config, overrides) = (Arc::new(config), BTreeMap::new());
+        let parts = Parts { config, source, modules, overrides, resolved: Resolved::default(), inputs };
         if let Err(more) = Snapshot::build(&parts, None, true) {
             problems.merge(more);
         }
@@ -190,8 +238,10 @@ pub struct Bound {
     parts: Parts,
     modules: Modules,
     resolver: Option<Resolver>,
+    versions: AllVersions,
+    shelf: Arc<Shelf>,
     listeners: Listeners,
-    admin: Option<TcpListener>,
+    admin: Option<(TcpListener, Guard)>,
     ledger: Arc<Ledger>,
     live: Arc<Live>,
     events: mpsc::Sender<Event>,
@@ -212,7 +262,7 @@ impl Bound {
 
     /// The real address of the admin.
     pub fn admin(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().and_then(|socket| socket.local_addr().ok())
+        self.admin.as_ref().and_then(|(socket, _)| socket.local_addr().ok())
     }
 
     pub fn handle(&self) -> Handle {
@@ -274,14 +324,16 @@ fn load_modules(modules: &mut Modules, config: &Config, source: &Source) -> (Has
         return (HashMap::new(), problems);
     }
     let started = std::time::Instant::now();
-    let outcomes = modules.load_all(config.filters.values().map(|filter| &filter.module));
+    let outcomes = modules.load_all(config.filters.values().flat_map(|filter| filter.modules()));
     if started.elapsed() > SLOW_LOAD {
         let compiled = outcomes.values().flatten().filter(|module| module.compiled == Compiled::Now).count();
         tracing::info!(modules = outcomes.len(), compiled, took = ?started.elapsed(), "loaded");
     }
     for (name, filter) in &config.filters {
-        if let Some(Err(error)) = outcomes.get(&filter.module) {
-            problems.push(filter_problem(source, name, error));
+        for module in filter.modules() {
+            if let Some(Err(error)) = outcomes.get(module) {
+                problems.push(filter_problem(source, name, error));
+            }
         }
     }
     let loaded = outcomes.into_iter().filter_map(|(source, outcome)| Some((source.clone(), outcome.ok()?))).collect();

@@ -11,6 +11,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+use crate::app::Keep;
+
 /// A WebAssembly-extensible programmable proxy.
 #[derive(Debug, Parser)]
 #[command(name = "tamis", version, arg_required_else_help = true)]
@@ -39,6 +41,10 @@ enum Command {
         /// The configuration.
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
+        /// What holds where the file has changed since something was pushed over it through the admin. Without it, such a
+        /// proxy does not start.
+        #[arg(long, value_enum)]
+        state: Option<Holds>,
     },
     /// List every mistake of a configuration, what its filters say included. Opens no address.
     Check {
@@ -49,11 +55,19 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Write a filter, build it, try it out.
+    /// Write a filter, build it, try it out; show those of a running proxy, replace them, go back.
     #[command(subcommand)]
-    Filter(filter::Command),
+    Filter(Box<filter::Command>),
     /// Serve an embedded example with small upstream services in the same process, and say what to try.
     Demo(demo::Options),
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Holds {
+    /// What was pushed.
+    Pushed,
+    /// The file; what was pushed over what has changed is dropped for good.
+    File,
 }
 
 /// Runs the command of this process.
@@ -64,9 +78,16 @@ pub fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     match arguments.command {
-        Command::Run { config } => run::run(&config),
+        Command::Run { config, state } => {
+            let keep = match state {
+                None => Keep::Ask,
+                Some(Holds::Pushed) => Keep::Pushed,
+                Some(Holds::File) => Keep::File,
+            };
+            run::run(&config, keep)
+        }
         Command::Check { config, json } => check::check(&config, json),
-        Command::Filter(command) => filter::run(command),
+        Command::Filter(command) => filter::run(*command),
         Command::Demo(options) => demo::demo(&options),
     }
 }

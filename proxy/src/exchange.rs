@@ -168,6 +168,31 @@ impl Exchange {
         }
     }
 
+    /// For a filter that is only watched: nothing that is done to the copy reaches the exchange. Of bodies it has what has
+    /// been read ahead whole.
+    pub fn copy(&self) -> Self {
+        Self {
+            connection: Arc::clone(&self.connection),
+            source: self.source,
+            request: self.request.clone(),
+            scheme: self.scheme,
+            authority: self.authority.clone(),
+            id: self.id.clone(),
+            response: self.response.clone(),
+            origin: self.origin,
+            request_body: self.request_body.copy(),
+            response_body: self.response_body.copy(),
+            destination: self.destination.clone(),
+            notes: self.notes.clone(),
+            clusters: Arc::clone(&self.clusters),
+            deadline: self.deadline,
+            is_grpc: self.is_grpc,
+            answered: self.answered,
+            held: Vec::new(),
+            mirrors: Vec::new(),
+        }
+    }
+
     /// `http/1.0`, `http/1.1` or `h2`, the way ALPN spells them.
     pub fn protocol(&self) -> &'static str {
         protocol(self.request.version)
@@ -326,6 +351,8 @@ impl Drop for Record {
             notes: &exchange.notes,
         });
         drop(exchange);
+        // Whoever still looks at the exchange afterwards does not hold what it took.
+        self.exchange.borrow_mut().held.clear();
         if let Some(at_end) = self.at_end.take() {
             at_end(Outcome {
                 exchange: Rc::clone(&self.exchange),

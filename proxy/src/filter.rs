@@ -2,9 +2,9 @@
 //!
 //! `source` finds modules, with `fetch` where they are elsewhere; `engine` and `module` compile, and `cache` keeps what they
 //! made; `host` is what a filter can ask for, free of any ABI; `abi` carries it across the border of the sandbox; `hand` is
-//! what a running hook speaks of; `pool` keeps a worker's instances; `chain` runs them in order; `health` leaves alone what
-//! keeps failing; `witness` sees it all while somebody
-//! watches. Whatever a filter does wrong ends here as a [`Fault`], never as a panic.
+//! what a running hook speaks of; `image` copies what `configure` left in memory; `pool` keeps a worker's instances; `chain`
+//! runs them in order; `health` leaves alone what keeps failing; `witness` sees it all while somebody watches. Whatever a
+//! filter does wrong ends here as a [`Fault`], never as a panic.
 
 pub mod abi;
 pub mod cache;
@@ -16,8 +16,10 @@ mod guest;
 pub mod hand;
 mod health;
 pub mod host;
+pub mod image;
 pub mod limits;
 pub mod module;
+pub mod observe;
 pub mod pool;
 pub mod source;
 pub mod tick;
@@ -36,13 +38,16 @@ pub use hand::{OutOfPlace, Reach};
 pub use health::Health;
 pub use host::metrics::{Instruments, Taken};
 pub use host::setup::{Hook, Setup};
+pub use image::{Configured, Image};
 pub use module::{LoadError, Module};
+pub use observe::Observed;
 
 use crate::config;
 use crate::store::Stores;
+use crate::telemetry::metrics::Registry;
 use abi::component::Instance;
 use host::inputs::Inputs;
-use crate::telemetry::metrics::Registry;
+use limits::thread_cpu_time;
 
 /// What a hook decides. In a chunk hook `Replied` says that other bytes take the place of those that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +119,16 @@ impl Grants {
             environment: allow.environment.clone(),
         }
     }
+
+    /// For a filter that is only watched: keys of its own, and no requests unless `calls` says so.
+    pub fn watched(allow: &config::Allow, stores: &Stores, name: &str, calls: bool) -> Self {
+        let namespace = format!("observed:{name}").into();
+        Self {
+            clusters: if calls { allow.clusters.iter().cloned().collect() } else { Default::default() },
+            stores: host::store::grant(&allow.stores, stores, &namespace),
+            environment: allow.environment.clone(),
+        }
+    }
 }
 
 /// What every instance of a filter knows of it.
@@ -140,14 +155,19 @@ pub struct Filter {
     pub inputs: Inputs,
     /// How often it failed.
     pub failures: Failures,
+    pub beside: Option<(Arc<Filter>, Role)>,
+    /// What was seen while it was only watched.
+    pub observed: Observed,
     /// What `configure` is given.
-    config_json: Arc<str>,
+    pub config_json: Arc<str>,
     /// Differs for every filter that was ever built, so that workers can key their instances by it.
     pub id: u64,
     /// A worker's share of `instances-max`.
     pub instances_a_worker: usize,
     pub health: Health,
-    /// Configured off the workers, so that the first exchange of each worker does not wait for it.
+    /// How its instances come to be configured.
+    pub configured: Configured,
+    /// Made off the workers, so that the first exchange of each worker does not wait for it.
     spares: Mutex<Vec<Instance>>,
 }
 
@@ -159,6 +179,27 @@ pub struct Plan {
     pub module: Arc<Module>,
     pub grants: Grants,
     pub inputs: Inputs,
+    /// A second version, and what it is for.
+    pub beside: Option<(Box<Plan>, Role)>,
+}
+
+/// What a second version of a filter is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It sees copies, and nothing of what it decides is done.
+    Observed,
+    /// It takes the place of the first in so many of a hundred exchanges.
+    Canary(u32),
+}
+
+impl Role {
+    /// What follows the name of the filter in logs and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Role::Observed => "observed",
+            Role::Canary(_) => "canary",
+        }
+    }
 }
 
 /// What a filter is built into.
@@ -172,11 +213,20 @@ pub struct Around<'a> {
 }
 
 impl Filter {
-    /// Configures one instance of the module for each worker, which proves that it accepts the configuration and says
-    /// which hooks it wants. Runs on a thread that may block.
+    /// Configures an instance of the module, which proves that it accepts the configuration and says which hooks it wants;
+    /// the others are copies of it where that is worth it, or are configured one by one. Runs on a thread that may block.
     pub fn build(plan: Plan, around: &Around<'_>) -> Result<Arc<Self>, LoadError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let Plan { name, config, module, grants, inputs } = plan;
+        let Plan { name, config, module, grants, inputs, beside } = plan;
+        let beside = match beside {
+            Some((plan, role)) => {
+                let previous = around.previous.and_then(|previous| previous.beside.as_ref()).map(|(filter, _)| &**filter);
+                let around = Around { previous, taken: around.taken.clone(), ..*around };
+                let built = Self::build(*plan, &around);
+                Some((built.map_err(|error| LoadError::Beside(role.word(), Box::new(error)))?, role))
+            }
+            None => None,
+        };
         let workers = around.workers.max(1);
         let identity = Identity {
             name: Arc::clone(&name),
@@ -191,29 +241,72 @@ impl Filter {
             setup: Setup::default(),
             inputs,
             failures: Failures::of(&name, around.metrics),
+            observed: Observed::of(&name, around.metrics),
+            beside,
             config_json: config.config.to_string().into(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instances_a_worker: config.instances_max.div_ceil(workers),
-            health: Health::new(config.trip.clone(), workers),
+            health: Health::new(&config, workers),
+            configured: Configured::default(),
             spares: Mutex::default(),
             name,
             config,
             module,
         };
-        let waits = filter.module.prepared.waits();
-        let mut spares = Vec::with_capacity(workers);
-        for _ in 0..workers {
-            let mut instance = block_on(waits, filter.module.prepared.instantiate(&filter.identity))??;
-            let mut setup = block_on(waits, instance.configure(&filter.config_json, &filter.inputs))?.map_err(refused)?;
-            setup.settle(&filter.module.prepared.hooks()).map_err(LoadError::Refused)?;
-            filter.setup = setup;
-            spares.push(instance);
-        }
+        let spares = filter.configure(workers)?;
         let previous = around.previous.and_then(|previous| previous.identity.instruments.get());
         let instruments = Instruments::build(&filter.name, &filter.setup.metrics, previous);
         let _ = filter.identity.instruments.set(instruments);
         filter.spares = Mutex::new(spares);
         Ok(Arc::new(filter))
+    }
+
+    /// Finds or makes the image, or else an instance for each worker.
+    fn configure(&mut self, workers: usize) -> Result<Vec<Instance>, LoadError> {
+        if let Some(kept) = Image::kept(&self.module, &self.identity, &self.config_json, &self.inputs) {
+            return Ok(self.copy(kept));
+        }
+        let (first, setup, took) = self.configure_one()?;
+        let mut spares = Vec::with_capacity(workers);
+        let why = if self.config.isolation == config::Isolation::Fresh || took > image::WORTH {
+            // What it holds may be as large as the image, and that is made of another one.
+            drop(first);
+            match Image::make(&self.module, &self.identity, &self.config_json, &self.inputs) {
+                Ok(made) => return Ok(self.copy(made)),
+                Err(unfit) => {
+                    let why = unfit.to_string();
+                    tracing::warn!(filter = %self.name, ?took, why, "each instance is configured by itself");
+                    why
+                }
+            }
+        } else {
+            spares.push(first);
+            format!("to configure an instance took {took:?}, and an image is made from {:?} on", image::WORTH)
+        };
+        (self.setup, self.configured) = (setup, Configured::EachInstance { why });
+        while spares.len() < workers {
+            spares.push(self.configure_one()?.0);
+        }
+        Ok(spares)
+    }
+
+    /// All instances are of this image.
+    fn copy(&mut self, (image, spare, setup): (Image, Instance, Setup)) -> Vec<Instance> {
+        tracing::info!(filter = %self.name, bytes = image.bytes, took = ?image.took, compiled = image.compiled.word(), "configured");
+        (self.setup, self.configured) = (setup, Configured::Image(image));
+        vec![spare]
+    }
+
+    /// An instance, what it said of itself, and the CPU time it took to configure it.
+    fn configure_one(&self) -> Result<(Instance, Setup, Duration), LoadError> {
+        let prepared = &self.module.prepared;
+        let mut instance = block_on(prepared.waits(), prepared.instantiate(&self.identity))??;
+        let began = thread_cpu_time();
+        let setup = block_on(prepared.waits(), instance.configure(&self.config_json, &self.inputs))?;
+        let took = thread_cpu_time().saturating_sub(began);
+        let mut setup = setup.map_err(refused)?;
+        setup.settle(&prepared.hooks()).map_err(LoadError::Refused)?;
+        Ok((instance, setup, took))
     }
 
     /// Whether building it from this plan would make the same.
@@ -222,15 +315,50 @@ impl Filter {
             && self.module.hash == plan.module.hash
             && self.inputs == plan.inputs
             && self.identity.grants == plan.grants
+            && match (&self.beside, &plan.beside) {
+                (None, None) => true,
+                (Some((beside, role)), Some((plan, other))) => role == other && beside.is_built_from(plan),
+                _ => false,
+            }
     }
 
-    /// One of the instances that were configured before the filter went live.
+    /// The version that is watched in its place or beside it.
+    pub fn watched<'a>(self: &'a Arc<Self>) -> Option<&'a Arc<Self>> {
+        match &self.beside {
+            _ if self.config.mode == config::Mode::Observe => Some(self),
+            Some((second, Role::Observed)) => Some(second),
+            _ => None,
+        }
+    }
+
+    /// The version that takes its place in a share of the exchanges, unless it has shown that it fails.
+    pub fn canary(&self) -> Option<(&Arc<Self>, u32)> {
+        match &self.beside {
+            Some((canary, Role::Canary(percent))) if !canary.health.has_failed() => Some((canary, *percent)),
+            _ => None,
+        }
+    }
+
+    /// What it decides is done.
+    pub fn is_enforced(&self) -> bool {
+        self.config.mode == config::Mode::Enforce
+    }
+
+    /// Whether this hook has to be called, or its call to be watched.
+    pub fn wants(self: &Arc<Self>, hook: Hook) -> bool {
+        self.setup.wants(hook) || self.watched().is_some_and(|watched| watched.setup.wants(hook))
+    }
+
+    /// One of the instances that were made before the filter went live.
     pub fn spare(&self) -> Option<Instance> {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
     /// A new, configured instance.
     pub async fn instance(&self) -> Result<Instance, ConfigureError> {
+        if let Configured::Image(image) = &self.configured {
+            return Ok(image.instantiate(&self.identity).await?);
+        }
         let mut instance = self.module.prepared.instantiate(&self.identity).await?;
         instance.configure(&self.config_json, &self.inputs).await?;
         Ok(instance)

@@ -10,10 +10,10 @@ use arc_swap::ArcSwap;
 
 use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
-use crate::config::{self, Config, ModuleSource, Problem, Problems, Source, Step};
+use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source, Step};
 use crate::exchange::Names;
 use crate::filter::host::inputs::{Input, Inputs};
-use crate::filter::{Around, Filter, Grants, LoadError, Module, Plan, Reach, Taken, chain};
+use crate::filter::{Around, Filter, Grants, LoadError, Module, Plan, Reach, Role, Taken, chain};
 use crate::store::{Store, Stores};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Registry;
@@ -29,9 +29,18 @@ pub struct Parts {
     /// To place mistakes.
     pub source: Source,
     pub modules: HashMap<ModuleSource, Arc<Module>>,
+    /// What stands over the file, by the name of the filter. Names that the file does not have wait for it.
+    pub overrides: BTreeMap<Arc<str>, Override>,
     pub resolved: Resolved,
     /// What is in the files and resources that filters have as inputs.
     pub inputs: HashMap<config::Input, Arc<[u8]>>,
+}
+
+/// What takes the place of what the file says about one filter. All else about it is the file's.
+#[derive(Debug, Clone, Default)]
+pub struct Override {
+    pub module: Option<Arc<Module>>,
+    pub config: Option<Arc<serde_json::Value>>,
 }
 
 /// See the module.
@@ -167,10 +176,16 @@ fn filters(
     let mut new = Vec::new();
     for (name, config) in &parts.config.filters {
         // A module that could not be loaded has been reported by who tried, and so has an input that could not be read.
-        let Some(module) = parts.modules.get(&config.module) else { continue };
+        let Some(of_file) = parts.modules.get(&config.module) else { continue };
         let Some(inputs) = inputs(parts, config) else { continue };
-        let (name, config, module) = (Arc::clone(name), Arc::clone(config), Arc::clone(module));
-        let plan = Plan { grants: Grants::new(&config.allow, stores), name, config, module, inputs };
+        let over = parts.overrides.get(name);
+        let module = Arc::clone(over.and_then(|over| over.module.as_ref()).unwrap_or(of_file));
+        let config = match over.and_then(|over| over.config.as_ref()) {
+            Some(pushed) => Arc::new(config::Filter { config: Arc::clone(pushed), ..config::Filter::clone(config) }),
+            None => Arc::clone(config),
+        };
+        let name = Arc::clone(name);
+        let plan = plan(name, config, module, inputs, stores, parts);
         match before(&plan.name).filter(|kept| kept.is_built_from(&plan)) {
             Some(kept) => drop(filters.insert(plan.name, Arc::clone(kept))),
             None => new.push(plan),
@@ -186,10 +201,39 @@ fn filters(
         };
         match Filter::build(plan, &around) {
             Ok(filter) => drop(filters.insert(name, filter)),
+            Err(error) if parts.overrides.get(&name).is_some_and(|over| over.config.is_some()) => {
+                problems.push(pushed_problem(&parts.source, &name, &error));
+            }
             Err(error) => problems.push(filter_problem(&parts.source, &name, &error)),
         }
     }
     filters
+}
+
+/// What a filter is to be built from, with its second version if it has one.
+fn plan(
+    name: Arc<str>,
+    config: Arc<config::Filter>,
+    module: Arc<Module>,
+    inputs: Inputs,
+    stores: &Stores,
+    parts: &Parts,
+) -> Plan {
+    let watched = |name: &str| Grants::watched(&config.allow, stores, name, config.observe_calls);
+    let second = |source: &ModuleSource, role: Role| {
+        let name: Arc<str> = format!("{name}@{}", role.word()).into();
+        let grants = if role == Role::Observed { watched(&name) } else { Grants::new(&config.allow, stores) };
+        let (config, inputs) = (Arc::clone(&config), Arc::clone(&inputs));
+        let module = Arc::clone(parts.modules.get(source)?);
+        Some((Box::new(Plan { name, config, module, grants, inputs, beside: None }), role))
+    };
+    let beside = match (&config.observe, &config.canary) {
+        (_, Some(canary)) => second(&canary.module, Role::Canary(canary.percent)),
+        (Some(source), None) => second(source, Role::Observed),
+        (None, None) => None,
+    };
+    let grants = if config.mode == Mode::Observe { watched(&name) } else { Grants::new(&config.allow, stores) };
+    Plan { name, config, module, grants, inputs, beside }
 }
 
 /// What is in the inputs of a filter.
@@ -203,13 +247,20 @@ fn inputs(parts: &Parts, config: &config::Filter) -> Option<Inputs> {
 
 /// Where in the file a filter that cannot be used is written.
 pub fn filter_problem(source: &Source, name: &str, error: &LoadError) -> Problem {
-    match error {
+    let problem = match error {
         LoadError::Refused(message) => source.filter_problem(name, message),
         error => {
             let message = format!("filter `{name}` cannot be used: {error}");
             source.problem_at(&["filters".into(), name.into(), "module".into()], message)
         }
-    }
+    };
+    problem.of_filter(name)
+}
+
+/// What is wrong with a configuration that was pushed has no place in the file but the filter's own.
+fn pushed_problem(source: &Source, name: &str, error: &LoadError) -> Problem {
+    let message = format!("filter `{name}`, with the configuration that was pushed: {error}");
+    source.problem_at(&["filters".into(), name.into()], message).of_filter(name)
 }
 
 fn tls_problem(parts: &Parts, listener: &str, error: &tls::TlsError) -> Problem {

@@ -8,9 +8,37 @@ use crate::proxy::replace;
 
 /// The compiled module of a guest, by the name of its package.
 pub fn guest(name: &str) -> Guest {
-    let file = Path::new(env!("TAMIS_GUESTS")).join(format!("{}.wasm", name.replace('-', "_")));
+    let built = [env!("TAMIS_GUESTS"), env!("TAMIS_WASI_GUESTS")];
+    let mut files = built.map(|folder| Path::new(folder).join(format!("{}.wasm", name.replace('-', "_"))));
+    files.sort_by_key(|file| !file.exists());
+    let [file, _] = files;
     assert!(file.exists(), "tests/guests has no guest `{name}` ({} is missing)", file.display());
     Guest(file)
+}
+
+/// The compiled module of an example, by the name of its file.
+pub fn example(file: &str) -> PathBuf {
+    Path::new(env!("TAMIS_EXAMPLES")).join(file)
+}
+
+/// A configuration whose listener `edge` sends everything through these guests, in this order, to `origin`: each guest under its
+/// own name, with more keys of its table. Tables that go on after it are the scenario's own. The machine may be busy, so the
+/// deadline is far away where none is named.
+pub fn chain(origin: impl std::fmt::Display, filters: &[(&str, &str)]) -> String {
+    let names: Vec<&str> = filters.iter().map(|(name, _)| *name).collect();
+    let tables: String = filters
+        .iter()
+        .map(|(name, more)| {
+            let deadline = if more.contains("deadline = ") { "" } else { "deadline = '1s'" };
+            format!("[filters.{name}]\nmodule = '{}'\n{deadline}\n{more}\n", guest(name))
+        })
+        .collect();
+    format!("[listeners.edge]\ncluster = 'origin'\nfilters = {names:?}\n{tables}[clusters.origin]\nendpoints = ['{origin}']\n")
+}
+
+/// FNV-1a as guests compute it.
+pub fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// What all scenarios of all runs compile only once. Nothing of the user's own cache is touched.

@@ -25,7 +25,7 @@ pub mod raw;
 pub use body::Feed;
 pub use client::{Answer, Client};
 pub use edge::Edge;
-pub use guests::guest;
+pub use guests::{chain, example, guest};
 pub use origin::{Gate, Origin, Reply, origin, raw_origin};
 pub use proxy::{Proxy, proxy, refused};
 pub use raw::Raw;

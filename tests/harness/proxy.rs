@@ -114,8 +114,13 @@ impl Proxy {
 
     /// What the admin answers to a GET of this path.
     pub async fn admin(&self, path: &str) -> Answer {
+        self.operator().await.get(path).await
+    }
+
+    /// A connection to the admin.
+    pub async fn operator(&self) -> Client {
         let admin = Edge { protocol: Protocol::Http1, tls: false };
-        client::connect(self.admin).edge(admin).open().await.get(path).await
+        client::connect(self.admin).edge(admin).open().await
     }
 
     pub fn admin_address(&self) -> SocketAddr {
@@ -140,6 +145,21 @@ impl Proxy {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// What `/metrics` says of a series, as it stands there: `name{label="value"}`. Without one: nothing was counted.
+    pub async fn metric(&self, series: &str) -> Option<f64> {
+        let metrics = self.admin("/metrics").await;
+        let line = metrics.text().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map(|value| value.parse().unwrap_or_else(|_| panic!("no number: {value}")))
+    }
+
+    /// How often a filter failed in any way.
+    pub async fn failures(&self, filter: &str) -> u64 {
+        let metrics = self.admin("/metrics").await;
+        let series = format!("tamis_filter_failures_total{{filter=\"{filter}\",");
+        let lines = metrics.text().lines().filter(|line| line.starts_with(&series));
+        lines.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok()).expect("a count")).sum()
     }
 
     /// Writes another configuration into the file that the proxy was started with. The proxy notices by itself.

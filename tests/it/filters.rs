@@ -144,7 +144,7 @@ async fn a_filter_that_fails_open_lets_pass(edge: Edge) {
 matrix!(a_failing_filter_costs_the_others_nothing, http2, because "the exchanges share a connection");
 async fn a_failing_filter_costs_the_others_nothing(edge: Edge) {
     let origin = origin().route("/", "the origin's").run();
-    let proxy = with(edge, &origin, "trap", "");
+    let proxy = with(edge, &origin, "trap", "trip = { enabled = false }");
     let client = proxy.client().await;
     let asked: Vec<_> = (0..50)
         .map(|number| {

@@ -1,21 +1,25 @@
-//! What has happened to each filter since the process began. Written by whoever swaps snapshots, read by the admin.
+//! What has happened to each filter since the process began, and what is pushed over the file. Written by whoever swaps
+//! snapshots, read by the admin.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use super::versions::{Base, Part, Versions};
+use crate::filter::Filter;
 use crate::snapshot::Snapshot;
 
 /// One filter's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// When its present module went live.
+    /// When its present module and configuration went live.
     pub since: SystemTime,
     /// How often another module has taken its place.
     pub swaps: u64,
     /// The last load that failed since the last one that did not.
     pub failed: Option<Failed>,
     hash: Arc<str>,
+    config: Arc<str>,
 }
 
 /// A load that changed nothing.
@@ -25,30 +29,52 @@ pub struct Failed {
     pub error: String,
 }
 
+/// What is pushed over the file for one filter, and how it stands to what the file says now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub versions: Arc<Versions>,
+    /// `None`: the file has no such filter any more.
+    pub file: Option<Base>,
+}
+
+impl Standing {
+    pub fn conflicts(&self) -> Vec<Part> {
+        self.file.as_ref().map_or_else(Vec::new, |file| self.versions.conflicts(file))
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Ledger(Mutex<BTreeMap<Arc<str>, Entry>>);
+pub struct Ledger(Mutex<Book>);
+
+#[derive(Debug, Default)]
+struct Book {
+    entries: BTreeMap<Arc<str>, Entry>,
+    standings: BTreeMap<Arc<str>, Standing>,
+}
 
 impl Ledger {
     /// A snapshot went live.
-    pub fn live(&self, snapshot: &Snapshot) {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|name, _| snapshot.filters.contains_key(name));
+    pub fn live(&self, snapshot: &Snapshot, standings: BTreeMap<Arc<str>, Standing>) {
+        let mut book = self.book();
+        book.standings = standings;
+        book.entries.retain(|name, _| snapshot.filters.contains_key(name));
         let now = SystemTime::now();
         for (name, filter) in &snapshot.filters {
-            let hash = &filter.module.hash;
-            let entry = entries.entry(Arc::clone(name)).or_insert_with(|| Entry::new(now, hash));
-            if entry.hash != *hash {
-                *entry = Entry { swaps: entry.swaps + 1, ..Entry::new(now, hash) };
+            let entry = book.entries.entry(Arc::clone(name)).or_insert_with(|| Entry::new(now, filter));
+            if entry.hash != filter.module.hash {
+                *entry = Entry { swaps: entry.swaps + 1, ..Entry::new(now, filter) };
+            } else if entry.config != filter.config_json {
+                *entry = Entry { swaps: entry.swaps, ..Entry::new(now, filter) };
             }
         }
     }
 
     /// A load of these filters' module failed; what served goes on serving.
     pub fn failed<'a>(&self, filters: impl Iterator<Item = &'a str>, error: &str) {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.book();
         for filter in filters {
-            if let Some(entry) = entries.get_mut(filter) {
+            if let Some(entry) = book.entries.get_mut(filter) {
                 entry.failed = Some(Failed { at: SystemTime::now(), error: error.to_owned() });
             }
         }
@@ -56,22 +82,37 @@ impl Ledger {
 
     /// A load of these filters' module went well although nothing about it was new.
     pub fn healed<'a>(&self, filters: impl Iterator<Item = &'a str>) {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.book();
         for filter in filters {
-            if let Some(entry) = entries.get_mut(filter) {
+            if let Some(entry) = book.entries.get_mut(filter) {
                 entry.failed = None;
             }
         }
     }
 
-    pub fn of(&self, filter: &str) -> Entry {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.get(filter).cloned().unwrap_or_else(|| Entry::new(SystemTime::now(), &"".into()))
+    pub fn of(&self, filter: &Filter) -> Entry {
+        self.book().entries.get(&filter.name).cloned().unwrap_or_else(|| Entry::new(SystemTime::now(), filter))
+    }
+
+    /// What is pushed over the file for this filter.
+    pub fn standing(&self, filter: &str) -> Option<Standing> {
+        self.book().standings.get(filter).cloned()
+    }
+
+    /// Filters over which something is pushed and which the file does not have any more.
+    pub fn waiting(&self) -> Vec<Arc<str>> {
+        let book = self.book();
+        book.standings.iter().filter(|(_, standing)| standing.file.is_none()).map(|(name, _)| Arc::clone(name)).collect()
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Entry {
-    fn new(since: SystemTime, hash: &Arc<str>) -> Self {
-        Self { since, swaps: 0, failed: None, hash: Arc::clone(hash) }
+    fn new(since: SystemTime, filter: &Filter) -> Self {
+        let (hash, config) = (Arc::clone(&filter.module.hash), Arc::clone(&filter.config_json));
+        Self { since, swaps: 0, failed: None, hash, config }
     }
 }

@@ -2,9 +2,11 @@
 
 mod bench;
 mod build;
+mod client;
 mod inspect;
 mod module;
 mod new;
+mod remote;
 mod say;
 mod test;
 
@@ -24,6 +26,17 @@ pub enum Command {
     Test(test::Test),
     /// Measure what a module costs: time a hook, time and memory an instance.
     Bench(bench::Bench),
+    /// Show the filters of a running proxy: what is live, where it came from, what failed.
+    List(remote::List),
+    /// Let a running proxy take another module for a filter. It is live when this succeeds, and nothing has changed when
+    /// it does not.
+    Load(remote::Load),
+    /// Let a running proxy take another configuration for a filter.
+    Config(remote::Config),
+    /// Go back to the version that was live before, or to any that is remembered.
+    Rollback(remote::Rollback),
+    /// Take back everything that was pushed for a filter, its history included; what the file says holds again.
+    Reset(remote::Reset),
 }
 
 pub fn run(command: Command) -> ExitCode {
@@ -33,5 +46,10 @@ pub fn run(command: Command) -> ExitCode {
         Command::Inspect(inspect) => inspect.run(),
         Command::Test(test) => test.run(),
         Command::Bench(bench) => bench.run(),
+        Command::List(list) => list.run(),
+        Command::Load(load) => load.run(),
+        Command::Config(config) => config.run(),
+        Command::Rollback(rollback) => rollback.run(),
+        Command::Reset(reset) => reset.run(),
     }
 }

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::app::{App, Left, StartError};
+use crate::app::{App, Keep, Left, StartError};
 use crate::config;
 
-pub fn run(file: &Path) -> ExitCode {
-    let bound = match config::examine(file).and_then(App::sound).map_err(StartError::from).and_then(App::build_with_signals) {
+pub fn run(file: &Path, keep: Keep) -> ExitCode {
+    let loaded = config::examine(file).and_then(App::sound).map_err(StartError::from);
+    let bound = match loaded.and_then(|loaded| App::build_with_signals(loaded, keep)) {
         Ok(bound) => bound,
         Err(StartError::Config(problems)) => {
             eprintln!("{}\n", problems.render(super::colour_on_stderr()));

@@ -84,6 +84,10 @@ pub const INPUTS_MAX: usize = 64;
 pub const INPUT_EVERY_MAX: Duration = Duration::from_secs(24 * 3600);
 /// One page of linear memory.
 pub const FILTER_MEMORY_MIN: usize = 64 * KIB;
+/// The live version and one to go back to.
+pub const STATE_VERSIONS_MIN: usize = 2;
+/// Modules of up to 64 MiB each, for each filter.
+pub const STATE_VERSIONS_MAX: usize = 1000;
 /// Lines of the access log that wait: past this a slow disk eats the memory of the proxy.
 pub const ACCESS_LOG_QUEUE_MAX: usize = 16 * 1024 * 1024;
 

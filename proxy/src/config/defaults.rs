@@ -138,10 +138,14 @@ pub const TRIP_BACKOFF: Duration = Duration::from_secs(1);
 pub const TRIP_BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// How often a resource that a filter has as an input is fetched again.
 pub const INPUT_EVERY: Duration = Duration::from_secs(300);
+/// How long a new version is on probation: long enough to see some traffic, short enough to be still thought of.
+pub const FILTER_PROBATION: Duration = Duration::from_secs(60);
 /// Linear memory of one instance.
 pub const FILTER_MEMORY: usize = 16 * MIB;
 /// Largest `memory` a filter can be given: the size of a slot in the instance pool.
 pub const FILTER_MEMORY_MAX: usize = 256 * MIB;
+/// Versions of a filter that can be gone back to: a bad day's worth of attempts, each a module on disk.
+pub const STATE_VERSIONS: usize = 10;
 /// Access log lines that wait for a slow output.
 pub const ACCESS_LOG_QUEUE: usize = 65_536;
 

@@ -28,6 +28,6 @@ pub use integer::Integer;
 pub use json::Json;
 pub use list::List;
 pub use module::{Module, Place};
-pub use path::{AccessLogTarget, CacheFolder, File};
+pub use path::{AccessLogTarget, CacheFolder, File, Folder};
 pub use reference::Reference;
 pub use size::Size;

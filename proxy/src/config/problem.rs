@@ -26,23 +26,31 @@ pub struct Problem {
     pub help: Option<String>,
     /// The offending bytes of the file; `None` when the file as a whole is meant.
     pub span: Option<Range<usize>>,
+    /// The filter that is to blame, where one is.
+    pub filter: Option<Arc<str>>,
     text: Arc<Text>,
 }
 
 impl Problem {
     pub(super) fn new(text: &Arc<Text>, span: Range<usize>, message: impl Into<String>) -> Self {
         let (line, column) = text.position(span.start);
-        Self { line, column, message: message.into(), help: None, span: Some(span), text: Arc::clone(text) }
+        Self { line, column, message: message.into(), help: None, span: Some(span), filter: None, text: Arc::clone(text) }
     }
 
     /// A mistake of the file as a whole.
     pub(super) fn of_file(text: &Arc<Text>, message: impl Into<String>) -> Self {
-        Self { line: 1, column: 1, message: message.into(), help: None, span: None, text: Arc::clone(text) }
+        Self { line: 1, column: 1, message: message.into(), help: None, span: None, filter: None, text: Arc::clone(text) }
     }
 
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    #[must_use]
+    pub fn of_filter(mut self, filter: &str) -> Self {
+        self.filter = Some(filter.into());
         self
     }
 

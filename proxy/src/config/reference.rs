@@ -51,6 +51,7 @@ pub fn limit_rows() -> Vec<(String, String)> {
     let sections = ["limits", "timeouts", "drain"];
     let keys = [
         "access-log.queue",
+        "state.versions",
         "dns.query-timeout",
         "dns.ttl-min",
         "dns.retry",

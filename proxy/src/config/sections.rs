@@ -6,9 +6,9 @@ mod listeners;
 mod stores;
 
 use super::bounds::*;
-use super::kind::{AccessLogTarget, CacheFolder, File, Integer, List, Listen, NameServer, Reference, Size, Time};
+use super::kind::{AccessLogTarget, CacheFolder, File, Folder, Integer, List, Listen, NameServer, Reference, Size, Time};
 use super::table::Table;
-use super::types::{AccessLog, Admin, Chain, Config, Dns, Drain, Modules, ProcessLimits};
+use super::types::{AccessLog, Admin, Chain, Config, Dns, Drain, Modules, ProcessLimits, State};
 
 /// Reads the top of the file.
 pub fn config(top: &mut Table<'_>) -> Config {
@@ -19,6 +19,7 @@ pub fn config(top: &mut Table<'_>) -> Config {
             "Worker threads, each with connections, pools and filter instances of its own. Without it, one a core.",
         ),
         admin: top.optional_table("admin", "The listener of the operator. Without it there is none.", admin),
+        state: top.table("state", "What is pushed through the admin, and what is remembered of it.", state),
         access_log: top.table("access-log", "One JSON line an exchange, and where it goes.", access_log),
         limits: top.table("limits", "What holds for the whole process.", process_limits),
         drain: top.table("drain", "How the proxy leaves after SIGTERM.", drain),
@@ -33,8 +34,30 @@ pub fn config(top: &mut Table<'_>) -> Config {
 }
 
 fn admin(table: &mut Table<'_>) -> Option<Admin> {
-    let listen = table.required("listen", &Listen, "Where it listens. Whoever reaches it operates the proxy.");
-    Some(Admin { listen: listen? })
+    let listen = table.required("listen", &Listen, "Where it listens. Whoever reaches it sees what there is.");
+    let token_file = table.optional(
+        "token-file",
+        &File,
+        "A file with the token that changes need, as `Authorization: Bearer …`; read for each of them. Without it, whoever \
+         connects from this machine may change filters, and nobody else.",
+    );
+    Some(Admin { listen: listen?, token_file })
+}
+
+fn state(table: &mut Table<'_>) -> State {
+    State {
+        directory: table.optional(
+            "directory",
+            &Folder,
+            "Where what is pushed is kept, so that it survives a restart. Without it, it is gone with the process.",
+        ),
+        versions: table.or(
+            "versions",
+            &Integer::within(STATE_VERSIONS_MIN, STATE_VERSIONS_MAX),
+            State::default().versions,
+            "Versions of a filter that are remembered, the live one included.",
+        ),
+    }
 }
 
 fn access_log(table: &mut Table<'_>) -> AccessLog {

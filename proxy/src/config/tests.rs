@@ -89,8 +89,8 @@ fn a_syntax_error_is_told_alone() {
 #[test]
 fn everything_has_a_default_but_what_cannot() {
     let loaded = judge("[listeners.edge]\nlisten = \"127.0.0.1:0\"\n").expect("valid");
-    let Config { workers, admin, access_log, limits, drain, dns, modules, listeners, clusters, filters, chains, stores } = loaded.config;
-    assert_eq!((workers, admin), (None, None));
+    let Config { workers, admin, state, access_log, limits, drain, dns, modules, listeners, clusters, filters, chains, stores } = loaded.config;
+    assert_eq!((workers, admin, state), (None, None, State::default()));
     assert_eq!(access_log, AccessLog::default());
     assert_eq!((limits, drain, dns), (ProcessLimits::default(), Drain::default(), Dns::default()));
     assert!(clusters.is_empty() && filters.is_empty() && chains.is_empty() && stores.is_empty());
@@ -106,6 +106,8 @@ fn every_value_reaches_its_field() {
     let loaded = judge(include_str!("golden/valid-everything.toml")).expect("valid");
     let config = loaded.config;
     assert_eq!(config.workers, Some(3));
+    assert_eq!(config.admin.and_then(|admin| admin.token_file), Some(PathBuf::from("etc/admin.token")));
+    assert_eq!(config.state, State { directory: Some(PathBuf::from("/var/lib/tamis")), versions: 5 });
     assert_eq!(config.access_log.output, AccessLogOutput::File(PathBuf::from("etc/logs/access.log")));
     assert_eq!(config.dns.servers, ["10.0.0.2:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
     assert_eq!(config.drain.timeout, Duration::from_secs(90));

@@ -16,6 +16,7 @@ pub struct Config {
     /// Worker threads; `None` means one a core.
     pub workers: Option<usize>,
     pub admin: Option<Admin>,
+    pub state: State,
     pub access_log: AccessLog,
     pub limits: ProcessLimits,
     pub drain: Drain,
@@ -32,6 +33,17 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admin {
     pub listen: SocketAddr,
+    /// Whoever wants to change something shows what this file holds; `None`: only from this machine.
+    pub token_file: Option<PathBuf>,
+}
+
+/// `[state]`: what is pushed through the admin, and how much of it is remembered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// Where it is kept; `None`: until the process ends.
+    pub directory: Option<PathBuf>,
+    /// Versions of a filter that can be gone back to, the live one included.
+    pub versions: usize,
 }
 
 /// `[access-log]`: where one JSON line an exchange goes.
@@ -283,6 +295,15 @@ pub struct Filter {
     pub log_lines: u64,
     /// `None`: it is called however often it fails.
     pub trip: Option<Trip>,
+    pub mode: Mode,
+    /// A second version that is only watched.
+    pub observe: Option<ModuleSource>,
+    /// Whether what is watched may send requests of its own.
+    pub observe_calls: bool,
+    /// A second version that gets a share of the exchanges.
+    pub canary: Option<Canary>,
+    /// A version that keeps failing within this long of going live makes way for the one before; zero: never.
+    pub probation: Duration,
     /// What `configure` is given beside its configuration.
     pub inputs: BTreeMap<Arc<str>, Input>,
     pub allow: Allow,
@@ -301,6 +322,14 @@ pub struct Allow {
     pub environment: BTreeMap<String, String>,
 }
 
+impl Filter {
+    /// Every module that it names.
+    pub fn modules(&self) -> impl Iterator<Item = &ModuleSource> {
+        let canary = self.canary.as_ref().map(|canary| &canary.module);
+        std::iter::once(&self.module).chain(&self.observe).chain(canary)
+    }
+}
+
 /// `module = "builtin:router"`, a path relative to the file that names it, or `https://…`; and its `sha256`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ModuleSource {
@@ -315,6 +344,21 @@ pub enum ModuleSource {
         url: http::Uri,
         sha256: Sha256,
     },
+}
+
+/// `mode = "enforce" | "observe"`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Enforce,
+    /// It sees a copy of every exchange, and what it decides is counted and not applied.
+    Observe,
+}
+
+/// `canary = { module = "…", percent = 5 }`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Canary {
+    pub module: ModuleSource,
+    pub percent: u32,
 }
 
 /// `isolation = "reuse" | "fresh"`
@@ -468,6 +512,23 @@ impl Default for Modules {
             cache_bytes: defaults::MODULE_CACHE_BYTES,
             ca: Vec::new(),
             fetch_timeout: defaults::MODULE_FETCH,
+        }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { directory: None, versions: defaults::STATE_VERSIONS }
+    }
+}
+
+impl Default for Trip {
+    fn default() -> Self {
+        Self {
+            calls: defaults::TRIP_CALLS,
+            percent: defaults::TRIP_PERCENT,
+            backoff: defaults::TRIP_BACKOFF,
+            backoff_max: defaults::TRIP_BACKOFF_MAX,
         }
     }
 }

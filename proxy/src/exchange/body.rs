@@ -87,6 +87,12 @@ impl Body {
         Self { front, ..Self::default() }
     }
 
+    /// Sends it on its way. What is left of one that was not empty cannot be read any more.
+    pub fn take(&mut self) -> Self {
+        let begun = self.begun || !self.is_end_stream();
+        std::mem::replace(self, Self { begun, ..Self::default() })
+    }
+
     /// Reads ahead until the body has ended; all of it then, and it still goes on. Past `limit` nothing is lost either.
     pub fn poll_whole(&mut self, context: &mut Context<'_>, limit: usize) -> Poll<Result<Bytes, Unreadable>> {
         if self.begun {
@@ -111,6 +117,15 @@ impl Body {
                     Err(frame) => self.trailers = frame.into_trailers().ok(),
                 },
             }
+        }
+    }
+
+    /// What has been read ahead, if that is all of it; otherwise a body of which a part has gone on already.
+    pub fn copy(&self) -> Self {
+        let whole = !self.begun && (self.replaced || matches!(self.source, Source::Over));
+        match whole {
+            true => Self { front: self.front.clone(), trailers: self.trailers.clone(), ..Self::default() },
+            false => Self { begun: true, ..Self::default() },
         }
     }
 

@@ -13,7 +13,7 @@ pub const ATTEMPTS_MAX: u32 = 10;
 pub const STATUSES_MAX: usize = 16;
 
 /// Where the request goes; filters write it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Destination {
     pub cluster: Option<Arc<str>>,
     /// The chain that is to follow the present one.

@@ -19,6 +19,8 @@ enum State {
 pub struct Inflow {
     bytes: Cell<u64>,
     state: Cell<State>,
+    /// A filter did not let it pass, however much of it the client delivered.
+    stopped: Cell<Option<Kind>>,
     ended_at: Cell<Option<Instant>>,
     /// When a part of the request or of the answer last moved on.
     moved_at: Cell<Instant>,
@@ -34,6 +36,7 @@ impl Inflow {
         Self {
             bytes: Cell::new(0),
             state: Cell::new(state),
+            stopped: Cell::new(None),
             ended_at: Cell::new(ended_at),
             moved_at: Cell::new(Instant::now()),
             answered: Cell::new(false),
@@ -77,6 +80,12 @@ impl Inflow {
         self.end(State::Failed(kind));
     }
 
+    /// A filter ended it on its way, at its last piece perhaps.
+    pub fn stop(&self, kind: Kind) {
+        self.stopped.set(self.stopped.get().or(Some(kind)));
+        self.end(State::Failed(kind));
+    }
+
     fn end(&self, state: State) {
         if self.state.get() == State::Arriving {
             self.state.set(state);
@@ -92,7 +101,7 @@ impl Inflow {
     pub fn failure(&self) -> Option<Kind> {
         match self.state.get() {
             State::Failed(kind) => Some(kind),
-            State::Arriving | State::Complete => None,
+            State::Arriving | State::Complete => self.stopped.get(),
         }
     }
 

@@ -1,5 +1,5 @@
 //! What is kept of modules on disk, so that a start needs neither the network nor the compiler: bytes that were fetched,
-//! by their hash, and compiled code, by what it was made of and the engine that it was made for.
+//! by their hash, and compiled code and configured images, by what they were made of and the engine that they were made for.
 //!
 //! A cache that cannot be used costs time, never more: whatever is wrong with it is told once, and work goes on as if it
 //! were empty. Several processes may share a folder: files appear whole and under their final name, or not at all.
@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use aws_lc_rs::digest::{Context, SHA256};
 use wasmtime::component::Component;
 
+use self::entry::Verified;
 use self::folder::{Distrust, Folder, Trusted};
 use super::module::digest;
 use crate::config::{self, ModuleCache, Sha256};
@@ -128,11 +129,37 @@ impl Cache {
             return Ok((component, Compiled::Cache));
         }
         let component = compile()?;
-        match component.serialize() {
-            Ok(code) => self.write(&name(&key.0, CODE), &[&entry::header(key, &code), &code]),
-            Err(error) => self.tell(format!("compiled code cannot be kept: {error:#}")),
+        if let Some(code) = self.code_of(&component) {
+            self.write(&name(&key.0, CODE), &[&entry::header(key, &[&code]), &code]);
         }
         Ok((component, Compiled::Now))
+    }
+
+    /// The configured image of this key, with what was noted of it.
+    pub fn image(&self, engine: &wasmtime::Engine, key: Key) -> Option<(Component, Vec<u8>)> {
+        self.folder.as_ref()?;
+        let key = key.made_by(engine);
+        self.load(key, IMAGE, |verified| {
+            let (note, code) = verified.split_note().ok_or("it has no note")?;
+            let component = code::load(engine, &code).map_err(|error| format!("{error:#}"))?;
+            Ok((component, note.to_vec()))
+        })
+    }
+
+    /// Keeps an image, and a note beside it: both are found, or neither.
+    pub fn keep_image(&self, key: Key, component: &Component, note: &[u8]) {
+        if self.folder.is_none() {
+            return;
+        }
+        let key = key.made_by(component.engine());
+        if let Some(code) = self.code_of(component) {
+            let length = entry::note_length(note);
+            self.write(&name(&key.0, IMAGE), &[&entry::header(key, &[&length, note, &code]), &length, note, &code]);
+        }
+    }
+
+    fn code_of(&self, component: &Component) -> Option<Vec<u8>> {
+        component.serialize().map_err(|error| self.tell(format!("compiled code cannot be kept: {error:#}"))).ok()
     }
 
     /// The bytes with this hash, if they were kept and are still the same.
@@ -153,10 +180,15 @@ impl Cache {
     }
 
     fn find(&self, engine: &wasmtime::Engine, key: Key) -> Option<Component> {
-        let name = name(&key.0, CODE);
+        self.load(key, CODE, |verified| code::load(engine, verified).map_err(|error| format!("{error:#}")))
+    }
+
+    /// What becomes of the file of this key.
+    fn load<T>(&self, key: Key, kind: &str, take: impl FnOnce(&Verified<'_>) -> Result<T, String>) -> Option<T> {
+        let name = name(&key.0, kind);
         let file = self.read(&name)?;
         let loaded = match entry::verify(key, &file) {
-            Ok(verified) => code::load(engine, &verified).map_err(|error| format!("{error:#}")),
+            Ok(verified) => take(&verified),
             Err(damage) => Err(damage.to_string()),
         };
         loaded.map_err(|why| self.tell(format!("`{name}` is not used and will be replaced: {why}"))).ok()
@@ -204,6 +236,7 @@ impl Cache {
 
 const CODE: &str = "code";
 const MODULE: &str = "wasm";
+const IMAGE: &str = "image";
 
 fn name(hash: &[u8; 32], kind: &str) -> String {
     format!("{}.{kind}", Sha256(*hash))
@@ -212,7 +245,9 @@ fn name(hash: &[u8; 32], kind: &str) -> String {
 /// Whether a file of this name is ours to remove. Nobody knows what else lies in the folder.
 fn is_name(name: &str) -> bool {
     name.split_once('.').is_some_and(|(hash, kind)| {
-        hash.len() == 64 && hash.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) && [CODE, MODULE].contains(&kind)
+        hash.len() == 64
+            && hash.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+            && [CODE, MODULE, IMAGE].contains(&kind)
     })
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::abi::Call;
 use super::hand::{Hand, Reach, Trailers};
+use super::observe::{Effect, Observer};
 use super::pool::{self, Lent};
 use super::{Fault, Filter, Hook, Verdict};
 use crate::config::OnFailure;
@@ -75,6 +76,7 @@ pub struct Chain {
     /// The filters that the body of the answer passes: those before the one that made it.
     on_the_way_back: Cell<u64>,
     held: RefCell<Vec<Held>>,
+    observers: RefCell<Vec<Observer>>,
 }
 
 /// An instance that keeps state between the hooks of an exchange.
@@ -90,13 +92,14 @@ impl Chain {
     pub fn new(filters: Arc<[Arc<Filter>]>, reach: Arc<Reach>) -> Self {
         debug_assert!(filters.len() <= FILTERS_MAX);
         Self {
-            filters: RefCell::new(filters),
+            filters: RefCell::new(dealt(filters)),
             reach,
             entered: Cell::new(0),
             decided: Cell::new(0),
             answered: Cell::new(0),
             on_the_way_back: Cell::new(u64::MAX),
             held: RefCell::default(),
+            observers: RefCell::default(),
         }
     }
 
@@ -180,16 +183,18 @@ impl Chain {
         })
     }
 
-    /// Lets the complete hooks run once the exchange is over, if a filter has one. `kept` is kept until they have.
+    /// Lets the complete hooks run once the exchange is over, however that comes about. `kept` is kept until they have.
     pub fn at_end(self: &Rc<Self>, record: &mut Record, kept: impl Sized + 'static) {
-        let reached = self.entered.get() | self.decided.get();
-        let filters = self.filters.borrow();
-        let mut wanted = filters.iter().enumerate().filter(|(index, _)| reached & (1 << index) != 0);
-        if !wanted.any(|(_, filter)| filter.setup.wants(Hook::Complete)) {
+        let completes = |filters: &[Arc<Filter>]| filters.iter().any(|filter| filter.wants(Hook::Complete));
+        // Another chain may be appended before the exchange is over.
+        if !completes(&self.filters.borrow()) && !self.reach.chains.values().any(|filters| completes(filters)) {
             return;
         }
         let chain = Rc::clone(self);
         record.at_end = Some(Box::new(move |outcome| {
+            if !chain.wants(Hook::Complete) {
+                return;
+            }
             if COMPLETING.get() >= COMPLETING_MAX {
                 tracing::warn!("a complete hook was left out: {COMPLETING_MAX} are pending on this worker");
                 return;
@@ -233,11 +238,13 @@ impl Chain {
         [Hook::ResponseChunk, Hook::Trailers, Hook::Complete].into_iter().any(|hook| self.wants(hook))
     }
 
-    /// Whether one of the filters that were entered has this hook.
+    /// Whether one of the filters that are to see the rest of the exchange has this hook.
     pub fn wants(&self, hook: Hook) -> bool {
         let filters = self.filters.borrow();
-        let entered = self.entered.get();
-        filters.iter().enumerate().any(|(index, filter)| entered & (1 << index) != 0 && filter.setup.wants(hook))
+        // How it went is told to the one that ended the request phase, too.
+        let decided = if hook == Hook::Complete { self.decided.get() } else { 0 };
+        let entered = self.entered.get() | decided;
+        filters.iter().enumerate().any(|(index, filter)| entered & (1 << index) != 0 && filter.wants(hook))
     }
 
     /// Whether something has to look at what passes.
@@ -246,10 +253,11 @@ impl Chain {
         self.passing(way, hook).next().is_some() || self.passing(way, Hook::Trailers).next().is_some()
     }
 
-    /// Whether a filter may give a body another length.
-    pub fn wants_chunks(&self, way: Way) -> bool {
+    /// Whether a filter wants the pieces of a body; and whether one may replace them, which changes its length.
+    pub fn wants_chunks(&self, way: Way) -> (bool, bool) {
         let hook = if way == Way::Request { Hook::RequestChunk } else { Hook::ResponseChunk };
-        self.passing(way, hook).next().is_some()
+        let mut passing = self.passing(way, hook).peekable();
+        (passing.peek().is_some(), passing.any(|filter| filter.is_enforced() && filter.setup.wants(hook)))
     }
 
     /// Those that a message passes, in its order, and that have this hook.
@@ -263,7 +271,7 @@ impl Chain {
         (0..count).filter_map(move |step| {
             let index = if way == Way::Request { step } else { count - 1 - step };
             let filter = &filters[index];
-            (mask & (1 << index) != 0 && filter.setup.wants(hook)).then(|| Arc::clone(filter))
+            (mask & (1 << index) != 0 && filter.wants(hook)).then(|| Arc::clone(filter))
         })
     }
 
@@ -279,18 +287,50 @@ impl Chain {
             let message = format!("an exchange can go through at most {FILTERS_MAX} filters");
             return Err(Failure::new(Kind::FilterFailed, message).because(format!("chain `{name}` would be too many")));
         }
-        *filters = filters.iter().chain(more.iter()).cloned().collect();
+        *filters = filters.iter().chain(dealt(Arc::clone(more)).iter()).cloned().collect();
         Ok(())
     }
 
     /// One hook of one filter, with what its failure means for the exchange.
     async fn step(&self, filter: &Arc<Filter>, call: Call, hand: &mut Hand) -> Result<Passed, Step> {
         let hook = call.hook();
-        if !filter.setup.wants(hook) {
+        let watched = filter.watched().filter(|watched| watched.setup.wants(hook)).cloned();
+        if !filter.is_enforced() || !filter.setup.wants(hook) {
+            if let Some(watched) = watched {
+                self.show(&watched, &call, hand, None);
+            }
             return Ok(Passed::Well);
         }
+        let Some(watched) = watched else { return self.enforce(filter, call, hand).await.0 };
+        let (repeated, before) = (call.clone(), hand.exchange.as_ref().map(|exchange| exchange.borrow().copy()));
+        let (passed, effect) = self.enforce(filter, call, hand).await;
+        if let Some(before) = before {
+            self.observer(&watched, |observer| observer.repeat(&repeated, before, effect, hand.outcome.as_ref()));
+        }
+        passed
+    }
+
+    /// A filter that is only watched sees a copy of what is in hand.
+    fn show(&self, watched: &Arc<Filter>, call: &Call, hand: &Hand, live: Option<Effect>) {
+        let Some(before) = hand.exchange.as_ref().map(|exchange| exchange.borrow().copy()) else { return };
+        self.observer(watched, |observer| observer.repeat(call, before, live, hand.outcome.as_ref()));
+    }
+
+    fn observer(&self, watched: &Arc<Filter>, job: impl FnOnce(&Observer)) {
+        let mut observers = self.observers.borrow_mut();
+        let known = observers.iter().position(|observer| observer.filter.id == watched.id);
+        let index = known.unwrap_or_else(|| {
+            observers.push(Observer::new(watched, &self.reach));
+            observers.len() - 1
+        });
+        job(&observers[index]);
+    }
+
+    /// One hook whose verdict counts. With it goes what the hook has left, for whoever is watched beside it.
+    async fn enforce(&self, filter: &Arc<Filter>, call: Call, hand: &mut Hand) -> (Result<Passed, Step>, Option<Effect>) {
+        let hook = call.hook();
         if let Err(wait) = filter.health.admits() {
-            return tripped(filter, wait);
+            return (tripped(filter, wait), None);
         }
         (hand.hook, hand.reply, hand.chunk) = (hook, None, None);
         let in_a_chunk = matches!(hook, Hook::RequestChunk | Hook::ResponseChunk);
@@ -305,7 +345,8 @@ impl Chain {
         if verdict.as_ref().err().is_none_or(Fault::is_the_filters) {
             filter.health.ended(&filter.identity, verdict.is_ok());
         }
-        match verdict {
+        let effect = filter.beside.is_some().then(|| Effect::of(verdict.as_ref().map(|verdict| *verdict), hand)).flatten();
+        let passed = match verdict {
             Ok(Verdict::Next) => {
                 hand.chunk = None;
                 Ok(Passed::Well)
@@ -320,7 +361,8 @@ impl Chain {
                 filter.failures.count(&fault);
                 failed(filter, hook, &fault)
             }
-        }
+        };
+        (passed, effect)
     }
 
     async fn call(&self, filter: &Arc<Filter>, call: Call, hand: &mut Hand) -> Result<Verdict, Fault> {
@@ -407,6 +449,18 @@ enum Passed {
     Well,
     /// It failed, and its configuration says to go on without it.
     FailedOpen,
+}
+
+/// The filters of one exchange: in its share of them a canary takes the place of the filter it is of.
+fn dealt(filters: Arc<[Arc<Filter>]>) -> Arc<[Arc<Filter>]> {
+    if filters.iter().all(|filter| filter.canary().is_none()) {
+        return filters;
+    }
+    let deal = |filter: &Arc<Filter>| match filter.canary() {
+        Some((canary, percent)) if fastrand::u32(..100) < percent => Arc::clone(canary),
+        _ => Arc::clone(filter),
+    };
+    filters.iter().map(deal).collect()
 }
 
 fn set(bits: &Cell<u64>, index: usize) {

@@ -2,7 +2,7 @@
 //!
 //! Each worker counts for itself; only a failure makes anybody add them up.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Identity;
@@ -16,13 +16,18 @@ const SECONDS: usize = WINDOW.as_secs() as usize;
 /// See the module.
 #[derive(Debug)]
 pub struct Health {
-    trip: Option<config::Trip>,
+    trip: config::Trip,
+    /// Until when failures are judged where they do not keep it from being called, in milliseconds of the process's clock.
+    judged_until: u64,
+    /// Failures keep it from being called.
+    leaves_alone: bool,
     shards: Box<[Shard]>,
     /// Until when it is not called, in milliseconds of the process's clock; zero: it is called.
     tripped_until: AtomicU64,
     /// How often in a row it tripped.
     trips: AtomicU32,
     failures: AtomicU64,
+    has_failed: AtomicBool,
 }
 
 /// What one worker has counted, second by second. A line of the cache of its own.
@@ -61,14 +66,16 @@ impl Shard {
 }
 
 impl Health {
-    /// `trip`: `None` if failures never keep it from being called.
-    pub fn new(trip: Option<config::Trip>, workers: usize) -> Self {
+    pub fn new(config: &config::Filter, workers: usize) -> Self {
         Self {
-            trip,
+            trip: config.trip.clone().unwrap_or_default(),
+            judged_until: now_ms() + millis(config.probation),
+            leaves_alone: config.trip.is_some(),
             shards: (0..workers.max(1)).map(|_| Shard::default()).collect(),
             tripped_until: AtomicU64::new(0),
             trips: AtomicU32::new(0),
             failures: AtomicU64::new(0),
+            has_failed: AtomicBool::new(false),
         }
     }
 
@@ -95,8 +102,11 @@ impl Health {
         if !well {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
-        let Some(trip) = &self.trip else { return };
-        let second = now_ms() / 1000;
+        let now = now_ms();
+        if !self.leaves_alone && now > self.judged_until {
+            return;
+        }
+        let (trip, second) = (&self.trip, now / 1000);
         self.shards[worker::index() % self.shards.len()].count(second, !well);
         let tripped = self.tripped_until.load(Ordering::Relaxed) != 0;
         if well {
@@ -107,17 +117,21 @@ impl Health {
             return;
         }
         if tripped {
-            self.leave_alone(identity);
+            self.leave_alone();
             return;
         }
         let (calls, failures) = self.shards.iter().map(|shard| shard.sum(second)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
         if calls >= trip.calls && failures * 100 >= calls * u64::from(trip.percent) {
-            self.leave_alone(identity);
-            tracing::error!(filter = %identity.name, calls, failures, backoff = ?self.backoff(), "the filter keeps failing and is left alone");
+            self.leave_alone();
+            tracing::error!(filter = %identity.name, calls, failures, backoff = ?self.backoff(), "the filter keeps failing");
         }
     }
 
-    fn leave_alone(&self, _identity: &Identity) {
+    fn leave_alone(&self) {
+        self.has_failed.store(true, Ordering::Relaxed);
+        if !self.leaves_alone {
+            return;
+        }
         self.tripped_until.store(now_ms() + millis(self.backoff()), Ordering::Relaxed);
         self.trips.fetch_add(1, Ordering::Relaxed);
         for slot in self.shards.iter().flat_map(|shard| &shard.0) {
@@ -127,9 +141,14 @@ impl Health {
 
     /// Twice as long each time.
     fn backoff(&self) -> Duration {
-        let Some(trip) = &self.trip else { return Duration::ZERO };
+        let trip = &self.trip;
         let doublings = self.trips.load(Ordering::Relaxed).min(16);
         trip.backoff.saturating_mul(1 << doublings).min(trip.backoff_max)
+    }
+
+    /// At least once most of its calls failed.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
     }
 
     /// It is left alone at present.

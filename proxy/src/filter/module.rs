@@ -39,6 +39,8 @@ pub enum LoadError {
     NoHooks(&'static str),
     #[error("the module does not fit this version: {0}")]
     Link(String),
+    #[error("its {0} version: {1}")]
+    Beside(&'static str, Box<LoadError>),
     /// What the filter's own `configure` said.
     #[error("{0}")]
     Refused(String),
@@ -53,6 +55,11 @@ pub struct Module {
     /// Whether its code was compiled for it, or taken from the cache.
     pub compiled: Compiled,
     pub prepared: Prepared,
+    /// What made it, and makes its images.
+    pub engine: Engine,
+    pub cache: Arc<Cache>,
+    /// What it was made of; empty if no image can be made of it.
+    pub bytes: Box<[u8]>,
 }
 
 impl fmt::Debug for Module {
@@ -63,12 +70,20 @@ impl fmt::Debug for Module {
 
 impl Module {
     /// Compiles, unless the cache has the code, and checks. Takes 50 ms to seconds: never on a worker.
-    pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<Arc<Self>, LoadError> {
+    pub fn build(engine: &Engine, cache: &Arc<Cache>, bytes: &[u8]) -> Result<Arc<Self>, LoadError> {
         if bytes.len() > MODULE_BYTES_MAX {
             return Err(LoadError::TooLarge { found: bytes.len() });
         }
         let (prepared, compiled) = Prepared::build(engine, cache, bytes)?;
-        Ok(Arc::new(Self { hash: digest(bytes).to_string().into(), compiled, prepared }))
+        let kept = if prepared.foreign().is_none() { bytes } else { &[] };
+        Ok(Arc::new(Self {
+            hash: digest(bytes).to_string().into(),
+            compiled,
+            prepared,
+            engine: engine.clone(),
+            cache: Arc::clone(cache),
+            bytes: kept.into(),
+        }))
     }
 }
 
@@ -76,4 +91,9 @@ pub fn digest(bytes: &[u8]) -> Sha256 {
     let mut sha256 = Sha256([0; 32]);
     sha256.0.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
     sha256
+}
+
+/// SHA-256 in hexadecimal.
+pub fn hash(bytes: &[u8]) -> String {
+    digest(bytes).to_string()
 }

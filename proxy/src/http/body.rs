@@ -40,18 +40,27 @@ impl Content {
 
     /// The exchange has the body in hand while response hooks run.
     pub fn lend_body(&mut self, record: &Record) {
-        if let Some(body) = self.body() {
+        if let Some(body) = self.body_mut() {
             record.exchange_mut().response_body = std::mem::take(body);
         }
     }
 
     pub fn take_body(&mut self, record: &Record) {
-        if let Some(body) = self.body() {
-            *body = std::mem::take(&mut record.exchange_mut().response_body);
+        if let Some(body) = self.body_mut() {
+            *body = record.exchange_mut().response_body.take();
         }
     }
 
-    fn body(&mut self) -> Option<&mut Body> {
+    /// `None`: what follows is none.
+    pub fn body(&self) -> Option<&Body> {
+        match self {
+            Content::Made(body) => Some(body),
+            Content::Upstream(upstream) => Some(&upstream.body),
+            Content::Upgraded(_) => None,
+        }
+    }
+
+    fn body_mut(&mut self) -> Option<&mut Body> {
         match self {
             Content::Made(body) => Some(body),
             Content::Upstream(upstream) => Some(&mut upstream.body),
@@ -80,8 +89,9 @@ struct State {
     source: Source,
     passage: Option<Passage>,
     record: Option<Record>,
-    /// How fast it may flow.
+    /// How fast it may flow, and what of a piece has to wait for it.
     rate: Option<Rate>,
+    held_back: Bytes,
     /// Longest wait for the next part; zero: for ever.
     idle: Duration,
     timer: Option<Pin<Box<Sleep>>>,
@@ -117,7 +127,7 @@ impl Downstream {
             }
         };
         let idle = timeouts.stream_idle;
-        let mut state = State { source, passage, record, rate, idle, timer: None, stall: None, _under_way: under_way };
+        let mut state = State { source, passage, record, rate, held_back: Bytes::new(), idle, timer: None, stall: None, _under_way: under_way };
         if bodiless || state.is_over() {
             state.end(state.is_over());
         } else {
@@ -134,6 +144,9 @@ impl State {
             Source::Upstream(upstream) => &upstream.body,
             Source::Over => return true,
         };
+        if !self.held_back.is_empty() {
+            return false;
+        }
         match &self.passage {
             Some(passage) => passage.is_over(body),
             None => body.is_end_stream(),
@@ -204,6 +217,7 @@ impl State {
             Source::Upstream(upstream) => &mut upstream.body,
         };
         let polled = match &mut self.passage {
+            _ if !self.held_back.is_empty() => Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.held_back))))),
             Some(passage) => passage.poll_frame(context, body),
             None => body.poll_frame(context),
         };
@@ -212,7 +226,10 @@ impl State {
             return Poll::Ready(Some(Err(self.fail(failure))));
         };
         match frame {
-            Some(Ok(frame)) => {
+            Some(Ok(mut frame)) => {
+                if let (Some(rate), Some(data)) = (&self.rate, frame.data_mut()) {
+                    self.held_back = data.split_off(data.len().min(rate.piece()));
+                }
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 if let Some(record) = &mut self.record {
                     record.inflow.moved();

@@ -31,6 +31,7 @@ pub async fn run(served: Rc<Served>, request: Request<Incoming>) -> Result<Respo
     let Received { mut record, upgrade, accepted } = received;
     let chain = Rc::new(Chain::new(listener.filters.clone(), snapshot.reach.clone()));
     drop(snapshot);
+    chain.at_end(&mut record, served.drain.clone());
 
     let content = match accepted {
         Err(failure) => answer_failure(&mut record, &failure)?,
@@ -42,8 +43,6 @@ pub async fn run(served: Rc<Served>, request: Request<Incoming>) -> Result<Respo
             Some(step) => answer(&mut record, step)?,
         },
     };
-    chain.at_end(&mut record, served.drain.clone());
-
     let mut content = upgrade::begin(&served, &listener, &mut record, upgrade, content);
     // An interim answer, such as the one that switches protocols, is not for filters.
     if !content.is_interim() && chain.wants(Hook::Response) {

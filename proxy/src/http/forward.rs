@@ -76,7 +76,7 @@ fn request(
     cluster: &Cluster,
     upgrade: Option<&Upgrade>,
 ) -> Result<Request<cluster::Outgoing>, Failure> {
-    let passage = Passage::new(chain, record.shared(), Way::Request);
+    let passage = Passage::new(chain, record.shared(), Way::Request, &record.exchange().request_body);
     let exchange = &mut *record.exchange_mut();
     let keep_head = !exchange.mirrors.is_empty() || chain.wants(Hook::RequestChunk) || chain.wants_response();
     let mut headers = if keep_head { exchange.request.headers.clone() } else { std::mem::take(&mut exchange.request.headers) };
@@ -89,7 +89,7 @@ fn request(
         render(exchange, cluster, headers, None).ok()
     });
     let head = render(exchange, cluster, headers, upgrade)?;
-    let body = outbound(std::mem::take(&mut exchange.request_body), passage, copies, record.inflow.clone());
+    let body = outbound(exchange.request_body.take(), passage, copies, record.inflow.clone());
     Ok(head.map(|()| body))
 }
 

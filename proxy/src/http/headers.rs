@@ -358,7 +358,10 @@ pub fn respond(
         // What GET would have sent.
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    let passage = if bodiless { None } else { Passage::new(chain, record.shared(), Way::Response) };
+    let passage = match content.body() {
+        Some(body) if !bodiless => Passage::new(chain, record.shared(), Way::Response, body),
+        _ => None,
+    };
     if passage.as_ref().is_some_and(Passage::changes_length) {
         parts.headers.remove(header::CONTENT_LENGTH);
     }

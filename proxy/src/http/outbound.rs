@@ -59,7 +59,7 @@ impl http_body::Body for Outbound {
             }
             Some(Err(failure)) => {
                 this.copies = None;
-                this.inflow.fail(failure.kind);
+                this.inflow.stop(failure.kind);
                 Some(Err(failure.into()))
             }
             None => {

@@ -18,6 +18,8 @@ pub struct Passage {
     way: Way,
     /// A filter wants the pieces.
     chunks: bool,
+    /// One may replace them.
+    replaces: bool,
     /// The piece or the trailers that are being dealt with.
     running: Option<Pin<Box<dyn Future<Output = Result<Passed, Step>>>>>,
     /// They have come, and go on after the last piece.
@@ -39,19 +41,19 @@ impl std::fmt::Debug for Passage {
 }
 
 impl Passage {
-    /// `None` where no filter has anything to do with the body.
-    pub fn new(chain: &Rc<Chain>, exchange: &Shared, way: Way) -> Option<Self> {
-        if !chain.wants_body(way) {
+    /// `None` where no filter has anything to do with the body, or where there is none.
+    pub fn new(chain: &Rc<Chain>, exchange: &Shared, way: Way, source: &Body) -> Option<Self> {
+        if source.is_end_stream() || !chain.wants_body(way) {
             return None;
         }
-        let chunks = chain.wants_chunks(way);
+        let (chunks, replaces) = chain.wants_chunks(way);
         let (chain, exchange) = (Rc::clone(chain), Rc::clone(exchange));
-        Some(Self { chain, exchange, way, chunks, running: None, trailers: None, told_end: !chunks, over: false })
+        Some(Self { chain, exchange, way, chunks, replaces, running: None, trailers: None, told_end: !chunks, over: false })
     }
 
     /// What comes out may have another length than what goes in.
     pub fn changes_length(&self) -> bool {
-        self.chunks
+        self.replaces
     }
 
     /// Nothing more comes out.

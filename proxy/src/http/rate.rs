@@ -8,6 +8,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// What may pass at once after a pause: enough to keep the timers calm, too little to be seen as a burst.
 const BURST: Duration = Duration::from_millis(100);
+/// Smaller pieces would cost more than they smooth.
+const PIECE_BYTES_MIN: usize = 1024;
 /// Longest debt of one piece; what is slower than this is never waited for to the end.
 const DEBT_MAX: Duration = Duration::from_secs(24 * 3600);
 const NANOS: u128 = 1_000_000_000;
@@ -39,6 +41,12 @@ impl Rate {
         }
         ready!(timer.as_mut().poll(context));
         Poll::Ready(())
+    }
+
+    /// Bytes of one piece that neither stutter nor arrive in bursts.
+    pub fn piece(&self) -> usize {
+        let burst = self.bytes_per_second / 1000 * BURST.as_millis() as u64;
+        usize::try_from(burst).unwrap_or(usize::MAX).max(PIECE_BYTES_MIN)
     }
 
     /// A piece has passed.

@@ -3,7 +3,8 @@
 /// A piece of a body, as it passes.
 ///
 /// Where one piece ends and the next begins says nothing: a word may be torn in two. The last piece may be empty: the proxy
-/// often learns that a body has ended only after its last bytes have gone on.
+/// often learns that a body has ended only after its last bytes have gone on. A body without bytes is one empty piece, the
+/// last. A body that is cut off has no last piece.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
     /// Its bytes; perhaps none.

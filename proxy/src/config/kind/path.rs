@@ -29,6 +29,28 @@ impl Kind for File {
     }
 }
 
+/// The path of a folder; a relative one starts at the folder of the configuration.
+pub struct Folder;
+
+impl Kind for Folder {
+    type Value = PathBuf;
+
+    fn expected(&self) -> String {
+        "the path of a folder".to_owned()
+    }
+
+    fn read(&self, node: &Node, reader: &Reader<'_>) -> Option<PathBuf> {
+        match node.as_str() {
+            Some(path) if !path.is_empty() && !path.contains('\0') => Some(reader.folder().join(path)),
+            _ => reader.mismatch(&self.expected(), node),
+        }
+    }
+
+    fn show(&self, value: &PathBuf) -> String {
+        File.show(value)
+    }
+}
+
 /// `"stdout"`, `"off"`, or a path.
 pub struct AccessLogTarget;
 

@@ -7,10 +7,11 @@ use crate::config::bounds::*;
 use crate::config::defaults;
 use crate::config::kind::{Choice, Digest, Environment, Flag, Inputs, Integer, Json, List, Module, Place, Reference, Size, Time};
 use crate::config::table::Table;
-use crate::config::types::{Allow, Filter, Isolation, ModuleSource, OnFailure, Sha256, Trip};
+use crate::config::types::{Allow, Canary, Filter, Isolation, Mode, ModuleSource, OnFailure, Sha256, Trip};
 
 const ON_FAILURE: Choice<OnFailure> = Choice::of(&[("closed", OnFailure::Closed), ("open", OnFailure::Open)]);
 
+const MODE: Choice<Mode> = Choice::of(&[("enforce", Mode::Enforce), ("observe", Mode::Observe)]);
 const ISOLATION: Choice<Isolation> = Choice::of(&[("reuse", Isolation::Reuse), ("fresh", Isolation::Fresh)]);
 
 pub fn filter(table: &mut Table<'_>) -> Option<Filter> {
@@ -91,6 +92,26 @@ pub fn filter(table: &mut Table<'_>) -> Option<Filter> {
         "Lines that it may write into the log in a second; 0: as many as it likes.",
     );
     let trip = table.table("trip", "When a filter that keeps failing is left alone for a while.", |table| trip(table, on_failure));
+    let mode = table.or(
+        "mode",
+        &MODE,
+        Mode::Enforce,
+        "Whether what it decides is done, or only compared and counted while it sees copies of the exchanges.",
+    );
+    let observe = table.optional_table("observe", "A second version beside it that is only watched.", second);
+    let observe_calls = table.or(
+        "observe-calls",
+        &Flag,
+        false,
+        "Whether what is watched may send requests of its own.",
+    );
+    let canary = table.optional_table("canary", "A second version that gets a share of the exchanges.", canary);
+    let probation = table.or(
+        "probation",
+        &Time::within(Duration::ZERO, FILTER_HOOK_TIMEOUT_MAX),
+        defaults::FILTER_PROBATION,
+        "A version that keeps failing within this long of going live makes way for the one before. `\"0s\"` switches it off.",
+    );
     let inputs = table.or(
         "inputs",
         &Inputs,
@@ -119,10 +140,28 @@ pub fn filter(table: &mut Table<'_>) -> Option<Filter> {
         retire_memory: retire_memory.unwrap_or(memory / 4 * 3),
         log_lines,
         trip,
+        mode,
+        observe,
+        observe_calls,
+        canary,
+        probation,
         inputs,
         allow,
         config,
     })
+}
+
+/// Another module for the same configuration.
+fn second(table: &mut Table<'_>) -> Option<ModuleSource> {
+    let place = table.required("module", &Module, "As that of the filter.");
+    let sha256 = table.optional("sha256", &Digest, "As that of the filter.");
+    place.and_then(|place| source(table, place, sha256))
+}
+
+fn canary(table: &mut Table<'_>) -> Option<Canary> {
+    let module = second(table);
+    let percent = table.required("percent", &Integer::within(1, 100), "Of a hundred exchanges, how many go through it.");
+    Some(Canary { module: module?, percent: percent? })
 }
 
 fn trip(table: &mut Table<'_>, on_failure: OnFailure) -> Option<Trip> {

@@ -6,6 +6,7 @@
 
 mod imports;
 mod instance;
+pub mod snapshot;
 mod types;
 
 use std::sync::Arc;
@@ -34,7 +35,7 @@ impl Prepared {
     /// Takes the compiled component from the cache or makes it, and checks that it fits.
     pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Self, Compiled), LoadError> {
         let key = Key::of(&[b"component", bytes]);
-        let (component, compiled) = cache.component(engine.wasmtime(), key, || compile(engine, &component_of(bytes)?))?;
+        let (component, compiled) = cache.component(engine.wasmtime(), key, || compile(engine, &component_of(engine, bytes)?))?;
         Ok((Self::link(engine, &component)?, compiled))
     }
 
@@ -50,8 +51,13 @@ impl Prepared {
         Ok(Self { pre, exports, fiber })
     }
 
-    /// A new instance in a store of its own, not configured yet.
+    /// A new instance in a store of its own, as its module or its image has it.
     pub async fn instantiate(&self, identity: &Arc<Identity>) -> Result<Instance, Fault> {
+        Ok(self.enter(identity).await?.0)
+    }
+
+    /// The same, with the way to what it exports besides hooks.
+    async fn enter(&self, identity: &Arc<Identity>) -> Result<(Instance, wasmtime::component::Instance), Fault> {
         let mut store = Store::new(self.pre.engine(), Guest::new(Arc::clone(identity)));
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().cpu.epoch_ended()));
@@ -64,7 +70,7 @@ impl Prepared {
             None => self.pre.instantiate(&mut store),
         };
         let made = made.map_err(|error| Fault::Instance(format!("{error:#}")))?;
-        Instance::new(store, &made, &self.exports, slices)
+        Ok((Instance::new(store, &made, &self.exports, slices)?, made))
     }
 
     /// The hooks that it exports.
@@ -77,21 +83,32 @@ impl Prepared {
         self.fiber
     }
 
+    /// An interface that it imports and that is not ours.
+    pub fn foreign(&self) -> Option<String> {
+        let component = self.component();
+        let types = component.component_type();
+        types.imports(component.engine()).map(|(interface, _)| interface.to_owned()).find(|interface| ours(interface).is_none())
+    }
+
     pub fn component(&self) -> &Component {
         self.pre.component()
     }
 }
 
 /// The bytes as a component. A core module of wit-bindgen says in a custom section which world it was built for.
-pub fn component_of(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, LoadError> {
+pub fn component_of<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow::Cow<'a, [u8]>, LoadError> {
     match bytes.get(..8) {
         Some(b"\0asm\x0d\0\x01\0") => Ok(bytes.into()),
-        Some(b"\0asm\x01\0\0\0") => wit_component::ComponentEncoder::default()
-            .validate(true)
-            .module(bytes)
-            .and_then(|mut encoder| encoder.encode())
-            .map(Into::into)
-            .map_err(|error| LoadError::NotAFilter(format!("{error:#}"))),
+        Some(b"\0asm\x01\0\0\0") => {
+            // What comes next trusts the lengths that the module tells.
+            wasmtime::Module::validate(engine.wasmtime(), bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+            wit_component::ComponentEncoder::default()
+                .validate(true)
+                .module(bytes)
+                .and_then(|mut encoder| encoder.encode())
+                .map(Into::into)
+                .map_err(|error| LoadError::NotAFilter(format!("{error:#}")))
+        }
         _ => Err(LoadError::NotWasm { found: bytes.iter().take(8).copied().collect() }),
     }
 }

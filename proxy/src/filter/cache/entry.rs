@@ -3,7 +3,9 @@
 //! ```text
 //! magic 8 · version 4 · key 32 · length 8 · SHA-256 of the code 32 · code
 //! ```
-//! Numbers are little-endian. There is no byte that is not checked against what is expected.
+//! Numbers are little-endian. With an image, the code begins with a note: its length in 8 bytes, and the note. There is no byte that is not checked against what is expected.
+
+use aws_lc_rs::digest::{Context, SHA256};
 
 use super::Key;
 use super::folder::Trusted;
@@ -40,16 +42,31 @@ impl<'a> Verified<'a> {
     pub fn bytes(&self) -> &'a [u8] {
         self.0
     }
+
+    /// A note and the code that follows it, if both were kept together; see [`note_length`].
+    pub fn split_note(&self) -> Option<(&'a [u8], Verified<'a>)> {
+        let (length, rest) = self.0.split_first_chunk()?;
+        let (note, code) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+        Some((note, Verified(code)))
+    }
 }
 
-/// What stands before the code.
-pub fn header(key: Key, code: &[u8]) -> [u8; HEADER_BYTES] {
+/// What stands before a note that stands before code.
+pub fn note_length(note: &[u8]) -> [u8; 8] {
+    (note.len() as u64).to_le_bytes()
+}
+
+/// What stands before the code, which may come in parts.
+pub fn header(key: Key, code: &[&[u8]]) -> [u8; HEADER_BYTES] {
+    let mut checksum = Context::new(&SHA256);
+    code.iter().for_each(|part| checksum.update(part));
+    let length: usize = code.iter().map(|part| part.len()).sum();
     let mut header = [0; HEADER_BYTES];
     header[..8].copy_from_slice(MAGIC);
     header[8..KEY].copy_from_slice(&VERSION.to_le_bytes());
     header[KEY..LENGTH].copy_from_slice(&key.0);
-    header[LENGTH..CHECKSUM].copy_from_slice(&(code.len() as u64).to_le_bytes());
-    header[CHECKSUM..].copy_from_slice(&digest(code).0);
+    header[LENGTH..CHECKSUM].copy_from_slice(&(length as u64).to_le_bytes());
+    header[CHECKSUM..].copy_from_slice(checksum.finish().as_ref());
     header
 }
 

@@ -153,9 +153,40 @@ fn code_that_is_none_is_ignored_and_replaced() {
     let key = Key::of(&[b"component", &source(1)]);
     let code = b"no code at all";
     let (whole, there) = (key.made_by(&engine), cache(folder.path()));
-    there.write(&name(&whole.0, CODE), &[&entry::header(whole, code), code]);
+    there.write(&name(&whole.0, CODE), &[&entry::header(whole, &[code]), code]);
     assert_eq!((get(&there, &engine, 1), get(&there, &engine, 1)), (Compiled::Now, Compiled::Cache));
     assert_eq!(told(&there).len(), 1);
+}
+
+#[test]
+fn an_image_is_kept_with_its_note() {
+    let (folder, engine) = (folder(), engine());
+    let key = Key::of(&[b"image", &source(1)]);
+    let component = Component::from_binary(&engine, &source(1)).unwrap();
+    let kept = |cache: &Cache| cache.image(&engine, key).map(|(_, note)| note);
+    assert_eq!(kept(&cache(folder.path())), None);
+    for note in [b"what it said".as_slice(), b""] {
+        cache(folder.path()).keep_image(key, &component, note);
+        assert_eq!(kept(&cache(folder.path())).as_deref(), Some(note));
+    }
+    assert_eq!(get(&cache(folder.path()), &engine, 1), Compiled::Now, "an image is no module");
+    // The length of the note, the note and the code are under the checksum; a length that is none would still be noticed.
+    let file = only(folder.path(), IMAGE);
+    let good = std::fs::read(&file).unwrap();
+    for place in [HEADER_BYTES, HEADER_BYTES + 7, HEADER_BYTES + 8, good.len() - 1] {
+        let mut bad = good.clone();
+        bad[place] ^= 1;
+        std::fs::write(&file, &bad).unwrap();
+        let cache = cache(folder.path());
+        assert_eq!((kept(&cache), told(&cache).len()), (None, 1), "a flipped bit at {place}");
+    }
+    let there = cache(folder.path());
+    for code in [&b""[..], &[9; 8], &[0; 7], &[0; 8], &[1, 0, 0, 0, 0, 0, 0, 0]] {
+        let whole = key.made_by(&engine);
+        there.write(&name(&whole.0, IMAGE), &[&entry::header(whole, &[code]), code]);
+        assert_eq!(kept(&there), None, "{code:?}");
+    }
+    assert_eq!(Cache::off().image(&engine, key).map(|(_, note)| note), None);
 }
 
 #[test]

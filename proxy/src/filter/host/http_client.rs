@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri, Version};
 use http_body_util::BodyExt;
@@ -172,6 +172,11 @@ pub fn request(cluster: &Cluster, call: Call) -> Option<Request<Outgoing>> {
         fields::add(&mut trailers, name, value).ok()?;
     }
     let trailers = Some(trailers).filter(|trailers| !trailers.is_empty());
+    if let (Some(trailers), UpstreamProtocol::Http1) = (&trailers, cluster.config.protocol) {
+        // HTTP/1 sends only those that were announced.
+        let names: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
+        headers.insert(header::TRAILER, HeaderValue::from_str(&names.join(", ")).ok()?);
+    }
     let body = match (call.body.is_empty(), &trailers) {
         (true, None) => Outgoing::Empty,
         _ => Outgoing::Whole { body: Bytes::from(call.body), trailers },

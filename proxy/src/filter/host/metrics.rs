@@ -75,6 +75,11 @@ impl Declarations {
         self.0.push(description);
         Ok((self.0.len() - 1) as u32)
     }
+
+    /// In the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &Description> {
+        self.0.iter()
+    }
 }
 
 /// `[a-zA-Z_:][a-zA-Z0-9_:]*`, and none of the proxy's own.

@@ -2,6 +2,9 @@
 
 use super::host::BodyError;
 
+/// Largest body that a filter can have in one piece.
+const READ_BYTES_MAX: usize = 16 << 20;
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Body {
     pub pieces: Vec<Vec<u8>>,
@@ -24,7 +27,7 @@ impl Body {
         if self.streaming {
             return Err(BodyError::AlreadyStreamed);
         }
-        if self.len() > limit as usize {
+        if self.len() > READ_BYTES_MAX.min(limit as usize) {
             return Err(BodyError::TooLarge);
         }
         if self.cut {
@@ -35,10 +38,11 @@ impl Body {
         Ok(bytes)
     }
 
-    /// What is set once the pieces are on their way changes nothing.
-    pub(super) fn set(&mut self, bytes: &[u8]) {
+    /// What is set once the pieces are on their way changes nothing; whether it does.
+    pub(super) fn set(&mut self, bytes: &[u8]) -> bool {
         if !self.streaming {
             *self = Body::whole(bytes.to_vec());
         }
+        !self.streaming
     }
 }

@@ -6,7 +6,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::host::{self, Field};
-use super::target;
+use super::{rules, target};
 
 /// A call of a filter to another service.
 #[derive(Debug, Clone)]
@@ -24,15 +24,17 @@ pub struct Call {
 impl Call {
     /// `None` if it cannot be sent.
     pub(super) fn sent(outgoing: &host::http_client::Outgoing) -> Option<Self> {
-        target::check(&outgoing.target).ok()?;
+        let authority = outgoing.authority.clone().unwrap_or_else(|| outgoing.cluster.clone());
+        target::check(&outgoing.target).ok().filter(|()| outgoing.target != "*")?;
+        target::check_authority(&authority).ok()?;
         Some(Call {
             cluster: outgoing.cluster.clone(),
-            method: Method::from_bytes(outgoing.method.as_bytes()).ok()?,
+            method: Method::from_bytes(outgoing.method.as_bytes()).ok().filter(|method| *method != Method::CONNECT)?,
             target: outgoing.target.clone(),
-            authority: outgoing.authority.clone().unwrap_or_else(|| outgoing.cluster.clone()),
-            headers: map(&outgoing.fields)?,
+            authority,
+            headers: map(&outgoing.fields).ok()?,
             body: outgoing.body.clone(),
-            trailers: map(&outgoing.trailers)?,
+            trailers: map(&outgoing.trailers).ok()?,
             timeout: (outgoing.timeout_ms > 0).then(|| Duration::from_millis(u64::from(outgoing.timeout_ms))),
         })
     }
@@ -151,14 +153,11 @@ pub(super) fn field(name: &str, value: &[u8]) -> (HeaderName, HeaderValue) {
 }
 
 /// Fields that a filter names.
-pub(super) fn map(fields: &[Field]) -> Option<HeaderMap> {
-    let field = |field: &Field| {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-        Some((name, HeaderValue::from_bytes(&field.value).ok()?))
-    };
+pub(super) fn map(fields: &[Field]) -> Result<HeaderMap, String> {
     let mut map = HeaderMap::new();
-    for (name, value) in fields.iter().map(field).collect::<Option<Vec<_>>>()? {
+    for field in fields {
+        let (name, value) = rules::field(&field.name, &field.value)?;
         map.append(name, value);
     }
-    Some(map)
+    Ok(map)
 }

@@ -111,6 +111,7 @@ impl Host {
         if let Some(word) = hand.wanted.iter().find(|word| F::HOOKS.iter().all(|hook| hook.word() != *word)) {
             return Err(ConfigError::new(format!("the hook `{word}` is wanted and not exported")));
         }
+        process.borrow_mut().metrics.declared = hand.metrics.into();
         let other = if hand.kept { None } else { Some(make().0?) };
         let ticker = if F::HOOKS.contains(&Hook::Tick) { Some(make().0?) } else { None };
         Ok(Configured { filter, other, ticker, wanted: hand.wanted, keeps_state: hand.kept, tick: hand.tick, process })

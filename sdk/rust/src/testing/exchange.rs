@@ -79,6 +79,7 @@ impl Exchange {
             wanted: Vec::new(),
             kept: false,
             tick: Duration::ZERO,
+            metrics: Vec::new(),
             entropy: SEED,
             now: None,
             held: Vec::new(),

@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::body::Body;
 use super::host::quota::Ask;
+use super::metrics::Metric;
 use super::process::Process;
 use crate::Mirrored;
 use crate::log::Severity;
@@ -115,6 +116,8 @@ pub(super) struct Hand {
     pub wanted: Vec<String>,
     pub kept: bool,
     pub tick: Duration,
+    /// Those that `configure` declares.
+    pub metrics: Vec<Metric>,
     pub entropy: u64,
     pub now: Option<Duration>,
     /// What was taken of quotas that come back when the exchange ends, and from which store.

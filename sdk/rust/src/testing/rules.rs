@@ -37,6 +37,11 @@ pub(super) fn field(name: &str, value: &[u8]) -> Result<(HeaderName, HeaderValue
     Ok((parsed, value))
 }
 
+/// Whether it is a gRPC call.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
 pub(super) fn remove(headers: &mut HeaderMap, name: &str) {
     if let Ok(name) = HeaderName::from_bytes(name.as_bytes())
         && settable(&name).is_ok()

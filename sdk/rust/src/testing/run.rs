@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
+
+use super::body::Body;
 use super::configured::Configured;
 use super::hand::{self, Ended, Hand, Phase, ResponseHead};
 use super::outcome::Outcome;
@@ -17,6 +20,8 @@ pub(super) struct Run<'a, F> {
     hand: Option<Hand>,
     hooks: usize,
     outcome: Outcome,
+    /// Whether the upstream did.
+    answered: bool,
 }
 
 /// What is left of a body once it has passed, and whether it is whole.
@@ -27,7 +32,7 @@ struct Passed {
 
 impl<'a, F: Exported> Run<'a, F> {
     pub(super) fn new(filter: &'a Configured<F>, hand: Hand) -> Self {
-        Run { filter, hand: Some(hand), hooks: 0, outcome: Outcome::default() }
+        Run { filter, hand: Some(hand), hooks: 0, outcome: Outcome::default(), answered: false }
     }
 
     pub(super) fn raw(mut self) -> Outcome {
@@ -45,6 +50,7 @@ impl<'a, F: Exported> Run<'a, F> {
     pub(super) fn http(mut self, upstream: ResponseHead) -> Outcome {
         if self.request() && self.upward() {
             self.hand().response = Some(upstream);
+            self.answered = true;
             if self.response() {
                 self.back();
             }
@@ -70,7 +76,7 @@ impl<'a, F: Exported> Run<'a, F> {
         self.hand().request.body.streaming = true;
         let mut head = self.hand().request.clone();
         let body = std::mem::take(&mut head.body);
-        let passed = self.stream(Hook::RequestChunk, &body.pieces, body.cut, |filter, chunk| {
+        let passed = self.stream(Hook::RequestChunk, pieces(&body, &head.trailers), body.cut, |filter, chunk| {
             filter.request_chunk(&mut Request::in_hand(), chunk)
         });
         if passed.whole && !self.hand().request.trailers.is_empty() && self.filter.wants(Hook::Trailers) {
@@ -104,7 +110,7 @@ impl<'a, F: Exported> Run<'a, F> {
         response.body.streaming = true;
         let mut head = response.clone();
         let body = std::mem::take(&mut head.body);
-        let passed = self.stream(Hook::ResponseChunk, &body.pieces, body.cut, |filter, chunk| {
+        let passed = self.stream(Hook::ResponseChunk, pieces(&body, &head.trailers), body.cut, |filter, chunk| {
             filter.response_chunk(&mut Response::in_hand(), chunk)
         });
         if passed.whole && !head.trailers.is_empty() && self.filter.wants(Hook::Trailers) {
@@ -120,7 +126,7 @@ impl<'a, F: Exported> Run<'a, F> {
     }
 
     /// Each piece through the chunk hook.
-    fn stream(&mut self, hook: Hook, pieces: &[Vec<u8>], cut: bool, call: impl Fn(&F, Chunk) -> ChunkVerdict) -> Passed {
+    fn stream(&mut self, hook: Hook, pieces: Vec<Vec<u8>>, cut: bool, call: impl Fn(&F, Chunk) -> ChunkVerdict) -> Passed {
         let phase = if hook == Hook::RequestChunk { Phase::RequestChunk } else { Phase::ResponseChunk };
         let mut bytes = Vec::new();
         for (at, piece) in pieces.iter().enumerate() {
@@ -143,7 +149,7 @@ impl<'a, F: Exported> Run<'a, F> {
 
     /// The complete hook, and what the proxy does when an exchange has ended.
     fn complete(mut self) -> Outcome {
-        let asked = self.outcome.upstream.is_some();
+        let (asked, answered) = (self.outcome.upstream.is_some(), self.answered);
         let client = self.outcome.response.as_ref();
         let (status, response_bytes) = client.map_or((0, 0), |response| (response.status().as_u16(), response.body().len()));
         let failure = self.outcome.failure.clone();
@@ -152,7 +158,7 @@ impl<'a, F: Exported> Run<'a, F> {
             status,
             response_bytes: response_bytes as u64,
             attempts: u32::from(asked),
-            upstream: hand.ended.upstream.clone().filter(|_| asked),
+            upstream: hand.ended.upstream.clone().filter(|_| answered),
             failure: failure.or_else(|| hand.ended.failure.clone().filter(|_| asked)),
             ..std::mem::take(&mut hand.ended)
         };
@@ -205,6 +211,15 @@ impl<'a, F: Exported> Run<'a, F> {
     fn hand(&mut self) -> &mut Hand {
         self.hand.as_mut().expect("no hook runs")
     }
+}
+
+/// What the chunk hook sees: where trailers follow, or nothing came at all, an empty piece says that none follows.
+fn pieces(body: &Body, trailers: &HeaderMap) -> Vec<Vec<u8>> {
+    let mut pieces = body.pieces.clone();
+    if !body.cut && (pieces.is_empty() || !trailers.is_empty()) {
+        pieces.push(Vec::new());
+    }
+    pieces
 }
 
 /// How long an exchange takes, unless a test says otherwise.

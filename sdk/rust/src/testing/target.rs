@@ -14,14 +14,17 @@ pub(super) fn check(target: &str) -> Result<(), String> {
     if target.contains('#') {
         return Err(format!("`{target}` is not a valid target; a fragment is never sent"));
     }
+    if let Some(found) = target.chars().find(|found| !found.is_ascii_graphic() || "\"<>\\^`{|}".contains(*found)) {
+        return Err(format!("`{target}` is not a valid target; {found:?} has to be escaped"));
+    }
     PathAndQuery::try_from(target).map(drop).map_err(|_| format!("`{target}` is not a valid target"))
 }
 
 pub(super) fn check_authority(authority: &str) -> Result<(), String> {
     let parsed: Authority = authority.parse().map_err(|_| format!("`{authority}` is not a valid authority"))?;
-    let port = authority.strip_prefix(parsed.host()).unwrap_or("@");
-    let port_is_one = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
-    match parsed.host().is_empty() || !port_is_one {
+    let port = authority.strip_prefix(parsed.host()).and_then(|rest| rest.strip_prefix(':'));
+    let port_is_one = port.is_none_or(|port| port.is_empty() || port.parse::<u16>().is_ok());
+    match parsed.host().is_empty() || authority.contains('@') || !port_is_one {
         true => Err(format!("`{authority}` is not a valid authority")),
         false => Ok(()),
     }
@@ -85,7 +88,7 @@ mod tests {
         for good in ["/", "*", "/a?b=c&d=%20", "/~x/(y)"] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
-        for bad in ["", "a", "/a b", "/a#b", "http://a/", "*x"] {
+        for bad in ["", "a", "/a b", "/a#b", "/a|b", "/\u{e4}", "http://a/", "*x"] {
             assert!(check(bad).is_err(), "{bad}");
         }
         assert!(check(&format!("/{}", "a".repeat(8192))).is_err());
@@ -93,10 +96,10 @@ mod tests {
 
     #[test]
     fn an_authority_of_a_filter_is_checked() {
-        for good in ["a.example", "a.example:8080", "[::1]:80", "10.0.0.1"] {
+        for good in ["a.example", "a.example:8080", "[::1]:80", "10.0.0.1", "a.example:"] {
             assert_eq!(check_authority(good), Ok(()), "{good}");
         }
-        for bad in ["", "a b", "a:port", "a:", ":80", "u@a.example", "a/b"] {
+        for bad in ["", "a b", "a:port", "a:99999", ":80", "u@a.example", "a/b"] {
             assert!(check_authority(bad).is_err(), "{bad}");
         }
     }

@@ -24,7 +24,7 @@ type PlainHook = TypedFunc<(), ()>;
 
 /// See the module.
 pub struct Instance {
-    store: Store<Guest>,
+    pub(super) store: Store<Guest>,
     configure: Option<Configure>,
     request: Option<VerdictHook>,
     request_chunk: Option<ChunkHook>,
@@ -35,7 +35,7 @@ pub struct Instance {
     complete: Option<PlainHook>,
     tick: Option<PlainHook>,
     /// It runs on a fiber.
-    slices: Option<Arc<Slices>>,
+    pub(super) slices: Option<Arc<Slices>>,
     /// Hooks that it has run.
     hooks: u64,
 }
@@ -167,7 +167,7 @@ impl Instance {
         outcome.map_err(|error| self.fault(&error))
     }
 
-    fn ready(&mut self, deadline: Duration) {
+    pub(super) fn ready(&mut self, deadline: Duration) {
         let data = self.store.data_mut();
         data.memory.refused = false;
         data.cpu.start(deadline, self.slices.as_ref());

@@ -85,6 +85,15 @@ pub(super) const CASES: &[Case] = &[
         ..Case::PLAIN
     },
     Case {
+        name: "chunk/the-end-is-told-once",
+        client: Client { body: "upstream, and no more", ..Client::PLAIN },
+        on_response_chunk: |_, chunk| match chunk.end {
+            true => ChunkVerdict::Replace([chunk.bytes.as_slice(), b", and no more"].concat()),
+            false => ChunkVerdict::Keep,
+        },
+        ..Case::PLAIN
+    },
+    Case {
         name: "chunk/sees-a-body-that-was-set",
         client: Client { body: "SET", ..Client::PLAIN },
         on_response: |response| {

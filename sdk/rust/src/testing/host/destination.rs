@@ -7,6 +7,8 @@ use crate::testing::call;
 use crate::testing::hand::{Goal, Phase, with_exchange, with_request};
 
 const ATTEMPTS_MAX: u32 = 10;
+const MIRRORS_MAX: usize = 4;
+const MIRRORED_BYTES_MAX: u32 = 1 << 20;
 const OCCASIONS: [&str; 7] = ["connect", "reset", "timeout", "5xx", "gateway-error", "retriable-4xx", "refused-stream"];
 
 pub fn cluster() -> Option<String> {
@@ -85,13 +87,16 @@ pub fn set_retry(attempts: u32, on: &[String], per_try_timeout_ms: Option<u32>) 
 }
 
 pub fn mirror(cluster: &str, fields: &[Field], body_limit: u32) -> Result<u32, String> {
-    let fields = call::map(fields).ok_or("a field of the copy is not one that HTTP allows")?;
     with_request(|hand| {
-        known(&hand.goal, cluster)?;
         if hand.phase != Phase::Request {
-            return Err("the request has gone on".to_owned());
+            return Err("a copy can be asked for in the request hook only".to_owned());
         }
-        hand.goal.mirrors.push((cluster.to_owned(), fields, body_limit));
+        known(&hand.goal, cluster)?;
+        if hand.goal.mirrors.len() >= MIRRORS_MAX {
+            return Err(format!("there are {MIRRORS_MAX} copies already"));
+        }
+        let fields = call::map(fields)?;
+        hand.goal.mirrors.push((cluster.to_owned(), fields, body_limit.min(MIRRORED_BYTES_MAX)));
         Ok(hand.goal.mirrors.len() as u32 - 1)
     })
 }

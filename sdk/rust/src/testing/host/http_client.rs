@@ -4,6 +4,9 @@ use super::Field;
 use crate::testing::call::Call;
 use crate::testing::hand::with_process;
 
+/// Calls of one `send-all`.
+const CALLS_MAX: usize = 64;
+
 #[derive(Debug, Clone)]
 pub struct Outgoing {
     pub cluster: String,
@@ -61,5 +64,5 @@ pub fn send(request: &Outgoing) -> Result<Incoming, Error> {
 }
 
 pub fn send_all(requests: &[Outgoing]) -> Vec<Result<Incoming, Error>> {
-    requests.iter().map(send).collect()
+    requests.iter().enumerate().map(|(at, request)| if at < CALLS_MAX { send(request) } else { Err(Error::TooLarge) }).collect()
 }

@@ -1,6 +1,7 @@
 //! Numbers of the filter's own.
 
-use crate::testing::hand::{Phase, with, with_process};
+use crate::testing::hand::{with_process, with_setup};
+use crate::testing::metrics;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -10,9 +11,7 @@ pub enum Kind {
 }
 
 pub fn declare(name: &str, _help: &str, kind: Kind, labels: &[String]) -> Result<u32, String> {
-    let phase = with(|hand| hand.phase);
-    assert!(phase == Phase::Configure, "trap: `declare` belongs into `configure`");
-    with_process(|process| process.metrics.declare(name, kind, labels))
+    with_setup("declare", |hand| metrics::declare(&mut hand.metrics, name, kind, labels))
 }
 
 pub fn observe(metric: u32, labels: &[String], value: f64) {

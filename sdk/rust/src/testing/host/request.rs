@@ -1,6 +1,6 @@
 //! The request in hand.
 
-use http::Method;
+use http::{Method, header};
 
 use super::BodyError;
 use crate::testing::hand::{Phase, with_request};
@@ -104,9 +104,19 @@ pub fn set_trailer(name: &str, value: &[u8]) -> Result<(), String> {
 }
 
 pub fn read_body(limit: u32) -> Result<Vec<u8>, BodyError> {
-    with_request(|hand| hand.request.body.read(limit))
+    with_request(|hand| {
+        let body = hand.request.body.read(limit)?;
+        // The client has been told to go on.
+        hand.request.headers.remove(header::EXPECT);
+        Ok(body)
+    })
 }
 
 pub fn set_body(body: &[u8]) {
-    with_request(|hand| hand.request.body.set(body));
+    with_request(|hand| {
+        if hand.request.body.set(body) {
+            hand.request.headers.remove(header::CONTENT_LENGTH);
+            hand.request.headers.remove(header::EXPECT);
+        }
+    });
 }

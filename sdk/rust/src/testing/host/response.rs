@@ -1,5 +1,7 @@
 //! The response in hand.
 
+use http::header;
+
 use super::BodyError;
 use crate::testing::hand::{Phase, ResponseHead, with_request};
 use crate::testing::rules;
@@ -75,5 +77,17 @@ pub fn read_body(limit: u32) -> Result<Vec<u8>, BodyError> {
 }
 
 pub fn set_body(body: &[u8]) {
-    with_response(|response| response.body.set(body));
+    let grpc = with_request(|hand| rules::is_grpc(&hand.request.headers));
+    with_response(|response| {
+        if response.body.set(body) {
+            // What was true of the other bytes is not true of these.
+            for name in [header::CONTENT_LENGTH, header::ETAG, header::CONTENT_RANGE, header::ACCEPT_RANGES] {
+                response.headers.remove(name);
+            }
+            // gRPC has its status in trailers; of any other answer nobody waits for the end.
+            if !grpc {
+                response.trailers.clear();
+            }
+        }
+    });
 }

@@ -1,0 +1,136 @@
+//! What was pushed, and where it is kept: in the state directory, or without one in memory until the process ends. What
+//! is asked of either is the same. Nothing here decides what is live.
+
+mod directory;
+mod manifest;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use crate::admin::versions::{Part, Versions};
+use directory::Directory;
+
+/// The versions of every filter over which something was pushed.
+pub type AllVersions = BTreeMap<Arc<str>, Arc<Versions>>;
+
+/// Why something cannot be kept, or what was kept cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error("cannot {doing} `{path}`: {source}")]
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("`{0}` is in use by another process; expected a state directory of this one's own")]
+    InUse(PathBuf),
+    #[error("`{path}` can be changed by others (its mode is {mode:o}); expected at most 755, for what is in it is run")]
+    Open { path: PathBuf, mode: u32 },
+    #[error("`{0}` has files in it and is no state directory; expected an empty folder, one of tamis, or none")]
+    Foreign(PathBuf),
+    #[error("`{path}` is of format {found:?}; expected {expected:?}, which this version of tamis writes")]
+    Format { path: PathBuf, found: String, expected: String },
+    #[error("`{path}` is not what was kept there: {why}; restore it, or move it away to begin without it")]
+    Damaged { path: PathBuf, why: String },
+}
+
+impl StateError {
+    /// There is no room for it.
+    pub fn is_full(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    }
+
+    fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { doing, path: path.to_owned(), source }
+    }
+}
+
+/// Something that was pushed.
+#[derive(Debug, Clone)]
+pub struct Blob {
+    pub part: Part,
+    pub hash: Arc<str>,
+    pub bytes: Bytes,
+}
+
+/// By the name of the filter, the part and the hash.
+type Held = BTreeMap<(Arc<str>, Part, Arc<str>), Bytes>;
+
+/// See the module.
+#[derive(Debug)]
+pub enum Shelf {
+    Memory(Mutex<Held>),
+    Directory(Directory),
+}
+
+impl Shelf {
+    /// With everything that is kept there, all of it as whole as it was.
+    pub fn open(directory: Option<&Path>) -> Result<(Self, AllVersions), StateError> {
+        match directory {
+            None => Ok((Self::Memory(Mutex::default()), AllVersions::new())),
+            Some(path) => {
+                let (directory, versions) = Directory::open(path)?;
+                Ok((Self::Directory(directory), versions))
+            }
+        }
+    }
+
+    /// Whether what is kept survives a restart.
+    pub fn lasts(&self) -> bool {
+        matches!(self, Self::Directory(_))
+    }
+
+    /// Keeps the versions of a filter, and what is new in them. Afterwards everything has been written or, after an
+    /// error, what was kept before is there still.
+    pub fn keep(&self, filter: &Arc<str>, versions: &Versions, new: Option<&Blob>) -> Result<(), StateError> {
+        match self {
+            Self::Directory(directory) => directory.keep(filter, versions, new),
+            Self::Memory(held) => {
+                let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(blob) = new {
+                    held.insert((Arc::clone(filter), blob.part, Arc::clone(&blob.hash)), blob.bytes.clone());
+                }
+                let needed = Part::ALL.map(|part| (part, versions.needed(part)));
+                held.retain(|(name, of, hash), _| {
+                    name != filter || needed.iter().any(|(part, hashes)| part == of && hashes.contains(hash))
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// What was pushed, as it was.
+    pub fn read(&self, filter: &Arc<str>, part: Part, hash: &Arc<str>) -> Result<Bytes, StateError> {
+        match self {
+            Self::Directory(directory) => directory.read(filter, part, hash),
+            Self::Memory(held) => {
+                let held = held.lock().unwrap_or_else(PoisonError::into_inner);
+                held.get(&(Arc::clone(filter), part, Arc::clone(hash))).cloned().ok_or_else(|| StateError::Damaged {
+                    path: PathBuf::from(&**filter),
+                    why: format!("the {} {hash} is not there", part.name()),
+                })
+            }
+        }
+    }
+
+    /// The folder of what is kept for a filter.
+    pub fn place(&self, filter: &str) -> Option<PathBuf> {
+        match self {
+            Self::Directory(directory) => Some(directory.folder(filter)),
+            Self::Memory(_) => None,
+        }
+    }
+
+    /// Nothing of a filter is kept any more.
+    pub fn forget(&self, filter: &Arc<str>) -> Result<(), StateError> {
+        match self {
+            Self::Directory(directory) => directory.forget(filter),
+            Self::Memory(held) => {
+                let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+                held.retain(|(name, ..), _| name != filter);
+                Ok(())
+            }
+        }
+    }
+}
