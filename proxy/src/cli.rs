@@ -20,7 +20,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
     /// What the program's own log tells: a level, or directives such as `info,tamis::filter=debug`. Without it `info`, or
-    /// `error` for the commands of `tamis filter`, which tell by themselves what happened.
+    /// `off` for the commands of `tamis filter`, which tell by themselves what happened.
     #[arg(long, global = true, env = "TAMIS_LOG", value_name = "FILTER")]
     log: Option<String>,
     /// How the program's own log looks; it goes to standard error.
@@ -57,7 +57,7 @@ enum Command {
     },
     /// Write a filter, build it, try it out; show those of a running proxy, replace them, go back.
     #[command(subcommand)]
-    Filter(filter::Command),
+    Filter(Box<filter::Command>),
     /// Serve an embedded example with small upstream services in the same process, and say what to try.
     Demo(demo::Options),
 }
@@ -87,13 +87,13 @@ pub fn main() -> ExitCode {
             run::run(&config, keep)
         }
         Command::Check { config, json } => check::check(&config, json),
-        Command::Filter(command) => filter::run(command),
+        Command::Filter(command) => filter::run(*command),
         Command::Demo(options) => demo::demo(&options),
     }
 }
 
 fn start_log(arguments: &Arguments) -> Result<(), String> {
-    let usual = if matches!(arguments.command, Command::Filter(_)) { "error" } else { "info" };
+    let usual = if matches!(arguments.command, Command::Filter(_)) { "off" } else { "info" };
     let directives = arguments.log.as_deref().unwrap_or(usual);
     let filter = EnvFilter::try_new(directives)
         .map_err(|error| format!("--log: expected a level or directives, found `{directives}`: {error}"))?;

@@ -55,7 +55,7 @@ async fn others_are_served_while_a_filter_that_may_wait_computes(edge: Edge) {
     let origin = here();
     let proxy = edge.proxy(format!("workers = 1\n{}", chain(&origin, &[("sleeper", "deadline = '2s'")])));
     let busy = proxy.client().await;
-    let busy = tokio::spawn(async move { busy.get("/").header("x-busy", "20000").await });
+    let busy = tokio::spawn(async move { busy.get("/").header("x-spin", "1").await });
     let client = proxy.client().await;
     for _ in 0..3 {
         assert_eq!(client.get("/").await.text(), "here");

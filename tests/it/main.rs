@@ -2,6 +2,7 @@
 
 mod access_log;
 mod admin;
+mod author;
 mod beside;
 mod bodies;
 mod bounds;

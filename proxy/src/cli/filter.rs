@@ -1,5 +1,6 @@
 //! `tamis filter`: what is done with filters, one file a kind of work. Here stands what there is.
 
+mod bench;
 mod build;
 mod client;
 mod inspect;
@@ -7,6 +8,7 @@ mod module;
 mod new;
 mod remote;
 mod say;
+mod test;
 
 use std::process::ExitCode;
 
@@ -20,6 +22,10 @@ pub enum Command {
     Build(build::Build),
     /// Say what a module offers, what it wants granted, and whether the proxy takes it.
     Inspect(inspect::Inspect),
+    /// Send one exchange through a module, and show everything that it does. Needs no proxy and no service.
+    Test(test::Test),
+    /// Measure what a module costs: time a hook, time and memory an instance.
+    Bench(bench::Bench),
     /// Show the filters of a running proxy: what is live, where it came from, what failed.
     List(remote::List),
     /// Let a running proxy take another module for a filter. It is live when this succeeds, and nothing has changed when
@@ -38,6 +44,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::New(new) => new.run(),
         Command::Build(build) => build.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Test(test) => test.run(),
+        Command::Bench(bench) => bench.run(),
         Command::List(list) => list.run(),
         Command::Load(load) => load.run(),
         Command::Config(config) => config.run(),

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use super::fields;
 use crate::exchange::Mirror;
 use crate::filter::hand::InHand;
+use crate::filter::witness::{self, Event, Missing};
 use crate::filter::{Hook, OutOfPlace};
 
 /// Copies of one exchange.
@@ -27,6 +28,7 @@ pub fn add<'a>(
         return Ok(Err("a copy can be asked for in the request hook only".to_owned()));
     }
     let Some((known, _)) = hand.reach.clusters.get_key_value(cluster) else {
+        witness::tell(|| Event::Missing(Missing::Cluster, cluster.to_owned()));
         return Ok(Err(format!("no cluster named `{cluster}`")));
     };
     let mirrors = &mut exchange.borrow_mut().mirrors;

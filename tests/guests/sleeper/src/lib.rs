@@ -1,6 +1,7 @@
 //! Sleeps as long as `x-sleep` says in the request hook, `x-sleep-response` in the response hook, and `x-sleep-chunk` at each piece
-//! of the response's body. `x-busy` keeps the request hook at work for so long instead.
+//! of the response's body. With a field `x-spin` it never comes back, as `spin` does, but on a fiber.
 
+use std::hint::black_box;
 use std::time::Duration;
 
 use tamis_sdk::prelude::*;
@@ -17,9 +18,8 @@ impl Filter for Sleeper {
 
 impl RequestHook for Sleeper {
     fn on_request(&self, request: &mut Request) -> Verdict {
-        if let Some(ms) = request.header("x-busy").and_then(|ms| ms.to_str().ok()?.parse().ok()) {
-            let begin = clock::monotonic();
-            while clock::monotonic() - begin < Duration::from_millis(ms) {}
+        if request.header("x-spin").is_some() {
+            spin();
         }
         if let Some(slept) = sleep(request, "x-sleep") {
             request.notes().set("slept", &slept);
@@ -55,4 +55,9 @@ fn sleep(request: &Request, name: &str) -> Option<String> {
     let before = clock::monotonic();
     clock::sleep(Duration::from_millis(ms));
     Some((clock::monotonic() - before).as_millis().to_string())
+}
+
+#[inline(never)]
+fn spin() {
+    while black_box(true) {}
 }
