@@ -1,10 +1,14 @@
-//! Builds the guests of `tests/guests` and the filters of `examples` once, for every scenario that loads one. The folder is the same for every outer
-//! profile, and not the outer one: a cargo inside a cargo would wait forever for its lock.
+//! Builds the guests of `tests/guests` and the filters of `examples` once, for every scenario that loads one. The folder is the
+//! same for every outer profile, and not the outer one: a cargo inside a cargo would wait forever for its lock.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Guests that bring WASI along, for a target of their own.
+const WASI_TARGET: &str = "wasm32-wasip2";
+const WASI_GUESTS: &str = "guest-wasi";
 
 /// What the outer cargo or clippy tells its own rustc and the inner one must not hear.
 const OUTER: [&str; 8] = [
@@ -23,12 +27,14 @@ fn main() {
     watch(&guests);
     let out_dir = variable("OUT_DIR");
     let target_dir = target_root(Path::new(&out_dir)).join("guests");
-    build(&guests, &target_dir);
+    build(&guests, &target_dir, TARGET, &["--workspace", "--exclude", WASI_GUESTS]);
+    build(&guests, &target_dir, WASI_TARGET, &["--package", WASI_GUESTS]);
     println!("cargo::rustc-env=TAMIS_GUESTS={}", target_dir.join(TARGET).join("release").display());
+    println!("cargo::rustc-env=TAMIS_WASI_GUESTS={}", target_dir.join(WASI_TARGET).join("release").display());
     let examples = guests.ancestors().nth(2).expect("tests/guests is two folders below the repository").join("examples");
     watch(&examples);
     let target_dir = target_root(Path::new(&out_dir)).join("examples");
-    build(&examples, &target_dir);
+    build(&examples, &target_dir, TARGET, &[]);
     println!("cargo::rustc-env=TAMIS_EXAMPLES={}", target_dir.join(TARGET).join("release").display());
 }
 
@@ -58,9 +64,10 @@ fn watch(guests: &Path) {
     }
 }
 
-fn build(guests: &Path, target_dir: &Path) {
+fn build(guests: &Path, target_dir: &Path, target: &str, packages: &[&str]) {
     let mut cargo = Command::new(variable("CARGO"));
-    cargo.args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"]).arg(target_dir).current_dir(guests);
+    cargo.args(["build", "--release", "--locked", "--target", target]).args(packages);
+    cargo.arg("--target-dir").arg(target_dir).current_dir(guests);
     for name in OUTER {
         cargo.env_remove(name);
     }
@@ -70,7 +77,7 @@ fn build(guests: &Path, target_dir: &Path) {
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
     if stderr.contains("target may not be installed") {
-        panic!("the filters of the tests need the target {TARGET}: run `rustup target add {TARGET}`");
+        panic!("the filters of the tests need the target {target}: run `rustup target add {target}`");
     }
     panic!("the filters in {} do not build:\n{stderr}", guests.display());
 }

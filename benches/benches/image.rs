@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use tamis::config::ModuleSource;
 use tamis::filter::{Chain, Configured, block_on};
 use tamis_benches::{filter_of, record};
 use tamis_tests::guest;
 
 fn isolation(criterion: &mut Criterion) {
-    let ranges = ModuleSource::Path { path: guest("ranges").as_ref().to_owned(), sha256: None };
+    let ranges = guest("ranges").to_string();
     let mut group = criterion.benchmark_group("a million ranges");
     for isolation in ["reuse", "fresh"] {
         let settings = format!("memory = \"128MiB\"\nisolation = \"{isolation}\"\nconfig = {{ count = 1000000 }}");

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use tamis::config::ModuleSource;
 use tamis::filter::abi::Call;
 use tamis::filter::hand::Hand;
 use tamis::filter::{Configured, Hook, Verdict, block_on};
@@ -14,7 +13,7 @@ use tamis_tests::guest;
 
 fn main() {
     let count: usize = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(100);
-    let ranges = ModuleSource::Path { path: guest("ranges").as_ref().to_owned(), sha256: None };
+    let ranges = guest("ranges").to_string();
     let filter = filter_of(&ranges, "ranges", "memory = \"128MiB\"\nisolation = \"fresh\"\nconfig = { count = 1000000 }");
     let Configured::Image(image) = &filter.configured else { panic!("{:?}", filter.configured) };
     println!("image_bytes {}", image.bytes);

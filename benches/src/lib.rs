@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Request};
-use tamis::config::{self, ModuleSource};
+use tamis::config;
 use tamis::exchange::{Connection, Exchange, Inflow, Names, Record};
 use tamis::filter::source::Modules;
 use tamis::filter::{Around, Engine, Filter, Grants, Plan, Taken};
@@ -31,21 +31,21 @@ pub const FIELDS: [(&str, &str); 11] = [
 /// # Panics
 /// If the filter is not built in or refuses the configuration.
 pub fn filter(name: &str, toml: &str) -> Arc<Filter> {
-    filter_of(&ModuleSource::Builtin(name.into()), name, toml)
+    filter_of(&format!("builtin:{name}"), name, toml)
 }
 
-/// The same of any module, configured without a cache.
+/// A filter of this module with a configuration in TOML.
 ///
 /// # Panics
-/// If the module cannot be loaded or refuses the configuration.
-pub fn filter_of(source: &ModuleSource, name: &str, toml: &str) -> Arc<Filter> {
+/// If there is no such module or it refuses the configuration.
+pub fn filter_of(module: &str, name: &str, toml: &str) -> Arc<Filter> {
     let text = format!(
-        "[listeners.l]\nlisten = \"127.0.0.1:0\"\n[clusters.users]\nendpoints = []\n[filters.{name}]\nmodule = \"unused\"\n{toml}"
+        "[listeners.l]\nlisten = \"127.0.0.1:0\"\n[clusters.users]\nendpoints = []\n[filters.{name}]\nmodule = \"{module}\"\n{toml}"
     );
     let loaded = config::parse(&text, std::path::Path::new("bench.toml")).expect("a configuration of this bench");
     let config = Arc::clone(&loaded.config.filters[name]);
     let mut modules = Modules::new(Engine::new(loaded.config.limits.instances).expect("an engine"));
-    let module = modules.load(source).expect("a filter");
+    let module = modules.load(&config.module).expect("a module that loads");
     let plan = Plan { name: name.into(), config, module, grants: Grants::default(), inputs: Arc::default(), beside: None };
     let around = Around { workers: 1, previous: None, metrics: &Registry::default(), taken: Taken::default() };
     Filter::build(plan, &around).expect("a configuration that the filter takes")

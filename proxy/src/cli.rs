@@ -57,7 +57,7 @@ enum Command {
     },
     /// Write a filter, build it, try it out; show those of a running proxy, replace them, go back.
     #[command(subcommand)]
-    Filter(filter::Command),
+    Filter(Box<filter::Command>),
     /// Serve an embedded example with small upstream services in the same process, and say what to try.
     Demo(demo::Options),
 }
@@ -87,7 +87,7 @@ pub fn main() -> ExitCode {
             run::run(&config, keep)
         }
         Command::Check { config, json } => check::check(&config, json),
-        Command::Filter(command) => filter::run(command),
+        Command::Filter(command) => filter::run(*command),
         Command::Demo(options) => demo::demo(&options),
     }
 }

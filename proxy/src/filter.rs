@@ -263,29 +263,38 @@ impl Filter {
 
     /// Finds or makes the image, or else an instance for each worker.
     fn configure(&mut self, workers: usize) -> Result<Vec<Instance>, LoadError> {
-        let kept = Image::kept(&self.module, &self.identity, &self.config_json, &self.inputs);
-        if let Some((image, spare, setup)) = kept {
-            (self.setup, self.configured) = (setup, Configured::Image(image));
-            return Ok(vec![spare]);
+        if let Some(kept) = Image::kept(&self.module, &self.identity, &self.config_json, &self.inputs) {
+            return Ok(self.copy(kept));
         }
         let (first, setup, took) = self.configure_one()?;
-        let fresh = self.config.isolation == config::Isolation::Fresh;
-        let made = if fresh || took > image::WORTH {
-            Image::make(&self.module, &self.identity, &self.config_json, &self.inputs).map_err(|unfit| unfit.to_string())
+        let mut spares = Vec::with_capacity(workers);
+        let why = if self.config.isolation == config::Isolation::Fresh || took > image::WORTH {
+            // What it holds may be as large as the image, and that is made of another one.
+            drop(first);
+            match Image::make(&self.module, &self.identity, &self.config_json, &self.inputs) {
+                Ok(made) => return Ok(self.copy(made)),
+                Err(unfit) => {
+                    let why = unfit.to_string();
+                    tracing::warn!(filter = %self.name, ?took, why, "each instance is configured by itself");
+                    why
+                }
+            }
         } else {
-            Err(format!("to configure an instance took {took:?}, and an image is made from {:?}", image::WORTH))
+            spares.push(first);
+            format!("to configure an instance took {took:?}, and an image is made from {:?} on", image::WORTH)
         };
-        match made {
-            Ok((image, spare, setup)) => {
-                (self.setup, self.configured) = (setup, Configured::Image(image));
-                Ok(vec![spare])
-            }
-            Err(why) => {
-                (self.setup, self.configured) = (setup, Configured::EachInstance { why });
-                let others = (1..workers).map(|_| Ok(self.configure_one()?.0));
-                std::iter::once(Ok(first)).chain(others).collect()
-            }
+        (self.setup, self.configured) = (setup, Configured::EachInstance { why });
+        while spares.len() < workers {
+            spares.push(self.configure_one()?.0);
         }
+        Ok(spares)
+    }
+
+    /// All instances are of this image.
+    fn copy(&mut self, (image, spare, setup): (Image, Instance, Setup)) -> Vec<Instance> {
+        tracing::info!(filter = %self.name, bytes = image.bytes, took = ?image.took, compiled = image.compiled.word(), "configured");
+        (self.setup, self.configured) = (setup, Configured::Image(image));
+        vec![spare]
     }
 
     /// An instance, what it said of itself, and the CPU time it took to configure it.

@@ -1,6 +1,8 @@
 //! An upstream service for scripts/must-show: `/` answers briefly, `/bytes/N` sends N bytes, `/count` takes a body and tells its
-//! length, `/sip` does so slowly. Prints its address, and serves until it is killed.
+//! length, `/sip` does so slowly, `/wait/MS` answers after so long, `/waiting/most` with how many waited so at once since it was last
+//! asked. Prints its address, and serves until it is killed.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +16,9 @@ const PIECE_BYTES: usize = 64 * 1024;
 const SIP_BYTES: usize = 256 * 1024;
 const SIP_EVERY: Duration = Duration::from_millis(4);
 
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+static WAITING_MOST: AtomicUsize = AtomicUsize::new(0);
+
 fn main() {
     let origin = origin()
         .route("*", "hello\n")
@@ -25,6 +30,16 @@ fn main() {
             tokio::spawn(send(feed, length));
             Reply::new(200).header("content-length", &length.to_string()).streaming(body)
         })
+        .route_fn("/wait/*", |request| async move {
+            let Some(ms) = request.uri().path().strip_prefix("/wait/").and_then(|ms| ms.parse().ok()) else {
+                return Reply::new(400).body("expected a number of milliseconds\n");
+            };
+            WAITING_MOST.fetch_max(WAITING.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            WAITING.fetch_sub(1, Ordering::Relaxed);
+            Reply::new(200).body("waited\n")
+        })
+        .route_fn("/waiting/most", |_| async { Reply::new(200).body(format!("{}\n", WAITING_MOST.swap(0, Ordering::Relaxed))) })
         .route_fn("/count", |request| count(request, Duration::ZERO))
         .route_fn("/sip", |request| count(request, SIP_EVERY))
         .forgetting()

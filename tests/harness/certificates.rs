@@ -89,9 +89,12 @@ pub fn certificate(names: &[&str]) -> Certificate {
 
 /// The file of the authority's own certificate, for clients that are other programs.
 pub fn authority_file() -> PathBuf {
-    let file = AUTHORITY.folder.path().join("authority.pem");
-    std::fs::write(&file, AUTHORITY.issuer.pem()).expect("a certificate can be written");
-    file
+    static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let file = AUTHORITY.folder.path().join("authority.pem");
+        std::fs::write(&file, AUTHORITY.issuer.pem()).expect("a certificate can be written");
+        file
+    });
+    FILE.clone()
 }
 
 /// A client that trusts the authority and offers these protocols.

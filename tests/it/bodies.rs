@@ -118,7 +118,8 @@ async fn a_request_that_still_arrives_is_replaced(edge: Edge) {
     let proxy = reading(edge, &origin);
     let client = proxy.client().await;
     let (feed, body) = body::channel();
-    let answer = tokio::spawn(client.post("/", "").streaming(body).header("x-replace", "new").header("trailer", "x-sum").into_future());
+    let answer =
+        tokio::spawn(client.post("/", "").streaming(body).header("x-replace", "new").header("trailer", "x-sum").into_future());
     for _ in 0..100 {
         assert!(feed.send(body::pattern(1000)).await, "what is replaced is read away");
     }
@@ -269,9 +270,7 @@ async fn a_grpc_answer_that_is_replaced_keeps_its_status(edge: Edge) {
     let toml = chain(&origin, &[("body", "")]).replace("[clusters.origin]", "[clusters.origin]\nprotocol = 'h2'");
     let client = edge.proxy(toml);
     let client = client.client().await;
-    for (header, value, expected) in
-        [("x-answer-limit", "100", "\0\0\0\0\x01a"), ("x-answer-replace", "another", "another")]
-    {
+    for (header, value, expected) in [("x-answer-limit", "100", "\0\0\0\0\x01a"), ("x-answer-replace", "another", "another")] {
         let request = client.post("/", "x").header("content-type", "application/grpc").header("te", "trailers");
         let answer = request.header(header, value).await;
         assert_eq!((answer.text(), &answer.trailers["grpc-status"]), (expected, &"0".parse().unwrap()), "{header}");

@@ -82,7 +82,9 @@ async fn the_end_is_told_once(edge: Edge) {
             tokio::spawn(async move { feed.send("hello").await });
             Reply::new(200).streaming(body)
         })
-        .route_fn("/trailers", |_| async { Reply::new(200).header("trailer", "x-sum").streaming(body::with_trailers("hello", &[("x-sum", "1")])) })
+        .route_fn("/trailers", |_| async {
+            Reply::new(200).header("trailer", "x-sum").streaming(body::with_trailers("hello", &[("x-sum", "1")]))
+        })
         .run();
     for path in ["/known", "/unknown", "/trailers"] {
         let proxy = passing(edge, &origin);
@@ -232,7 +234,8 @@ async fn pieces_pass_the_filters_in_their_order(edge: Edge) {
     let guests = chain(&origin, &[("chunks", "")]);
     let second = format!("[filters.second]\nmodule = '{}'\ndeadline = '1s'\n", tamis_tests::guest("chunks"));
     let proxy = edge.proxy(format!("{}{second}", guests.replace(r#"["chunks"]"#, r#"["chunks", "second"]"#)));
-    let request = proxy.client().await.post("/", "abcdefgh").header("x-request-chunks", "half").header("x-response-chunks", "sign");
+    let request =
+        proxy.client().await.post("/", "abcdefgh").header("x-request-chunks", "half").header("x-response-chunks", "sign");
     assert_eq!(request.await.text(), "ab-- signed-- signed", "each has what the one before has left");
     assert_eq!(noted(&proxy).await.split(' ').next(), Some("13"), "2 bytes, and those that the first has made of them");
 }
@@ -241,7 +244,9 @@ matrix!(an_upgraded_connection_has_no_pieces, http1, because "HTTP/2 upgrades ot
 async fn an_upgraded_connection_has_no_pieces(edge: Edge) {
     let origin = tamis_tests::raw_origin(|mut connection| async move {
         connection.head().await;
-        connection.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nhello RESET").await;
+        connection
+            .write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nhello RESET")
+            .await;
         use tokio::io::AsyncReadExt;
         connection.0.read_to_end(&mut Vec::new()).await.ok();
     })

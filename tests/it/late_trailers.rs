@@ -37,7 +37,11 @@ async fn a_responses_trailers_are_read_and_set(edge: Edge) {
         let proxy = edge.proxy(through(&origin, &[("trailers", "")], protocol));
         let answer = proxy.client().await.get("/").header("te", "trailers").await;
         assert_eq!(answer.text(), "body", "{protocol}");
-        assert_eq!((&answer.trailers["grpc-status"], &answer.trailers["x-response-seen"]), (&"0".parse().unwrap(), &"0".parse().unwrap()), "{protocol}");
+        assert_eq!(
+            (&answer.trailers["grpc-status"], &answer.trailers["x-response-seen"]),
+            (&"0".parse().unwrap(), &"0".parse().unwrap()),
+            "{protocol}"
+        );
     }
 }
 
@@ -62,7 +66,10 @@ async fn trailers_of_a_grpc_call_pass(edge: Edge) {
     let request = proxy.client().await.post("/", "x").header("content-type", "application/grpc").header("te", "trailers");
     let answer = request.await;
     let trailer = |name: &str| answer.trailers[name].to_str().unwrap().to_owned();
-    assert_eq!((trailer("grpc-status"), trailer("grpc-message"), trailer("x-response-seen")), ("5".into(), "none".into(), "5".into()));
+    assert_eq!(
+        (trailer("grpc-status"), trailer("grpc-message"), trailer("x-response-seen")),
+        ("5".into(), "none".into(), "5".into())
+    );
 }
 
 matrix!(a_trap_at_the_trailers_cuts_or_passes);

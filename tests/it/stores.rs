@@ -6,7 +6,10 @@ use tamis_tests::{Client, Edge, Gate, Proxy, chain, matrix, origin, proxy, refus
 const GRANTED: &str = "allow = { stores = ['kept'] }";
 
 fn storing() -> Proxy {
-    proxy(format!("{}[stores.kept]\nvalue-bytes = '1KiB'\nkey-bytes = '32B'\n[stores.secret]\n", chain("127.0.0.1:1", &[("stores", GRANTED)])))
+    proxy(format!(
+        "{}[stores.kept]\nvalue-bytes = '1KiB'\nkey-bytes = '32B'\n[stores.secret]\n",
+        chain("127.0.0.1:1", &[("stores", GRANTED)])
+    ))
 }
 
 async fn done(client: &Client, what: &str) -> Value {
@@ -58,7 +61,10 @@ async fn a_value_lives_as_long_as_it_was_given() {
 
 scenario!(a_store_that_is_not_there_cannot_be_granted);
 async fn a_store_that_is_not_there_cannot_be_granted() {
-    let said = refused(format!("{}[stores.other]\n", chain("127.0.0.1:1", &[("stores", GRANTED)])).replace("[listeners.edge]", "[listeners.edge]\nlisten = '127.0.0.1:0'"));
+    let said = refused(
+        format!("{}[stores.other]\n", chain("127.0.0.1:1", &[("stores", GRANTED)]))
+            .replace("[listeners.edge]", "[listeners.edge]\nlisten = '127.0.0.1:0'"),
+    );
     assert!(said.contains("kept") && said.contains("other"), "what was named, and what there is: {said}");
 }
 
@@ -96,7 +102,11 @@ async fn asks_are_all_or_nothing(edge: Edge) {
         let refused = client.get("/").await;
         assert_eq!(refused.status, 429);
         let json = refused.json();
-        assert_eq!((&json[0]["allowed"], &json[0]["remaining"], &json[1]["allowed"]), (&json!(true), &json!(1), &json!(false)), "{json}");
+        assert_eq!(
+            (&json[0]["allowed"], &json[0]["remaining"], &json[1]["allowed"]),
+            (&json!(true), &json!(1), &json!(false)),
+            "{json}"
+        );
     }
 }
 
@@ -120,7 +130,9 @@ async fn what_runs_at_once_is_given_back_however_it_ends(edge: Edge) {
         assert_eq!(proxy.client().await.get("/").await.status, 200, "after {after}");
     };
     free("an answer").await;
-    for (field, what) in [("x-reset", "a reset"), ("x-trap", "a trap"), ("x-trap-response", "a trap at the answer"), ("x-reply", "a reply")] {
+    for (field, what) in
+        [("x-reset", "a reset"), ("x-trap", "a trap"), ("x-trap-response", "a trap at the answer"), ("x-reply", "a reply")]
+    {
         proxy.client().await.get("/").header(field, "1").whole().await.ok();
         free(what).await;
     }
@@ -157,7 +169,10 @@ scenario!(series_past_the_limit_are_counted_as_others);
 async fn series_past_the_limit_are_counted_as_others() {
     const SERIES_MAX: usize = 1000;
     let origin = origin().forgetting().route("/", "").run();
-    let proxy = proxy(chain(&origin, &[("meter", "")]).replace("cluster = 'origin'", "cluster = 'origin'\nlimits = { requests-per-connection = 0 }"));
+    let proxy = proxy(
+        chain(&origin, &[("meter", "")])
+            .replace("cluster = 'origin'", "cluster = 'origin'\nlimits = { requests-per-connection = 0 }"),
+    );
     let client = proxy.client().await;
     for number in 0..SERIES_MAX + 50 {
         client.get("/").header("x-label", &number.to_string()).await;

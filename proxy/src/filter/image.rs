@@ -58,7 +58,7 @@ impl Image {
     /// The one that the disk cache has of this configuration, if what was said then still holds.
     pub fn kept(module: &Module, identity: &Arc<Identity>, config: &str, inputs: &Inputs) -> Option<Made> {
         let began = Instant::now();
-        let key = key(module, identity, config, inputs);
+        let key = key(module, identity, config, inputs)?;
         let (component, note) = module.cache.image(module.engine.wasmtime(), key)?;
         let mut setup = note::read(&note, &identity.taken)?;
         setup.settle(&module.prepared.hooks()).ok()?;
@@ -81,7 +81,9 @@ impl Image {
         drop(bytes);
         let prepared = Prepared::link(&module.engine, &component)?;
         let (image, spare) = Self::begin(prepared, identity, began, Compiled::Now)?;
-        module.cache.keep_image(key(module, identity, config, inputs), &component, &note::write(&setup));
+        if let Some(key) = key(module, identity, config, inputs) {
+            module.cache.keep_image(key, &component, &note::write(&setup));
+        }
         Ok((image, spare, setup))
     }
 
@@ -104,15 +106,19 @@ impl Image {
     }
 }
 
-/// Everything that can make `configure` leave another memory: besides its arguments, what it may reach and may use.
-fn key(module: &Module, identity: &Identity, config: &str, inputs: &Inputs) -> Key {
+/// Everything that can make `configure` leave another memory: besides its arguments, what it may reach and may use. `None`
+/// for a filter with stores: it may find something in them and leave something there, which the next start has not.
+fn key(module: &Module, identity: &Identity, config: &str, inputs: &Inputs) -> Option<Key> {
+    if !identity.config.allow.stores.is_empty() {
+        return None;
+    }
     let allow = format!("{:?}", identity.config.allow);
     let memory = (identity.config.memory as u64).to_le_bytes();
     let mut parts = vec![b"image".as_slice(), module.hash.as_bytes(), config.as_bytes(), allow.as_bytes(), &memory];
     for input in &**inputs {
         parts.extend([input.name.as_bytes(), &input.content]);
     }
-    Key::of(&parts)
+    Some(Key::of(&parts))
 }
 
 #[cfg(test)]

@@ -24,7 +24,10 @@ static SEEN: Mutex<Vec<Event>> = Mutex::new(Vec::new());
 /// What happened, in order. What a hook asks of the host comes before the hook itself, which is told when it has ended.
 #[derive(Debug, Clone)]
 pub enum Event {
-    Configured { cpu: Duration, memory: usize },
+    Configured {
+        cpu: Duration,
+        memory: usize,
+    },
     Hook(Box<Ran>),
     /// Something that was done to the world beside the exchange: the interface, and words.
     Effect(&'static str, String),

@@ -112,7 +112,8 @@ impl Bench {
     }
 
     fn to_json(&self, module: &Named, subject: &Subject, measured: &Measured) -> Value {
-        let hooks: serde_json::Map<_, _> = measured.hooks.iter().map(|(hook, figures)| (hook.name().to_owned(), figures.to_json())).collect();
+        let hooks: serde_json::Map<_, _> =
+            measured.hooks.iter().map(|(hook, figures)| (hook.name().to_owned(), figures.to_json())).collect();
         json!({
             "file": module.shown,
             "optimised": !cfg!(debug_assertions),

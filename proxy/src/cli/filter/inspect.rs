@@ -141,7 +141,10 @@ impl Found {
             say::row("imports", self.sections.imports.join(", "));
         }
         if let Some(first) = self.sections.memory_first {
-            let most = self.sections.memory_most.map_or("no limit of its own".to_owned(), |most| format!("at most {}", say::bytes(most)));
+            let most = self
+                .sections
+                .memory_most
+                .map_or("no limit of its own".to_owned(), |most| format!("at most {}", say::bytes(most)));
             say::row("memory", format!("{} to begin with, {most}", say::bytes(first)));
         }
         for (field, made_by) in &self.sections.producers {

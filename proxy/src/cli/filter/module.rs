@@ -25,7 +25,9 @@ impl Named {
         if let Some(name) = shown.strip_prefix("builtin:") {
             let Some((_, bytes)) = BUILT_IN.iter().find(|(known, _)| *known == name) else {
                 let known: Vec<_> = BUILT_IN.iter().map(|(name, _)| format!("`builtin:{name}`")).collect();
-                return Err(Trouble::new(format!("no filter named `{name}` is built in")).hint(format!("there are {}", known.join(", "))));
+                return Err(
+                    Trouble::new(format!("no filter named `{name}` is built in")).hint(format!("there are {}", known.join(", ")))
+                );
             };
             let name = name.to_owned();
             return Ok(Self { source: ModuleSource::Builtin(name.as_str().into()), name, shown, bytes: bytes.to_vec() });
@@ -33,7 +35,11 @@ impl Named {
         let bytes = std::fs::read(module).map_err(|error| {
             let trouble = Trouble::new(format!("cannot read {shown}: {error}"));
             let is_project = module.join("Cargo.toml").is_file();
-            if is_project { trouble.hint(format!("`tamis filter build {shown}` builds that project and says where its module is")) } else { trouble.hint("expected a module, such as `tamis filter build` makes") }
+            if is_project {
+                trouble.hint(format!("`tamis filter build {shown}` builds that project and says where its module is"))
+            } else {
+                trouble.hint("expected a module, such as `tamis filter build` makes")
+            }
         })?;
         if bytes.len() > MODULE_BYTES_MAX {
             return Err(Trouble::new(format!("{shown} has {} bytes; a module has at most {MODULE_BYTES_MAX}", bytes.len())));
@@ -41,7 +47,11 @@ impl Named {
         let path = std::path::absolute(module).unwrap_or_else(|_| module.to_owned());
         let stem = module.file_stem().unwrap_or_default().to_string_lossy();
         let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        let name = if !stem.is_empty() && stem.len() <= 128 && stem.chars().all(sound) { stem.into_owned() } else { "filter".to_owned() };
+        let name = if !stem.is_empty() && stem.len() <= 128 && stem.chars().all(sound) {
+            stem.into_owned()
+        } else {
+            "filter".to_owned()
+        };
         Ok(Self { shown, name, source: ModuleSource::Path { path, sha256: None }, bytes })
     }
 }

@@ -101,11 +101,8 @@ impl Test {
 
     fn test(&self) -> Result<(), Trouble> {
         let module = Named::read(&self.module)?;
-        let upstream = Answer {
-            status: self.response_status,
-            headers: map(&self.response_header),
-            body: content(&self.response_body)?,
-        };
+        let upstream =
+            Answer { status: self.response_status, headers: map(&self.response_header), body: content(&self.response_body)? };
         let mut answers: BTreeMap<String, Answer> = self.answer.iter().cloned().collect();
         answers.entry(UPSTREAM.to_owned()).or_insert_with(|| upstream.clone());
         let lab = Lab {
@@ -156,7 +153,11 @@ fn request(text: &str) -> Result<(Method, String), String> {
     let method = method.parse::<Method>().map_err(|_| format!("`{method}` is no method"))?;
     let target = target.trim();
     let sound = target.starts_with('/') && target.parse::<http::uri::PathAndQuery>().is_ok();
-    if sound { Ok((method, target.to_owned())) } else { Err(format!("`{target}` is no target; expected one that begins with `/`")) }
+    if sound {
+        Ok((method, target.to_owned()))
+    } else {
+        Err(format!("`{target}` is no target; expected one that begins with `/`"))
+    }
 }
 
 fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {

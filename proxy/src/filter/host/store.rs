@@ -49,7 +49,7 @@ pub fn compare_and_set(
     ttl_ms: Option<u64>,
 ) -> Result<bool, Error> {
     let reached = reach(granted, store)?;
-    let words = witness::is_on().then(|| shown(&value)).unwrap_or_default();
+    let words = if witness::is_on() { shown(&value) } else { String::new() };
     let set = reached.compare_and_set(key, expected, value, ttl_ms);
     witness::effect("store", || match set {
         Ok(true) => format!("{store}: `{key}` set to {words}{}", for_ms(ttl_ms)),

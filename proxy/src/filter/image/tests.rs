@@ -166,6 +166,9 @@ fn a_kept_image_is_found_again_for_the_same_and_nothing_else() {
     assert!(Image::kept(&second, &smaller, "{}", &given).is_none(), "what it may use");
     let environment = self::identity("allow = { environment = { REGION = 'eu' } }", Taken::default());
     assert!(Image::kept(&second, &environment, "{}", &given).is_none(), "what it may reach");
+    let storing = self::identity("allow = { stores = ['s'] }\n[stores.s]", Taken::default());
+    Image::make(&second, &storing, "{}", &given).expect("an image");
+    assert!(Image::kept(&second, &storing, "{}", &given).is_none(), "it may leave something in a store");
     let other = module(cache(), &component("", &COUNTING.replace("-0.1", "-0.2")));
     assert!(Image::kept(&other, &identity, "{}", &given).is_none(), "another module");
 }

@@ -1,6 +1,7 @@
 //! Sleeps as long as `x-sleep` says in the request hook, `x-sleep-response` in the response hook, and `x-sleep-chunk` at each piece
-//! of the response's body.
+//! of the response's body. With a field `x-spin` it never comes back, as `spin` does, but on a fiber.
 
+use std::hint::black_box;
 use std::time::Duration;
 
 use tamis_sdk::prelude::*;
@@ -17,6 +18,9 @@ impl Filter for Sleeper {
 
 impl RequestHook for Sleeper {
     fn on_request(&self, request: &mut Request) -> Verdict {
+        if request.header("x-spin").is_some() {
+            spin();
+        }
         if let Some(slept) = sleep(request, "x-sleep") {
             request.notes().set("slept", &slept);
         }
@@ -51,4 +55,9 @@ fn sleep(request: &Request, name: &str) -> Option<String> {
     let before = clock::monotonic();
     clock::sleep(Duration::from_millis(ms));
     Some((clock::monotonic() - before).as_millis().to_string())
+}
+
+#[inline(never)]
+fn spin() {
+    while black_box(true) {}
 }

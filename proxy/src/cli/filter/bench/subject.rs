@@ -53,7 +53,8 @@ impl Subject {
     /// Grants the stores that the filter asks for, as `test` does.
     pub fn build(named: &Named, given: &Given) -> Result<Self, Trouble> {
         let module = Modules::new(module::engine(INSTANCES)?).take(&named.bytes).map_err(|error| {
-            Trouble::new(format!("{} cannot be used: {error}", named.shown)).hint(format!("`tamis filter inspect {}` says more", named.shown))
+            Trouble::new(format!("{} cannot be used: {error}", named.shown))
+                .hint(format!("`tamis filter inspect {}` says more", named.shown))
         })?;
         let (mut stores, mut clusters) = (BTreeSet::new(), BTreeSet::new());
         for _ in 0..ROUNDS {
@@ -84,11 +85,13 @@ impl Subject {
         clusters: &BTreeSet<String>,
     ) -> Result<Self, Trouble> {
         let refused = |error: LoadError| {
-            Trouble::new(format!("it cannot be configured: {error}")).hint("--config gives it a configuration, --input what it reads")
+            Trouble::new(format!("it cannot be configured: {error}"))
+                .hint("--config gives it a configuration, --input what it reads")
         };
         let text = format!("[listeners.l]\nlisten = '127.0.0.1:0'\n[filters.{0}]\nmodule = 'builtin:router'\n", named.name);
         let mut loaded = config::parse(&text, Path::new("bench")).map_err(Trouble::new)?;
-        let mut config = loaded.config.filters.pop_first().map(|(_, filter)| filter).ok_or_else(|| Trouble::new("there is no filter"))?;
+        let mut config =
+            loaded.config.filters.pop_first().map(|(_, filter)| filter).ok_or_else(|| Trouble::new("there is no filter"))?;
         let own = Arc::make_mut(&mut config);
         own.config = given.config()?.into();
         own.module = named.source.clone();

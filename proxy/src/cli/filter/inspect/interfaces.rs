@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use wasmtime::component::{Component, types::ComponentItem};
 
-use crate::filter::Engine;
+use crate::filter::{Engine, Hook};
 
 const PACKAGE: &str = "tamis:filter/";
 /// The host takes any of the same.
@@ -48,6 +48,9 @@ impl Interfaces {
             found.configure |= name == "configure";
             found.hooks.extend(name.strip_suffix("-hook").filter(|_| interface.starts_with(PACKAGE)).map(str::to_owned));
         }
+        // In the order of their life; those that this version does not run come last.
+        let place = |hook: &String| Hook::ALL.iter().position(|known| known.name() == hook.as_str()).unwrap_or(Hook::ALL.len());
+        found.hooks.sort_by_key(place);
         found.versions = versions.into_iter().collect();
         found
     }
@@ -62,7 +65,8 @@ impl Interfaces {
 
     /// Every function that the proxy does not offer, with its interface.
     pub fn missing(&self) -> Vec<String> {
-        let all = self.imports.iter().flat_map(|(interface, functions)| functions.iter().map(move |function| (interface, function)));
+        let all =
+            self.imports.iter().flat_map(|(interface, functions)| functions.iter().map(move |function| (interface, function)));
         let name = |(interface, function): (&String, &Function)| match function.name.as_str() {
             "" => interface.clone(),
             name => format!("{interface}#{name}"),
@@ -92,8 +96,10 @@ fn functions(engine: &Engine, interface: &str, item: &ComponentItem) -> Vec<Func
     match item {
         ComponentItem::ComponentInstance(instance) => {
             let exports = instance.exports(engine.wasmtime());
-            let mut all: Vec<_> =
-                exports.filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_))).map(|(name, _)| function(name)).collect();
+            let mut all: Vec<_> = exports
+                .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)))
+                .map(|(name, _)| function(name))
+                .collect();
             if all.is_empty() && ours(interface).is_none() && linker.foreign(interface).is_none() {
                 all.push(function(""));
             }

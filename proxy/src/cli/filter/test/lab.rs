@@ -105,7 +105,9 @@ impl Lab<'_> {
         let handle = bound.handle();
         let proxy = std::thread::spawn(move || bound.run());
         let answer = runtime.block_on(async {
-            tokio::time::timeout(PATIENCE, self.send(address)).await.unwrap_or_else(|_| Err(format!("it took longer than {PATIENCE:?}")))
+            tokio::time::timeout(PATIENCE, self.send(address))
+                .await
+                .unwrap_or_else(|_| Err(format!("it took longer than {PATIENCE:?}")))
         });
         // It ends when everything has, complete hooks included.
         handle.drain();
@@ -176,7 +178,8 @@ impl Lab<'_> {
         if !request.headers().contains_key(header::HOST) {
             request.headers_mut().insert(header::HOST, header::HeaderValue::from_static("localhost"));
         }
-        let response = sender.send_request(request).await.map_err(|_| "the connection was closed without an answer".to_owned())?;
+        let response =
+            sender.send_request(request).await.map_err(|_| "the connection was closed without an answer".to_owned())?;
         let (head, body) = response.into_parts();
         let body = body.collect().await.map_err(|error| format!("{}, and then its body was cut off: {error}", head.status))?;
         let trailers = body.trailers().cloned().unwrap_or_default();

@@ -75,7 +75,12 @@ pub fn start(runtime: &tokio::runtime::Handle, cluster: &str, answer: &Answer, l
     Ok(address)
 }
 
-async fn serve(cluster: Arc<str>, answer: Answer, log: Log, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn serve(
+    cluster: Arc<str>,
+    answer: Answer,
+    log: Log,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     // A body that is cut off is remembered as far as it came to nothing.
     let (body, trailers) = match body.collect().await {

@@ -124,7 +124,8 @@ impl Step<'_> {
         });
         let Some(hook) = self.hook else { return step };
         let (removed, added) = difference(&hook.before, &hook.after);
-        let lines = |lines: Vec<&(String, String)>| -> Vec<Value> { lines.iter().map(|(name, value)| json!([name, value])).collect() };
+        let lines =
+            |lines: Lines<'_>| -> Vec<Value> { lines.iter().map(|(name, value)| json!([name, value])).collect() };
         let (verdict, fault) = match &hook.verdict {
             Ok(verdict) => (Some(word(hook.hook, *verdict)), None),
             Err(fault) => (None, Some(fault)),
@@ -152,7 +153,8 @@ impl Step<'_> {
             Ok(verdict) => format!("{:<10}", word(hook.hook, *verdict)),
             Err(_) => paint.bad(&format!("{:<10}", "failed")),
         };
-        let chunk = hook.chunk.map_or(String::new(), |(bytes, last)| format!("   {bytes} B{}", if last { ", the last" } else { "" }));
+        let chunk =
+            hook.chunk.map_or(String::new(), |(bytes, last)| format!("   {bytes} B{}", if last { ", the last" } else { "" }));
         println!("{:<16}{said}{used}{chunk}", self.what);
         self.print_effects();
         let (removed, added) = difference(&hook.before, &hook.after);
@@ -199,8 +201,11 @@ fn word(hook: Hook, verdict: Verdict) -> &'static str {
     }
 }
 
+/// Some of the lines of [`Fields`].
+type Lines<'f> = Vec<&'f (String, String)>;
+
 /// The lines that are gone, and those that are new.
-fn difference<'f>(before: &'f Fields, after: &'f Fields) -> (Vec<&'f (String, String)>, Vec<&'f (String, String)>) {
+fn difference<'f>(before: &'f Fields, after: &'f Fields) -> (Lines<'f>, Lines<'f>) {
     let mut added: Vec<_> = after.iter().collect();
     let removed = before.iter().filter(|line| match added.iter().position(|other| other == line) {
         Some(position) => {

@@ -30,7 +30,10 @@ impl Filter for ThisFilter {
     fn configure(config: Config, _: &mut Setup) -> Result<Self, ConfigError> {
         for (index, path) in config.closed.iter().enumerate() {
             if !path.starts_with('/') {
-                return Err(ConfigError::at(format!("closed[{index}]"), format!("expected a path that begins with \"/\", found {path:?}")));
+                return Err(ConfigError::at(
+                    format!("closed[{index}]"),
+                    format!("expected a path that begins with \"/\", found {path:?}"),
+                ));
             }
         }
         Ok(ThisFilter { config })
@@ -41,7 +44,9 @@ impl ThisFilter {
     /// The closed path that this one lies at or below.
     fn closed(&self, path: &str) -> Option<&str> {
         let is_below = |closed: &&String| {
-            path.strip_prefix(closed.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || closed.ends_with('/'))
+            path.strip_prefix(closed.as_str()).is_some_and(|rest| {
+                rest.is_empty() || rest.starts_with('/') || closed.ends_with('/')
+            })
         };
         self.config.closed.iter().find(is_below).map(String::as_str)
     }
@@ -51,8 +56,13 @@ impl RequestHook for ThisFilter {
     /// The head of a request is there: let it pass, change it, or answer it.
     fn on_request(&self, request: &mut Request) -> Verdict {
         let path = request.path();
-        let Some(closed) = self.closed(&path) else { return Verdict::Next };
-        log::info!("{} asked for {path}, which is closed", request.connection().source());
+        let Some(closed) = self.closed(&path) else {
+            return Verdict::Next;
+        };
+        log::info!(
+            "{} asked for {path}, which is closed",
+            request.connection().source()
+        );
         // Notes travel with the exchange: to later hooks, and into the access log.
         request.notes().set("closed", closed);
         Reply::new(StatusCode::SERVICE_UNAVAILABLE)

@@ -1,7 +1,8 @@
 //! The filter against the SDK's fake host, which has the rules of the real one. `cargo test` runs this natively.
 
-use tamis_sdk::testing::{Exchange, configure};
 use {crate}::ThisFilter;
+
+use tamis_sdk::testing::{Exchange, configure};
 
 #[test]
 fn what_is_closed_stays_closed() {
@@ -20,12 +21,17 @@ fn everything_else_passes() {
     for path in ["/", "/shopping", "/blog/shop"] {
         let open = Exchange::get(path).through(&filter);
         assert!(open.upstream().is_some(), "{path}");
-        assert_eq!(open.response().unwrap().header("x-filter").unwrap(), "{name}");
+        assert_eq!(
+            open.response().unwrap().header("x-filter").unwrap(),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn a_bad_path_is_refused_with_its_place() {
-    let error = configure::<ThisFilter>(r#"{ "closed": ["/shop", "blog"] }"#).err().unwrap();
+    let error = configure::<ThisFilter>(r#"{ "closed": ["/shop", "blog"] }"#)
+        .err()
+        .unwrap();
     assert_eq!(error.path(), "closed[1]");
 }
