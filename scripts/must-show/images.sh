@@ -22,6 +22,7 @@ live() {
 admin = { listen = "127.0.0.1:$admin" }
 access-log = { output = "off" }
 modules = { cache = "$work/$cache" }
+drain = { pre-stop = "0s" }
 [listeners.plain]
 listen = "127.0.0.1:$plain"
 cluster = "origin"
