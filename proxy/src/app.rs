@@ -10,8 +10,8 @@ mod prepare;
 mod push;
 mod restore;
 mod signals;
-mod trial;
 mod state;
+mod trial;
 mod waiting;
 mod watch;
 
@@ -200,7 +200,8 @@ impl App {
         // An access log is not written while checking.
         config.access_log.output = crate::config::AccessLogOutput::Off;
         let whole = |message: String| Problems::from(vec![source.problem_at(&[], message)]);
-        let engine = Engine::new(config.limits.instances).map_err(|error| whole(format!("the Wasm engine cannot be set up: {error:#}")))?;
+        let engine = Engine::new(config.limits.instances)
+            .map_err(|error| whole(format!("the Wasm engine cannot be set up: {error:#}")))?;
         let mut modules = Modules::new(engine);
         let (modules, failed) = load_modules(&mut modules, &config, &source);
         problems.merge(failed);

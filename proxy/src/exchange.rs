@@ -145,7 +145,13 @@ pub struct Reply {
 
 impl Exchange {
     /// A request that has come, with everything else as it is then.
-    pub fn new(connection: Arc<Connection>, request: request::Parts, authority: String, id: String, clusters: Arc<Names>) -> Self {
+    pub fn new(
+        connection: Arc<Connection>,
+        request: request::Parts,
+        authority: String,
+        id: String,
+        clusters: Arc<Names>,
+    ) -> Self {
         Self {
             source: connection.peer.ip(),
             scheme: connection.scheme(),

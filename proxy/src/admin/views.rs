@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::ledger::{Ledger, Standing};
 use super::versions::{Base, Part, Version};
-use crate::filter::{Configured, Filter, Role};
 use crate::filter::module::hash;
+use crate::filter::{Configured, Filter, Role};
 use crate::snapshot::Snapshot;
 
 /// Every filter, and those that only wait for the file to have them again.

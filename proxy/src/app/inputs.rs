@@ -89,9 +89,9 @@ fn fetch(cluster: &Arc<Cluster>, target: &str) -> Result<Arc<[u8]>, String> {
     };
     let request = http_client::request(cluster, call).ok_or_else(|| format!("`{target}` cannot be requested"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
-    let answer = runtime.map_err(|error| error.to_string())?.block_on(async {
-        tokio::time::timeout(FETCH, http_client::exchange(cluster, request, INPUT_BYTES_MAX as usize)).await
-    });
+    let answer = runtime
+        .map_err(|error| error.to_string())?
+        .block_on(async { tokio::time::timeout(FETCH, http_client::exchange(cluster, request, INPUT_BYTES_MAX as usize)).await });
     match answer {
         Ok(Ok(Answer { status: 200, body, .. })) => Ok(body.to_vec().into()),
         Ok(Ok(Answer { status, .. })) => Err(format!("cluster `{}` answered {status}, expected 200", cluster.name)),

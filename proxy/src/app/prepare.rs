@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::trial::Failed;
 use super::state::{AllVersions, Shelf};
+use super::trial::Failed;
 use super::{App, inputs, load_modules, push};
 use crate::admin::api::{Change as Wanted, Done, Refused};
 use crate::admin::versions::Target;
@@ -171,7 +171,8 @@ fn other_resolver(config: &Config, before: &Config, present: Option<&Resolver>) 
 fn module(ground: &mut Ground, file: &Path) -> Result<Option<Ready>, NotReady> {
     let named = ground.parts.config.filters.values().flat_map(|filter| filter.modules());
     // One source for each hash that somebody expects of the file.
-    let sources: HashSet<_> = named.filter(|source| matches!(source, ModuleSource::Path { path, .. } if path == file)).cloned().collect();
+    let sources: HashSet<_> =
+        named.filter(|source| matches!(source, ModuleSource::Path { path, .. } if path == file)).cloned().collect();
     let mut changed = false;
     for source in sources {
         let module = ground.modules.load(&source)?;

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::trial::Failed;
-use crate::config::Input;
 use crate::admin::api::{Change as Wanted, Command, Refused};
+use crate::config::Input;
 
 /// Something that makes another snapshot.
 #[derive(Debug)]

@@ -103,11 +103,8 @@ fn process_limits(table: &mut Table<'_>) -> ProcessLimits {
 }
 
 fn chain(table: &mut Table<'_>) -> Option<Chain> {
-    let filters = table.required(
-        "filters",
-        &List::of(Reference::FILTER),
-        "The filters, in the order in which request hooks run.",
-    );
+    let filters =
+        table.required("filters", &List::of(Reference::FILTER), "The filters, in the order in which request hooks run.");
     Some(Chain { filters: filters? })
 }
 

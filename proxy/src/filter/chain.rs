@@ -18,8 +18,8 @@ use super::observe::{Effect, Observer};
 use super::pool::{self, Lent};
 use super::{Fault, Filter, Hook, Verdict};
 use crate::config::OnFailure;
-use crate::worker;
 use crate::exchange::{Exchange, Failure, Kind, Outcome, Record, Reply};
+use crate::worker;
 
 /// An exchange that more than one walk may have in hand.
 pub type Shared = Rc<RefCell<Exchange>>;

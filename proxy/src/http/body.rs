@@ -127,7 +127,17 @@ impl Downstream {
             }
         };
         let idle = timeouts.stream_idle;
-        let mut state = State { source, passage, record, rate, held_back: Bytes::new(), idle, timer: None, stall: None, _under_way: under_way };
+        let mut state = State {
+            source,
+            passage,
+            record,
+            rate,
+            held_back: Bytes::new(),
+            idle,
+            timer: None,
+            stall: None,
+            _under_way: under_way,
+        };
         if bodiless || state.is_over() {
             state.end(state.is_over());
         } else {

@@ -16,8 +16,8 @@ use crate::cluster::{self, Cluster};
 use crate::config::UpstreamProtocol;
 use crate::exchange::failure::At;
 use crate::exchange::{Body, Exchange, Failure, Inflow, Kind, Origin, Record};
-use crate::filter::chain::{Chain, Way};
 use crate::filter::Hook;
+use crate::filter::chain::{Chain, Way};
 use crate::snapshot::Listener;
 
 /// What is taken off a client's gRPC deadline for the way back.
@@ -94,7 +94,12 @@ fn request(
 }
 
 /// The head in the form the cluster's protocol wants.
-fn render(exchange: &Exchange, cluster: &Cluster, mut headers: HeaderMap, upgrade: Option<&Upgrade>) -> Result<Request<()>, Failure> {
+fn render(
+    exchange: &Exchange,
+    cluster: &Cluster,
+    mut headers: HeaderMap,
+    upgrade: Option<&Upgrade>,
+) -> Result<Request<()>, Failure> {
     let unsendable = |what: &str| Failure::new(Kind::BadRequestByFilter, format!("the {what} cannot be sent"));
     let mut target = http::uri::Parts::default();
     target.path_and_query = exchange.request.uri.path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));

@@ -103,7 +103,8 @@ impl Drop for Counted {
 
 /// Status and hash of a whole answer.
 async fn answer(cluster: &Arc<Cluster>, request: Request<Outgoing>) -> Option<(u16, u64)> {
-    let cluster::Answer { response, lease } = cluster::send(cluster, request, &Wishes::default(), &mut Attempt::default()).await.ok()?;
+    let cluster::Answer { response, lease } =
+        cluster::send(cluster, request, &Wishes::default(), &mut Attempt::default()).await.ok()?;
     let status = response.status().as_u16();
     let hash = hash(response).await?;
     lease.finish();

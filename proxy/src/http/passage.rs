@@ -62,11 +62,7 @@ impl Passage {
     }
 
     /// The next piece that has passed, or the trailers.
-    pub fn poll_frame(
-        &mut self,
-        context: &mut Context<'_>,
-        source: &mut Body,
-    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    pub fn poll_frame(&mut self, context: &mut Context<'_>, source: &mut Body) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         loop {
             if let Some(running) = &mut self.running {
                 let passed = ready!(running.as_mut().poll(context));

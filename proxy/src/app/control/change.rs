@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::{About, Control, Event, Running};
 use crate::admin::api::{Command, Refused};
 use crate::app::prepare::{Ground, NotReady, Outcome, Ready, Task, prepare};
-use crate::app::{inputs, push};
 use crate::app::restore::standings;
 use crate::app::trial::Failed;
 use crate::app::waiting::{Change, Waiting};
+use crate::app::{inputs, push};
 use crate::cluster::{discovery, pool};
 use crate::config::{self, Input, ModuleSource, Problems};
 use crate::filter::{self, Filter};
@@ -113,9 +113,16 @@ impl Control {
                 let live = self.live.load().filters.get(filter).map(|live| Arc::clone(&live.module.hash)).unwrap_or_default();
                 let said = format!("the module sha256:{module} kept failing while on probation; the one before serves again");
                 self.ledger.failed([filter].into_iter(), &said);
-                tracing::error!(filter, failed = module, live = &*live, "a new version kept failing; the one before serves again");
+                tracing::error!(
+                    filter,
+                    failed = module,
+                    live = &*live,
+                    "a new version kept failing; the one before serves again"
+                );
             }
-            Err(error) => tracing::error!(filter, failed = module, %error, "a new version keeps failing, and the one before cannot serve again"),
+            Err(error) => {
+                tracing::error!(filter, failed = module, %error, "a new version keeps failing, and the one before cannot serve again")
+            }
         }
     }
 

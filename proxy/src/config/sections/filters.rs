@@ -91,7 +91,8 @@ pub fn filter(table: &mut Table<'_>) -> Option<Filter> {
         defaults::FILTER_LOG_LINES,
         "Lines that it may write into the log in a second; 0: as many as it likes.",
     );
-    let trip = table.table("trip", "When a filter that keeps failing is left alone for a while.", |table| trip(table, on_failure));
+    let trip =
+        table.table("trip", "When a filter that keeps failing is left alone for a while.", |table| trip(table, on_failure));
     let mode = table.or(
         "mode",
         &MODE,
@@ -99,12 +100,7 @@ pub fn filter(table: &mut Table<'_>) -> Option<Filter> {
         "Whether what it decides is done, or only compared and counted while it sees copies of the exchanges.",
     );
     let observe = table.optional_table("observe", "A second version beside it that is only watched.", second);
-    let observe_calls = table.or(
-        "observe-calls",
-        &Flag,
-        false,
-        "Whether what is watched may send requests of its own.",
-    );
+    let observe_calls = table.or("observe-calls", &Flag, false, "Whether what is watched may send requests of its own.");
     let canary = table.optional_table("canary", "A second version that gets a share of the exchanges.", canary);
     let probation = table.or(
         "probation",

@@ -33,10 +33,7 @@ pub async fn read_request(function: &'static str, limit: u32) -> Result<Result<B
 pub async fn read_response(function: &'static str, limit: u32) -> Result<Result<Bytes, Unreadable>, OutOfPlace> {
     hand::with(function, |hand| in_response(hand, function))??;
     let limit = limit_of(limit);
-    poll_fn(|context| {
-        turned(hand::exchange_mut(function, |exchange| exchange.response_body.poll_whole(context, limit)))
-    })
-    .await
+    poll_fn(|context| turned(hand::exchange_mut(function, |exchange| exchange.response_body.poll_whole(context, limit)))).await
 }
 
 fn limit_of(limit: u32) -> usize {

@@ -9,8 +9,10 @@ use crate::store::{Ask, Decision, Error, Held};
 pub fn take(granted: &Granted, store: &str, asks: &[Ask], held: &mut Vec<Held>) -> Result<Vec<Decision>, Error> {
     let taken = reach(granted, store)?.take(asks, held);
     witness::effect("quota", || {
-        let decisions = taken.as_deref().unwrap_or_default().iter().map(|decision| if decision.allowed { "allowed" } else { "refused" });
-        let each = asks.iter().zip(decisions).map(|(ask, said)| format!("{:?} of {} for `{}` {said}", ask.kind, ask.limit, ask.key));
+        let decisions =
+            taken.as_deref().unwrap_or_default().iter().map(|decision| if decision.allowed { "allowed" } else { "refused" });
+        let each =
+            asks.iter().zip(decisions).map(|(ask, said)| format!("{:?} of {} for `{}` {said}", ask.kind, ask.limit, ask.key));
         format!("{store}: {}", each.collect::<Vec<_>>().join(", "))
     });
     taken

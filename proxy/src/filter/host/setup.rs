@@ -20,15 +20,8 @@ pub enum Hook {
 }
 
 impl Hook {
-    pub const ALL: &[Hook] = &[
-        Hook::Request,
-        Hook::RequestChunk,
-        Hook::Response,
-        Hook::ResponseChunk,
-        Hook::Trailers,
-        Hook::Complete,
-        Hook::Tick,
-    ];
+    pub const ALL: &[Hook] =
+        &[Hook::Request, Hook::RequestChunk, Hook::Response, Hook::ResponseChunk, Hook::Trailers, Hook::Complete, Hook::Tick];
 
     /// The name that `want` takes.
     pub const fn name(self) -> &'static str {

@@ -22,9 +22,9 @@ const OFFERED: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wa
 
 /// Whether an interface of WASI can be imported.
 pub fn offers(interface: &str) -> bool {
-    interface.split_once('@').is_some_and(|(name, version)| {
-        version.starts_with("0.2.") && OFFERED.iter().any(|offered| name.starts_with(offered))
-    })
+    interface
+        .split_once('@')
+        .is_some_and(|(name, version)| version.starts_with("0.2.") && OFFERED.iter().any(|offered| name.starts_with(offered)))
 }
 
 /// What WASI keeps for one instance.

@@ -100,7 +100,14 @@ impl Subject {
         let made: Stores = names.iter().map(|name| (Arc::clone(name), Store::build(name, &Arc::default(), None))).collect();
         let grants = Grants { stores: grant(&names, &made, &"".into()), ..Grants::default() };
         let text = config.config.to_string();
-        let plan = Plan { name: named.name.as_str().into(), config, module: Arc::clone(module), grants, inputs: Arc::clone(&inputs), beside: None };
+        let plan = Plan {
+            name: named.name.as_str().into(),
+            config,
+            module: Arc::clone(module),
+            grants,
+            inputs: Arc::clone(&inputs),
+            beside: None,
+        };
         let around = Around { workers: 1, previous: None, metrics: &Registry::default(), taken: Taken::default() };
         let filter = Filter::build(plan, &around).map_err(refused)?;
         let mut request = Request::new(());

@@ -124,8 +124,7 @@ impl Step<'_> {
         });
         let Some(hook) = self.hook else { return step };
         let (removed, added) = difference(&hook.before, &hook.after);
-        let lines =
-            |lines: Lines<'_>| -> Vec<Value> { lines.iter().map(|(name, value)| json!([name, value])).collect() };
+        let lines = |lines: Lines<'_>| -> Vec<Value> { lines.iter().map(|(name, value)| json!([name, value])).collect() };
         let (verdict, fault) = match &hook.verdict {
             Ok(verdict) => (Some(word(hook.hook, *verdict)), None),
             Err(fault) => (None, Some(fault)),

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use wasmtime::component::{ComponentNamedList, Lift, Lower};
 use wasmtime::{Engine, Error, Result, StoreContextMut};
 
-use super::types::{Ask, BodyError, Decision, Field, HttpError, Incoming, MetricKind, MirrorResult, Outgoing, Severity, StoreError};
+use super::types::{
+    Ask, BodyError, Decision, Field, HttpError, Incoming, MetricKind, MirrorResult, Outgoing, Severity, StoreError,
+};
 use crate::exchange::Exchange;
 use crate::filter::hand::{self, InHand};
 use crate::filter::host::{
-    body, connection, destination, fields, http_client, log, mirror, notes, outcome, quota, reply, request, response, setup::Setup, store, system,
-    trailers,
+    body, connection, destination, fields, http_client, log, mirror, notes, outcome, quota, reply, request, response,
+    setup::Setup, store, system, trailers,
 };
 use crate::filter::{Guest, OutOfPlace};
 
@@ -38,10 +40,7 @@ impl Linker {
         crate::filter::host::wasi::offers(interface).then_some(true)
     }
 
-    pub fn instantiate_pre(
-        &self,
-        component: &wasmtime::component::Component,
-    ) -> Result<wasmtime::component::InstancePre<Guest>> {
+    pub fn instantiate_pre(&self, component: &wasmtime::component::Component) -> Result<wasmtime::component::InstancePre<Guest>> {
         self.linker.instantiate_pre(component)
     }
 
@@ -89,9 +88,8 @@ impl Interface<'_> {
         R: ComponentNamedList + Lower + 'static,
         F: Future<Output = Result<R>> + Send + 'static,
     {
-        self.instance.func_wrap_async(name, move |context: Context<'_>, arguments: P| {
-            Box::new(function(context.data(), arguments))
-        })?;
+        self.instance
+            .func_wrap_async(name, move |context: Context<'_>, arguments: P| Box::new(function(context.data(), arguments)))?;
         self.offered.insert((self.name, name), true);
         Ok(self)
     }
@@ -215,7 +213,9 @@ fn request(mut interface: Interface<'_>) -> Result<()> {
 fn response(mut interface: Interface<'_>) -> Result<()> {
     interface
         .hand("status", |hand, ()| response::look(hand, "status", |head| head.status.as_u16()))?
-        .hand("set-status", |hand, (status,): (u16,)| response::change(hand, "set-status", |head| response::set_status(head, status)))?
+        .hand("set-status", |hand, (status,): (u16,)| {
+            response::change(hand, "set-status", |head| response::set_status(head, status))
+        })?
         .hand("origin", |hand, ()| response::origin(hand).map(str::to_owned))?
         .hand("header", |hand, (name,): (String,)| response::look(hand, "header", |head| fields::joined(&head.headers, &name)))?
         .hand("headers", |hand, (name,): (String,)| response::look(hand, "headers", |head| fields::each(&head.headers, &name)))?
@@ -257,7 +257,8 @@ fn reply(mut interface: Interface<'_>) -> Result<()> {
 }
 
 fn chunk(mut interface: Interface<'_>) -> Result<()> {
-    interface.function("replace", |_, (bytes,): (Bytes,)| Ok(hand::with("replace", |hand| body::replace_chunk(hand, bytes))??))?;
+    interface
+        .function("replace", |_, (bytes,): (Bytes,)| Ok(hand::with("replace", |hand| body::replace_chunk(hand, bytes))??))?;
     Ok(())
 }
 
@@ -327,7 +328,9 @@ fn store(mut interface: Interface<'_>) -> Result<()> {
         })?
         .function(
             "compare-and-set",
-            |context, (name, key, expected, value, ttl): (String, String, Option<Bytes>, Bytes, Option<u64>)| -> Result<(Answer<bool>,)> {
+            |context,
+             (name, key, expected, value, ttl): (String, String, Option<Bytes>, Bytes, Option<u64>)|
+             -> Result<(Answer<bool>,)> {
                 let set = store::compare_and_set(stores(&context), &name, &key, expected.as_deref(), value, ttl);
                 Ok((set.map_err(StoreError::from),))
             },

@@ -7,8 +7,8 @@ use http::HeaderMap;
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 use crate::exchange::{self, body::Unreadable};
-use crate::filter::host::{http_client, inputs};
 use crate::filter;
+use crate::filter::host::{http_client, inputs};
 use crate::store;
 use crate::telemetry::metrics;
 
