@@ -35,7 +35,7 @@ pub use engine::Engine;
 pub use failures::Failures;
 pub use guest::Guest;
 pub use hand::{OutOfPlace, Reach};
-pub use health::Health;
+pub use health::{Admission, Health};
 pub use host::metrics::{Instruments, Taken};
 pub use host::setup::{Hook, Setup};
 pub use image::{Configured, Image};

@@ -7,6 +7,7 @@ use http::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body_util::Full;
 
+use crate::filter::Filter;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 use crate::telemetry::metrics::{Exposition, Kind};
@@ -15,7 +16,9 @@ pub fn answer(snapshot: &Snapshot) -> Response<Full<Bytes>> {
     let mut exposition = Exposition::default();
     snapshot.metrics.render(&mut exposition);
     stores(snapshot, &mut exposition);
-    let instruments = snapshot.filters.values().filter_map(|filter| filter.identity.instruments.get());
+    let beside = |filter: &Arc<Filter>| filter.beside.as_ref().map(|(second, _)| Arc::clone(second));
+    let filters: Vec<_> = snapshot.filters.values().flat_map(|filter| [Some(Arc::clone(filter)), beside(filter)]).flatten().collect();
+    let instruments = filters.iter().filter_map(|filter| filter.identity.instruments.get());
     instruments.for_each(|instruments| instruments.render(&mut exposition));
     let mut response = Response::new(Full::new(Bytes::from(exposition.finish())));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(Exposition::CONTENT_TYPE));

@@ -149,6 +149,14 @@ impl Body {
         }
     }
 
+    /// What still arrives is waited for no longer, and whoever takes the body on is told why.
+    pub fn break_off(&mut self, failure: Failure) {
+        if let Source::Client(client) = &self.source {
+            client.inflow.fail(failure.kind);
+        }
+        self.source = Source::Broken(Some(failure));
+    }
+
     /// The peer was not heard to its end.
     pub fn was_abandoned(&self) -> bool {
         self.abandoned

@@ -14,9 +14,9 @@ use tokio::sync::Notify;
 
 use super::abi::Call;
 use super::hand::{Hand, Reach, Trailers};
-use super::observe::{Effect, Observer};
+use super::observe::{Before, Effect, Observer};
 use super::pool::{self, Lent};
-use super::{Fault, Filter, Hook, Verdict};
+use super::{Admission, Fault, Filter, Hook, Verdict};
 use crate::config::OnFailure;
 use crate::exchange::{Exchange, Failure, Kind, Outcome, Record, Reply};
 use crate::worker;
@@ -109,6 +109,9 @@ impl Chain {
 
     /// The request hooks, first to last, then those of the chain that one of them has set. `None`: all said `next`.
     pub async fn request(&self, record: &Record) -> Option<Step> {
+        if self.filters.borrow().is_empty() {
+            return None;
+        }
         let mut hand = Hand::new(Hook::Request, record.shared(), &self.reach);
         let mut index = 0;
         loop {
@@ -184,13 +187,12 @@ impl Chain {
     }
 
     /// Lets the complete hooks run once the exchange is over, however that comes about. `kept` is kept until they have.
-    pub fn at_end(self: &Rc<Self>, record: &mut Record, kept: impl Sized + 'static) {
-        let completes = |filters: &[Arc<Filter>]| filters.iter().any(|filter| filter.wants(Hook::Complete));
+    pub fn at_end<T: Clone + 'static>(self: &Rc<Self>, record: &mut Record, kept: &T) {
         // Another chain may be appended before the exchange is over.
-        if !completes(&self.filters.borrow()) && !self.reach.chains.values().any(|filters| completes(filters)) {
+        if !self.reach.chains_complete && !completes(&self.filters.borrow()) {
             return;
         }
-        let chain = Rc::clone(self);
+        let (chain, kept) = (Rc::clone(self), kept.clone());
         record.at_end = Some(Box::new(move |outcome| {
             if !chain.wants(Hook::Complete) {
                 return;
@@ -302,18 +304,18 @@ impl Chain {
             return Ok(Passed::Well);
         }
         let Some(watched) = watched else { return self.enforce(filter, call, hand).await.0 };
-        let (repeated, before) = (call.clone(), hand.exchange.as_ref().map(|exchange| exchange.borrow().copy()));
+        let before = Before::of(&call, hand);
         let (passed, effect) = self.enforce(filter, call, hand).await;
         if let Some(before) = before {
-            self.observer(&watched, |observer| observer.repeat(&repeated, before, effect, hand.outcome.as_ref()));
+            self.observer(&watched, |observer| observer.repeat(before, effect));
         }
         passed
     }
 
     /// A filter that is only watched sees a copy of what is in hand.
     fn show(&self, watched: &Arc<Filter>, call: &Call, hand: &Hand, live: Option<Effect>) {
-        let Some(before) = hand.exchange.as_ref().map(|exchange| exchange.borrow().copy()) else { return };
-        self.observer(watched, |observer| observer.repeat(call, before, live, hand.outcome.as_ref()));
+        let Some(before) = Before::of(call, hand) else { return };
+        self.observer(watched, |observer| observer.repeat(before, live));
     }
 
     fn observer(&self, watched: &Arc<Filter>, job: impl FnOnce(&Observer)) {
@@ -329,9 +331,14 @@ impl Chain {
     /// One hook whose verdict counts. With it goes what the hook has left, for whoever is watched beside it.
     async fn enforce(&self, filter: &Arc<Filter>, call: Call, hand: &mut Hand) -> (Result<Passed, Step>, Option<Effect>) {
         let hook = call.hook();
-        if let Err(wait) = filter.health.admits() {
-            return (tripped(filter, wait), None);
-        }
+        // Whoever has entered goes on: a trip in the middle of an exchange would cut it off.
+        let admission = match hook {
+            Hook::Request | Hook::Response => match filter.health.admits() {
+                Ok(admission) => admission,
+                Err(wait) => return (tripped(filter, wait), None),
+            },
+            _ => Admission::Ordinary,
+        };
         (hand.hook, hand.reply, hand.chunk) = (hook, None, None);
         let in_a_chunk = matches!(hook, Hook::RequestChunk | Hook::ResponseChunk);
         let verdict = self.call(filter, call, hand).await;
@@ -343,9 +350,9 @@ impl Chain {
             verdict => verdict,
         };
         if verdict.as_ref().err().is_none_or(Fault::is_the_filters) {
-            filter.health.ended(&filter.identity, verdict.is_ok());
+            filter.health.ended(&filter.identity, admission, verdict.is_ok());
         }
-        let effect = filter.beside.is_some().then(|| Effect::of(verdict.as_ref().map(|verdict| *verdict), hand)).flatten();
+        let effect = filter.watched().is_some().then(|| Effect::of(verdict.as_ref().map(|verdict| *verdict), hand)).flatten();
         let passed = match verdict {
             Ok(Verdict::Next) => {
                 hand.chunk = None;
@@ -449,6 +456,11 @@ enum Passed {
     Well,
     /// It failed, and its configuration says to go on without it.
     FailedOpen,
+}
+
+/// Whether one of them has a complete hook.
+pub fn completes(filters: &[Arc<Filter>]) -> bool {
+    filters.iter().any(|filter| filter.wants(Hook::Complete))
 }
 
 /// The filters of one exchange: in its share of them a canary takes the place of the filter it is of.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use super::{Filter, Hook};
 use crate::cluster::Cluster;
@@ -20,6 +21,8 @@ use crate::exchange::{Exchange, Outcome, Reply};
 pub struct Reach {
     pub clusters: HashMap<Arc<str>, Arc<Cluster>>,
     pub chains: HashMap<Arc<str>, Arc<[Arc<Filter>]>>,
+    /// A filter of one of these chains has a complete hook.
+    pub chains_complete: bool,
 }
 
 /// What a call of a hook is given, and what it leaves. Empty while a guest runs that has it in hand.
@@ -41,10 +44,12 @@ pub struct InHand {
     pub trailers: Option<Trailers>,
     /// In the complete hook.
     pub outcome: Option<Rc<Outcome>>,
+    /// When a wait for somebody else has to end, so that the guest can still deal with it; `None`: never.
+    pub until: Option<Instant>,
 }
 
 /// Trailers, and of which message.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Trailers {
     Request(HeaderMap),
     Response(HeaderMap),
@@ -65,7 +70,7 @@ impl Hand {
     /// Without an exchange.
     pub fn empty(hook: Hook, reach: &Arc<Reach>) -> Self {
         let reach = Arc::clone(reach);
-        Self(Some(Box::new(InHand { hook, exchange: None, reach, reply: None, chunk: None, trailers: None, outcome: None })))
+        Self(Some(Box::new(InHand { hook, exchange: None, reach, reply: None, chunk: None, trailers: None, outcome: None, until: None })))
     }
 
     /// Runs `job`, which runs a guest, with this in hand.

@@ -30,6 +30,14 @@ pub struct Health {
     has_failed: AtomicBool,
 }
 
+/// How a call was let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    Ordinary,
+    /// The one by which a filter that was left alone can show that it works again.
+    Probe,
+}
+
 /// What one worker has counted, second by second. A line of the cache of its own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
@@ -80,10 +88,10 @@ impl Health {
     }
 
     /// May it be called? If not: how long it is left alone from now on. After that one call is let through to see.
-    pub fn admits(&self) -> Result<(), Duration> {
+    pub fn admits(&self) -> Result<Admission, Duration> {
         let until = self.tripped_until.load(Ordering::Relaxed);
         if until == 0 {
-            return Ok(());
+            return Ok(Admission::Ordinary);
         }
         let now = now_ms();
         if now < until {
@@ -92,13 +100,13 @@ impl Health {
         // Whoever sets the next deadline makes the call; if it fails, the deadline is as good as any.
         let next = now + millis(self.backoff());
         match self.tripped_until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Admission::Probe),
             Err(_) => Err(self.backoff()),
         }
     }
 
     /// A call has ended.
-    pub fn ended(&self, identity: &Identity, well: bool) {
+    pub fn ended(&self, identity: &Identity, admission: Admission, well: bool) {
         if !well {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
@@ -109,16 +117,17 @@ impl Health {
         let (trip, second) = (&self.trip, now / 1000);
         self.shards[worker::index() % self.shards.len()].count(second, !well);
         let tripped = self.tripped_until.load(Ordering::Relaxed) != 0;
-        if well {
-            if tripped && self.tripped_until.swap(0, Ordering::Relaxed) != 0 {
+        match admission {
+            Admission::Probe if well => {
+                self.tripped_until.store(0, Ordering::Relaxed);
                 self.trips.store(0, Ordering::Relaxed);
                 tracing::info!(filter = %identity.name, "the filter works again");
+                return;
             }
-            return;
-        }
-        if tripped {
-            self.leave_alone();
-            return;
+            Admission::Probe => return self.leave_alone(),
+            // What was under way when it tripped says nothing new.
+            Admission::Ordinary if well || tripped => return,
+            Admission::Ordinary => {}
         }
         let (calls, failures) = self.shards.iter().map(|shard| shard.sum(second)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
         if calls >= trip.calls && failures * 100 >= calls * u64::from(trip.percent) {

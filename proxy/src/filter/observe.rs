@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc;
 
 use super::abi::Call;
-use super::hand::{Hand, Reach};
+use super::hand::{Hand, Reach, Trailers};
 use super::pool::{self, Lent};
 use super::{Fault, Filter, Hook, Verdict};
 use crate::exchange::{Exchange, Outcome};
@@ -103,15 +103,23 @@ impl Observed {
     }
 }
 
-/// One call to be repeated.
-struct Repeat {
+/// A call and what it found, to be repeated.
+pub struct Before {
     call: Call,
-    /// As the live version saw it.
-    before: Exchange,
-    /// What it did; `None` where there is none.
-    live: Option<Effect>,
+    exchange: Exchange,
+    trailers: Option<Trailers>,
     outcome: Option<Rc<Outcome>>,
 }
+
+impl Before {
+    pub fn of(call: &Call, hand: &Hand) -> Option<Self> {
+        let exchange = hand.exchange.as_ref()?.borrow().copy();
+        Some(Self { call: call.clone(), exchange, trailers: hand.trailers.clone(), outcome: hand.outcome.clone() })
+    }
+}
+
+/// A call, and what the live version did; `None` where there is none.
+type Repeat = (Before, Option<Effect>);
 
 /// The observer of one filter in one exchange. When it is dropped, what waits is still worked off.
 #[derive(Debug)]
@@ -127,26 +135,24 @@ impl Observer {
         Self { filter: Arc::clone(filter), calls }
     }
 
-    /// The filter shall see the same call. False: too many wait.
-    pub fn repeat(&self, call: &Call, before: Exchange, live: Option<Effect>, outcome: Option<&Rc<Outcome>>) {
-        let repeat = Repeat { call: call.clone(), before, live, outcome: outcome.cloned() };
-        if self.calls.try_send(repeat).is_err() {
-            self.filter.observed.count(call.hook(), "left-out", false);
+    /// The filter shall see the same call. If too many wait, it is left out.
+    pub fn repeat(&self, before: Before, live: Option<Effect>) {
+        let hook = before.call.hook();
+        if self.calls.try_send((before, live)).is_err() {
+            self.filter.observed.count(hook, "left-out", false);
         }
     }
 }
 
 async fn work_off(filter: Arc<Filter>, reach: Arc<Reach>, mut waiting: mpsc::Receiver<Repeat>) {
     let mut kept: Option<Lent> = None;
-    while let Some(repeat) = waiting.recv().await {
-        let Repeat { call, before, live, outcome } = repeat;
+    while let Some((before, live)) = waiting.recv().await {
+        let Before { call, exchange, trailers, outcome } = before;
         let hook = call.hook();
-        if !filter.setup.wants(hook) || filter.health.admits().is_err() {
-            continue;
-        }
-        let exchange = Rc::new(RefCell::new(before));
+        let Ok(admission) = filter.health.admits() else { continue };
+        let exchange = Rc::new(RefCell::new(exchange));
         let mut hand = Hand::new(hook, &exchange, &reach);
-        hand.outcome = outcome;
+        (hand.trailers, hand.outcome) = (trailers, outcome);
         let unchanged = Effect::of(Ok(Verdict::Next), &hand);
         let verdict = async {
             let mut lent = match kept.take() {
@@ -162,7 +168,9 @@ async fn work_off(filter: Arc<Filter>, reach: Arc<Reach>, mut waiting: mpsc::Rec
             Ok(verdict)
         };
         let verdict: Result<Verdict, Fault> = verdict.await;
-        filter.health.ended(&filter.identity, verdict.is_ok());
+        if verdict.as_ref().err().is_none_or(Fault::is_the_filters) {
+            filter.health.ended(&filter.identity, admission, verdict.is_ok());
+        }
         if let Err(fault) = &verdict {
             filter.failures.count(fault);
             tracing::info!(filter = %filter.name, hook = hook.name(), %fault, "a filter that is observed failed");

@@ -42,9 +42,7 @@ async fn run(filter: Arc<Filter>, period: Duration) {
     let mut instance = None;
     loop {
         due.tick().await;
-        if filter.health.admits().is_err() {
-            continue;
-        }
+        let Ok(admission) = filter.health.admits() else { continue };
         let outcome = async {
             let mut ready = match instance.take() {
                 Some(instance) => instance,
@@ -59,13 +57,15 @@ async fn run(filter: Arc<Filter>, period: Duration) {
         };
         match outcome.await {
             Ok(ready) => {
-                filter.health.ended(&filter.identity, true);
+                filter.health.ended(&filter.identity, admission, true);
                 instance = Some(ready);
             }
             Err(fault) => {
                 let fault: Fault = fault;
                 filter.failures.count(&fault);
-                filter.health.ended(&filter.identity, false);
+                if fault.is_the_filters() {
+                    filter.health.ended(&filter.identity, admission, false);
+                }
                 tracing::warn!(filter = %filter.name, hook = Hook::Tick.name(), %fault, "a filter failed");
             }
         }

@@ -31,7 +31,7 @@ pub async fn run(served: Rc<Served>, request: Request<Incoming>) -> Result<Respo
     let Received { mut record, upgrade, accepted } = received;
     let chain = Rc::new(Chain::new(listener.filters.clone(), snapshot.reach.clone()));
     drop(snapshot);
-    chain.at_end(&mut record, served.drain.clone());
+    chain.at_end(&mut record, &served.drain);
 
     let content = match accepted {
         Err(failure) => answer_failure(&mut record, &failure)?,

@@ -23,6 +23,9 @@ use crate::filter::{Engine, Fault, Guest, Hook, Identity, LoadError};
 const PACKAGE: &str = "tamis:filter/";
 const VERSION: &str = "0.1.";
 
+/// What the arguments of one call of the host may take, at least: a filter with little memory still gets along.
+const HOSTCALL_BYTES_MIN: usize = 1 << 20;
+
 /// A compiled and linked component, with where its exports are.
 pub struct Prepared {
     pre: InstancePre<Guest>,
@@ -62,11 +65,17 @@ impl Prepared {
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().cpu.epoch_ended()));
         let slices = self.fiber.then(Arc::<Slices>::default);
+        // A guest can name its memory many times over in the arguments of one call.
+        store.set_hostcall_fuel(identity.config.memory.max(HOSTCALL_BYTES_MIN));
         // A start function runs here, on the time of `configure`.
         store.data_mut().cpu.start(identity.config.configure_deadline, slices.as_ref());
         store.set_epoch_deadline(1);
         let made = match &slices {
-            Some(slices) => instance::in_slices(slices, self.pre.instantiate_async(&mut store)).await,
+            Some(slices) => {
+                let limit = instance::SETUP_TIMEOUT + identity.config.configure_deadline;
+                let made = instance::in_slices(slices, self.pre.instantiate_async(&mut store));
+                tokio::time::timeout(limit, made).await.map_err(|_| Fault::Late(limit))?
+            }
             None => self.pre.instantiate(&mut store),
         };
         let made = made.map_err(|error| Fault::Instance(format!("{error:#}")))?;

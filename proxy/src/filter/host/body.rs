@@ -6,8 +6,8 @@ use std::task::Poll;
 use bytes::Bytes;
 use http::header;
 
-use crate::exchange::Exchange;
 use crate::exchange::body::Unreadable;
+use crate::exchange::{Exchange, Failure, Kind};
 use crate::filter::hand::{self, InHand};
 use crate::filter::{Hook, OutOfPlace};
 
@@ -21,7 +21,14 @@ pub async fn read_request(function: &'static str, limit: u32) -> Result<Result<B
         let polled = hand::exchange_mut(function, |exchange| exchange.request_body.poll_whole(context, limit));
         turned(polled)
     });
-    let whole = whole.await?;
+    let whole = match in_time(function, whole).await? {
+        Some(whole) => whole?,
+        None => {
+            let failure = Failure::new(Kind::ClientTimeout, "the request body did not arrive in time for a filter");
+            hand::exchange_mut(function, |exchange| exchange.request_body.break_off(failure))?;
+            Err(Unreadable::PeerGone)
+        }
+    };
     if whole.is_ok() {
         // The client has been told to go on, and the upstream gets the body at once.
         hand::exchange_mut(function, |exchange| exchange.request.headers.remove(header::EXPECT))?;
@@ -33,7 +40,25 @@ pub async fn read_request(function: &'static str, limit: u32) -> Result<Result<B
 pub async fn read_response(function: &'static str, limit: u32) -> Result<Result<Bytes, Unreadable>, OutOfPlace> {
     hand::with(function, |hand| in_response(hand, function))??;
     let limit = limit_of(limit);
-    poll_fn(|context| turned(hand::exchange_mut(function, |exchange| exchange.response_body.poll_whole(context, limit)))).await
+    let whole = poll_fn(|context| {
+        turned(hand::exchange_mut(function, |exchange| exchange.response_body.poll_whole(context, limit)))
+    });
+    match in_time(function, whole).await? {
+        Some(whole) => whole,
+        None => {
+            let failure = Failure::new(Kind::Timeout, "the response did not arrive in time for a filter");
+            hand::exchange_mut(function, |exchange| exchange.response_body.break_off(failure))?;
+            Ok(Err(Unreadable::PeerGone))
+        }
+    }
+}
+
+/// Waits for a peer no longer than the hook has time: a peer that is slow is not the filter's fault.
+async fn in_time<T>(function: &'static str, wait: impl Future<Output = T>) -> Result<Option<T>, OutOfPlace> {
+    Ok(match hand::with(function, |hand| hand.until)? {
+        Some(until) => tokio::time::timeout_at(until, wait).await.ok(),
+        None => Some(wait.await),
+    })
 }
 
 fn limit_of(limit: u32) -> usize {

@@ -116,6 +116,7 @@ async fn wait(mut task: Task<Result<Answer, Error>>) -> Result<Answer, Error> {
 fn begin(identity: &Identity, call: Call) -> Result<Result<Task<Result<Answer, Error>>, Error>, OutOfPlace> {
     let (cluster, left) = hand::with("http-client", |hand| {
         let deadline = hand.exchange.as_ref().and_then(|exchange| exchange.borrow().deadline);
+        let deadline = [deadline, hand.until.map(tokio::time::Instant::into_std)].into_iter().flatten().min();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(std::time::Instant::now()));
         (hand.reach.clusters.get(call.cluster.as_str()).cloned(), left)
     })?;
@@ -146,6 +147,9 @@ fn begin(identity: &Identity, call: Call) -> Result<Result<Task<Result<Answer, E
 
 /// The request in the form the cluster's protocol wants; `None` if it cannot be one.
 pub fn request(cluster: &Cluster, call: Call) -> Option<Request<Outgoing>> {
+    if call.fields.len() > fields::FIELDS_MAX || call.trailers.len() > fields::FIELDS_MAX {
+        return None;
+    }
     let authority = call.authority.unwrap_or_else(|| cluster.name.to_string());
     if !is_authority(&authority) || !call.target.starts_with('/') {
         return None;

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower, TypedFunc};
 use wasmtime::{Store, Trap};
 
@@ -15,6 +16,12 @@ use crate::filter::host::inputs;
 use crate::filter::limits::{Slices, thread_cpu_time};
 use crate::filter::witness::{self, Event, Watch};
 use crate::filter::{ConfigureError, Fault, Guest, Setup, Verdict};
+
+/// Wall time of instantiating or configuring a guest that waits, beside the CPU time it may use: nobody else's change goes
+/// live meanwhile.
+pub const SETUP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much earlier than its hook a wait for somebody else ends, so that the guest hears of it.
+const WAIT_MARGIN: Duration = Duration::from_secs(1);
 
 /// `configure`: a configuration and its inputs, or why they are refused.
 type Configure = TypedFunc<(String, Vec<Input>), (Result<(), String>,)>;
@@ -79,7 +86,11 @@ impl Instance {
         if let Some(configure) = &self.configure {
             let arguments = (config.to_owned(), Input::all(inputs));
             let outcome = match &self.slices {
-                Some(slices) => in_slices(slices, configure.call_async(&mut self.store, arguments)).await,
+                Some(slices) => {
+                    let limit = SETUP_TIMEOUT + deadline;
+                    let call = in_slices(slices, configure.call_async(&mut self.store, arguments));
+                    tokio::time::timeout(limit, call).await.map_err(|_| Fault::Late(limit))?
+                }
                 None => configure.call(&mut self.store, arguments),
             };
             let (answer,) = outcome.map_err(|error| self.fault(&error))?;
@@ -154,6 +165,7 @@ impl Instance {
             None => hand.hold(|| function.call(&mut self.store, arguments)),
             Some(slices) => {
                 let limit = self.store.data().identity.config.hook_timeout;
+                hand.until = (!limit.is_zero()).then(|| Instant::now() + limit - (limit / 10).min(WAIT_MARGIN));
                 let call = function.call_async(&mut self.store, arguments);
                 let mut call = pin!(in_slices(slices, call));
                 let called = std::future::poll_fn(|context| hand.hold(|| call.as_mut().poll(context)));
