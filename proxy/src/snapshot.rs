@@ -140,7 +140,11 @@ impl Snapshot {
                 config: Arc::clone(config),
                 listeners,
                 cluster_names: Arc::new(clusters.keys().cloned().collect()),
-                reach: Arc::new(Reach { clusters, chains_complete: chains.values().any(|chain| chain::completes(chain)), chains }),
+                reach: Arc::new(Reach {
+                    clusters,
+                    chains_complete: chains.values().any(|chain| chain::completes(chain)),
+                    chains,
+                }),
                 filters,
                 stores,
                 access_log,

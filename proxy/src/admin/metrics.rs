@@ -17,7 +17,8 @@ pub fn answer(snapshot: &Snapshot) -> Response<Full<Bytes>> {
     snapshot.metrics.render(&mut exposition);
     stores(snapshot, &mut exposition);
     let beside = |filter: &Arc<Filter>| filter.beside.as_ref().map(|(second, _)| Arc::clone(second));
-    let filters: Vec<_> = snapshot.filters.values().flat_map(|filter| [Some(Arc::clone(filter)), beside(filter)]).flatten().collect();
+    let filters: Vec<_> =
+        snapshot.filters.values().flat_map(|filter| [Some(Arc::clone(filter)), beside(filter)]).flatten().collect();
     let instruments = filters.iter().filter_map(|filter| filter.identity.instruments.get());
     instruments.for_each(|instruments| instruments.render(&mut exposition));
     let mut response = Response::new(Full::new(Bytes::from(exposition.finish())));

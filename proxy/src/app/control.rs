@@ -31,7 +31,7 @@ use crate::cluster::pool;
 use crate::config::Input;
 use crate::drain;
 use crate::exchange;
-use crate::filter::source::Modules;
+use crate::filter::{self, source::Modules};
 use crate::snapshot::{Live, Parts};
 use crate::worker::Worker;
 
@@ -51,8 +51,11 @@ pub enum Event {
         paths: Vec<PathBuf>,
         renamed: bool,
     },
-    /// A resource that is an input is to be fetched again.
-    InputDue(Input),
+    /// A resource that is an input was fetched again.
+    Fetched {
+        input: Input,
+        content: Arc<[u8]>,
+    },
     /// A name has other addresses.
     Resolved {
         host: Arc<str>,
@@ -159,6 +162,7 @@ impl Control {
         self.listeners.start(&self.workers, &self.live).await;
         for worker in &self.workers {
             worker.post(|| drop(tokio::task::spawn_local(pool::tend()))).await;
+            worker.post(|| drop(tokio::task::spawn_local(filter::pool::tend()))).await;
         }
         self.sweep().await;
         self.follow_names();
@@ -193,7 +197,7 @@ impl Control {
                     let input = Input::File(file.clone());
                     waiting.add(match file {
                         file if file == self.parts.source.file() => Change::Reload { if_changed: true },
-                        _ if self.parts.inputs.contains_key(&input) => Change::Input(input),
+                        _ if self.parts.inputs.contains_key(&input) => Change::Input(input, None),
                         file => Change::Module(file),
                     });
                     continue;
@@ -214,7 +218,11 @@ impl Control {
             match event {
                 Event::Reload => waiting.add(Change::Reload { if_changed: false }),
                 Event::Touched { paths, renamed } => self.watch.touched(&paths, renamed),
-                Event::InputDue(input) => waiting.add(Change::Input(input)),
+                Event::Fetched { input, content } => {
+                    if self.parts.inputs.get(&input).is_some_and(|known| *known != content) {
+                        waiting.add(Change::Input(input, Some(content)));
+                    }
+                }
                 Event::Resolved { host, addresses } => waiting.add(Change::Resolved { host, addresses }),
                 Event::Stop => break Left::Cut,
                 Event::Drain => break Left::Drained,

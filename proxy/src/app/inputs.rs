@@ -1,5 +1,6 @@
 //! What filters have as inputs: files are read, resources are fetched from their cluster. Off the workers, always.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Read;
@@ -7,9 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
+use crate::cluster::{Cluster, pool};
 use crate::config::{Config, Input, Problems, Source};
+use crate::filter::Reach;
 use crate::filter::host::http_client::{self, Answer, Call};
 
 /// Bytes of one input: it has to fit into the memory of a filter.
@@ -75,6 +77,13 @@ fn read_file(path: &Path) -> Result<Arc<[u8]>, String> {
     Ok(bytes.into())
 }
 
+/// Fetches a resource again from a cluster that serves. Runs on a thread that may block.
+pub fn fetch_again(input: &Input, reach: &Reach) -> Result<Arc<[u8]>, String> {
+    let Input::Resource { cluster, target, .. } = input else { return Err("only resources are fetched".to_owned()) };
+    let found = reach.clusters.get(cluster).ok_or_else(|| format!("there is no cluster `{cluster}`"))?;
+    fetch(found, target)
+}
+
 /// One GET. Runs on a thread that may block, with connections of its own.
 fn fetch(cluster: &Arc<Cluster>, target: &str) -> Result<Arc<[u8]>, String> {
     let call = Call {
@@ -89,9 +98,13 @@ fn fetch(cluster: &Arc<Cluster>, target: &str) -> Result<Arc<[u8]>, String> {
     };
     let request = http_client::request(cluster, call).ok_or_else(|| format!("`{target}` cannot be requested"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
-    let answer = runtime
-        .map_err(|error| error.to_string())?
-        .block_on(async { tokio::time::timeout(FETCH, http_client::exchange(cluster, request, INPUT_BYTES_MAX as usize)).await });
+    let room = Cell::new(INPUT_BYTES_MAX as usize);
+    let answer = runtime.map_err(|error| error.to_string())?.block_on(async {
+        let answer = tokio::time::timeout(FETCH, http_client::exchange(cluster, request, &room)).await;
+        // This thread goes on to other work, and needs its connections no more.
+        pool::sweep(&Arc::default());
+        answer
+    });
     match answer {
         Ok(Ok(Answer { status: 200, body, .. })) => Ok(body.to_vec().into()),
         Ok(Ok(Answer { status, .. })) => Err(format!("cluster `{}` answered {status}, expected 200", cluster.name)),

@@ -33,7 +33,7 @@ pub struct Ground {
 pub enum Task {
     Reload { if_changed: bool },
     Module(PathBuf),
-    Input(Input),
+    Input(Input, Option<Arc<[u8]>>),
     GoBack(Failed),
     Resolved { host: Arc<str>, addresses: Vec<IpAddr> },
     Push { filter: Arc<str>, wanted: Wanted, over_file: bool },
@@ -77,7 +77,7 @@ pub async fn prepare(task: Task, ground: Ground) -> Outcome {
     match task {
         Task::Reload { if_changed } => reload(ground, if_changed).await,
         Task::Module(file) => blocking(ground, move |ground| module(ground, &file)).await,
-        Task::Input(changed) => blocking(ground, move |ground| input(ground, changed)).await,
+        Task::Input(changed, content) => blocking(ground, move |ground| input(ground, changed, content)).await,
         Task::GoBack(failed) => blocking(ground, move |ground| go_back(ground, &failed)).await,
         Task::Resolved { host, addresses } => blocking(ground, move |ground| resolved(ground, &host, addresses)).await,
         Task::Push { filter, wanted, over_file } => {
@@ -188,9 +188,12 @@ fn module(ground: &mut Ground, file: &Path) -> Result<Option<Ready>, NotReady> {
 }
 
 /// An input is read again; the filters that have it are configured anew.
-fn input(ground: &mut Ground, input: Input) -> Result<Option<Ready>, NotReady> {
+fn input(ground: &mut Ground, input: Input, content: Option<Arc<[u8]>>) -> Result<Option<Ready>, NotReady> {
     let Some(known) = ground.parts.inputs.get(&input) else { return Ok(None) };
-    let content = inputs::read(&input, &ground.parts.config, &ground.parts.resolved).map_err(NotReady::Input)?;
+    let content = match content {
+        Some(content) => content,
+        None => inputs::read(&input, &ground.parts.config, &ground.parts.resolved).map_err(NotReady::Input)?,
+    };
     if *known == content {
         return Ok(None);
     }

@@ -17,8 +17,8 @@ pub enum Change {
     Reload { if_changed: bool },
     /// The file of a module may have other bytes.
     Module(PathBuf),
-    /// An input may have other content.
-    Input(Input),
+    /// An input may have other content, or has this one.
+    Input(Input, Option<Arc<[u8]>>),
     /// A new version has failed its probation.
     GoBack(Failed),
     /// A name has other addresses.
@@ -52,11 +52,8 @@ impl Waiting {
                 }
                 None
             }
-            Change::Input(input) => {
-                if self.find(|other| matches!(other, Change::Input(waiting) if waiting == input)).is_some() {
-                    return;
-                }
-                None
+            Change::Input(input, _) => {
+                self.0.iter().position(|other| matches!(other, Change::Input(waiting, _) if waiting == input))
             }
             Change::Resolved { host, .. } => {
                 self.0.iter().position(|other| matches!(other, Change::Resolved { host: waiting, .. } if waiting == host))
@@ -118,7 +115,7 @@ mod tests {
         let name = |change| match change {
             Change::Reload { if_changed } => format!("reload {if_changed}"),
             Change::Module(path) => path.display().to_string(),
-            Change::Input(input) => format!("{input:?}"),
+            Change::Input(input, _) => format!("{input:?}"),
             Change::GoBack(failed) => format!("{} goes back", failed.filter),
             Change::Resolved { host, addresses } => format!("{host} {}", addresses.len()),
             Change::Command(Command { filter, change: Wanted::Module(bytes), .. }) => format!("{filter} {bytes:?}"),

@@ -10,6 +10,10 @@ use crate::config::defaults::FILTER_MEMORY_MAX;
 
 /// A component may be made of several core instances.
 const CORE_INSTANCES: u32 = 4;
+/// What one component may take of what is there for all.
+const MEMORIES_PER_COMPONENT: u32 = 4;
+const TABLES_PER_COMPONENT: u32 = 16;
+const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
 /// Deepest recursion of a guest.
 const WASM_STACK_BYTES: usize = 512 * 1024;
 /// What a host function has beside it on a fiber.
@@ -46,6 +50,10 @@ impl Engine {
             .total_core_instances(core_instances_max)
             .total_memories(instances_max)
             .total_tables(core_instances_max)
+            // Only total_memories bounds what one component may have; most have one, none needs many.
+            .max_memories_per_component(MEMORIES_PER_COMPONENT)
+            .max_tables_per_component(TABLES_PER_COMPONENT)
+            .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
             .total_stacks(instances_max)
             .async_stack_keep_resident(STACK_KEEP_RESIDENT_BYTES)
             .table_elements(TABLE_ELEMENTS_MAX)

@@ -70,7 +70,16 @@ impl Hand {
     /// Without an exchange.
     pub fn empty(hook: Hook, reach: &Arc<Reach>) -> Self {
         let reach = Arc::clone(reach);
-        Self(Some(Box::new(InHand { hook, exchange: None, reach, reply: None, chunk: None, trailers: None, outcome: None, until: None })))
+        Self(Some(Box::new(InHand {
+            hook,
+            exchange: None,
+            reach,
+            reply: None,
+            chunk: None,
+            trailers: None,
+            outcome: None,
+            until: None,
+        })))
     }
 
     /// Runs `job`, which runs a guest, with this in hand.

@@ -4,9 +4,11 @@
 //! every instance busy waits for one in order, and no longer than `instances-wait`.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -17,16 +19,41 @@ use crate::config::Isolation;
 /// Idle instances a worker keeps of one filter. Hooks that do not wait need one.
 pub const IDLE_MAX: usize = 16;
 
+/// How long an instance may be idle: what a burst has needed is there for the next filter's.
+pub const IDLE: Duration = Duration::from_secs(60);
+/// How often that is looked at.
+const TEND: Duration = Duration::from_secs(10);
+
 thread_local! {
     /// The filters that may be kept; `None` before the first sweep.
     static KEPT: RefCell<Option<Arc<BTreeSet<u64>>>> = const { RefCell::new(None) };
-    static POOLS: RefCell<HashMap<u64, Rc<Pool>>> = RefCell::new(HashMap::new());
+    static POOLS: RefCell<HashMap<u64, Rc<Pool>, BuildHasherDefault<Number>>> = RefCell::default();
+}
+
+/// Ids are counted up, so each is as good a hash as any.
+#[derive(Debug, Default)]
+struct Number(u64);
+
+impl Hasher for Number {
+    fn finish(&self) -> u64 {
+        // The table looks at the top bits as well.
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0 << 8 | u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
 }
 
 /// The instances of one filter on this worker.
 #[derive(Debug, Default)]
 struct Pool {
-    idle: RefCell<Vec<Instance>>,
+    /// The one that was used last is taken first, so that those that nobody needs are at the front.
+    idle: RefCell<VecDeque<(Instance, Instant)>>,
     busy: Cell<usize>,
     waiting: Cell<usize>,
     freed: Notify,
@@ -57,17 +84,29 @@ pub async fn take(filter: &Arc<Filter>) -> Result<Lent, Fault> {
     }
     pool.busy.set(pool.busy.get() + 1);
     let mut lent = Lent { filter: Arc::clone(filter), pool, instance: None };
-    lent.instance = lent.pool.idle.borrow_mut().pop();
+    lent.instance = lent.pool.idle.borrow_mut().pop_back().map(|(instance, _)| instance);
     if lent.instance.is_none() {
         lent.instance = Some(match filter.spare() {
             Some(instance) => instance,
-            None => filter.instance().await.map_err(|error| match error {
-                ConfigureError::Fault(fault) => fault,
-                ConfigureError::Refused(message) => Fault::Configure(message),
-            })?,
+            None => new(filter).await?,
         });
     }
     Ok(lent)
+}
+
+/// Where all places of the process are taken, what lies idle on this worker makes way.
+async fn new(filter: &Filter) -> Result<Instance, Fault> {
+    let made = match filter.instance().await {
+        Err(ConfigureError::Fault(Fault::Instance(_))) => {
+            expire(Duration::ZERO);
+            filter.instance().await
+        }
+        made => made,
+    };
+    made.map_err(|error| match error {
+        ConfigureError::Fault(fault) => fault,
+        ConfigureError::Refused(message) => Fault::Configure(message),
+    })
 }
 
 fn of(id: u64) -> Rc<Pool> {
@@ -116,7 +155,7 @@ impl Lent {
         }
         let mut idle = self.pool.idle.borrow_mut();
         if idle.len() < IDLE_MAX {
-            idle.push(instance);
+            idle.push_back((instance, Instant::now()));
         }
     }
 }
@@ -126,6 +165,24 @@ impl Drop for Lent {
         self.pool.busy.set(self.pool.busy.get() - 1);
         if self.pool.waiting.get() > 0 {
             self.pool.freed.notify_one();
+        }
+    }
+}
+
+/// Lets go of instances that have been idle for too long, for as long as the worker lives.
+pub async fn tend() {
+    let mut interval = tokio::time::interval(TEND);
+    loop {
+        interval.tick().await;
+        expire(IDLE);
+    }
+}
+
+fn expire(idle: Duration) {
+    let pools: Vec<_> = POOLS.with_borrow(|pools| pools.values().map(Rc::clone).collect());
+    for pool in pools {
+        while pool.idle.borrow().front().is_some_and(|(_, since)| since.elapsed() >= idle) {
+            drop(pool.idle.borrow_mut().pop_front());
         }
     }
 }

@@ -22,7 +22,7 @@ impl Control {
             Change::Reload { if_changed } => (About::Reload, Task::Reload { if_changed }),
             Change::Module(file) => (About::Module(file.clone()), Task::Module(file)),
             Change::GoBack(failed) => (About::GoBack(failed.clone()), Task::GoBack(failed)),
-            Change::Input(input) => (About::Input(input.clone()), Task::Input(input)),
+            Change::Input(input, content) => (About::Input(input.clone()), Task::Input(input, content)),
             Change::Resolved { host, addresses } => (About::Resolved(Arc::clone(&host)), Task::Resolved { host, addresses }),
             Change::Command(Command { filter, change, over_file, answer, held }) => {
                 let about = About::Command { filter: Arc::clone(&filter), what: change.name(), answer, _held: held };
@@ -238,12 +238,20 @@ impl Control {
             if self.fetching.contains_key(&input) {
                 continue;
             }
-            let (events, changed) = (self.events.clone(), input.clone());
+            let (events, live, wanted) = (self.events.clone(), Arc::clone(&self.live), input.clone());
+            // Beside the queue of changes, for a cluster that does not answer must hold nobody up.
             let task = tokio::spawn(async move {
                 loop {
                     tokio::time::sleep(every).await;
-                    if events.send(Event::InputDue(changed.clone())).await.is_err() {
-                        return;
+                    let (reach, input) = (Arc::clone(&live.load().reach), wanted.clone());
+                    let fetched = tokio::task::spawn_blocking(move || inputs::fetch_again(&input, &reach)).await;
+                    match fetched.map_err(|error| error.to_string()).flatten() {
+                        Ok(content) => {
+                            if events.send(Event::Fetched { input: wanted.clone(), content }).await.is_err() {
+                                return;
+                            }
+                        }
+                        Err(error) => tracing::warn!(%error, "an input was not fetched again; it stays as it was"),
                     }
                 }
             });

@@ -102,6 +102,10 @@ pub fn filter(table: &mut Table<'_>) -> Option<Filter> {
     let observe = table.optional_table("observe", "A second version beside it that is only watched.", second);
     let observe_calls = table.or("observe-calls", &Flag, false, "Whether what is watched may send requests of its own.");
     let canary = table.optional_table("canary", "A second version that gets a share of the exchanges.", canary);
+    if let (Some(node), true) = (table.node("canary"), observe.is_some() || mode == Mode::Observe) {
+        let message = "a filter that is observed, or has a version that is, takes no `canary`: one second version at a time";
+        table.reader().report(node.span.clone(), message);
+    }
     let probation = table.or(
         "probation",
         &Time::within(Duration::ZERO, FILTER_HOOK_TIMEOUT_MAX),

@@ -40,9 +40,8 @@ pub async fn read_request(function: &'static str, limit: u32) -> Result<Result<B
 pub async fn read_response(function: &'static str, limit: u32) -> Result<Result<Bytes, Unreadable>, OutOfPlace> {
     hand::with(function, |hand| in_response(hand, function))??;
     let limit = limit_of(limit);
-    let whole = poll_fn(|context| {
-        turned(hand::exchange_mut(function, |exchange| exchange.response_body.poll_whole(context, limit)))
-    });
+    let whole =
+        poll_fn(|context| turned(hand::exchange_mut(function, |exchange| exchange.response_body.poll_whole(context, limit))));
     match in_time(function, whole).await? {
         Some(whole) => whole,
         None => {

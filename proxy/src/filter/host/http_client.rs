@@ -3,6 +3,8 @@
 //! A call takes the way of any request: the cluster's balancing, its pools, its limits. It ends with the hook that made
 //! it, however that ends.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use crate::filter::{Identity, OutOfPlace, hand};
 
 /// Longest time of one call, whatever it asks for: a filter that waits holds an instance, and its exchange a client.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(30);
-/// Bytes of one answer: it has to fit into the filter's memory.
+/// Bytes of one answer, or of all answers of one `send-all`: they have to fit into the filter's memory.
 pub const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// Calls of one `send-all`.
 pub const CALLS_MAX: usize = 64;
@@ -76,7 +78,7 @@ impl<T> Drop for Task<T> {
 
 /// `send`. Begins at once and is to be awaited.
 pub fn call(identity: &Identity, call: Call) -> impl Future<Output = Result<Result<Answer, Error>, OutOfPlace>> + Send + use<> {
-    let begun = begin(identity, call);
+    let begun = begin(identity, call, &Rc::new(Cell::new(ANSWER_BYTES_MAX)));
     async move {
         Ok(match begun? {
             Ok(task) => wait(task).await,
@@ -90,10 +92,12 @@ pub fn call_all(
     identity: &Identity,
     calls: Vec<Call>,
 ) -> impl Future<Output = Result<Vec<Result<Answer, Error>>, OutOfPlace>> + Send + use<> {
+    // All answers wait in the proxy's memory until the last one is there.
+    let room = Rc::new(Cell::new(ANSWER_BYTES_MAX));
     let begun: Vec<_> = calls
         .into_iter()
         .enumerate()
-        .map(|(index, call)| if index < CALLS_MAX { begin(identity, call) } else { Ok(Err(Error::TooLarge)) })
+        .map(|(index, call)| if index < CALLS_MAX { begin(identity, call, &room) } else { Ok(Err(Error::TooLarge)) })
         .collect();
     async move {
         let mut answers = Vec::with_capacity(begun.len());
@@ -113,7 +117,11 @@ async fn wait(mut task: Task<Result<Answer, Error>>) -> Result<Answer, Error> {
 }
 
 /// Checks what can be checked and lets the rest run on this worker.
-fn begin(identity: &Identity, call: Call) -> Result<Result<Task<Result<Answer, Error>>, Error>, OutOfPlace> {
+fn begin(
+    identity: &Identity,
+    call: Call,
+    room: &Rc<Cell<usize>>,
+) -> Result<Result<Task<Result<Answer, Error>>, Error>, OutOfPlace> {
     let (cluster, left) = hand::with("http-client", |hand| {
         let deadline = hand.exchange.as_ref().and_then(|exchange| exchange.borrow().deadline);
         let deadline = [deadline, hand.until.map(tokio::time::Instant::into_std)].into_iter().flatten().min();
@@ -133,9 +141,9 @@ fn begin(identity: &Identity, call: Call) -> Result<Result<Task<Result<Answer, E
     let asked = if call.timeout.is_zero() { TIMEOUT_MAX } else { call.timeout.min(TIMEOUT_MAX) };
     let limit = left.map_or(asked, |left| left.min(asked));
     let Some(request) = request(&cluster, call) else { return Ok(Err(Error::Protocol)) };
+    let room = Rc::clone(room);
     let answered = async move {
-        let answer =
-            tokio::time::timeout(limit, exchange(&cluster, request, ANSWER_BYTES_MAX)).await.unwrap_or(Err(Error::Timeout));
+        let answer = tokio::time::timeout(limit, exchange(&cluster, request, &room)).await.unwrap_or(Err(Error::Timeout));
         witness::effect("http-client", || match &answer {
             Ok(answer) => format!("{} answered {}, {} bytes", cluster.name, answer.status, answer.body.len()),
             Err(error) => format!("{} did not answer: {error:?}", cluster.name),
@@ -195,7 +203,8 @@ pub fn request(cluster: &Cluster, call: Call) -> Option<Request<Outgoing>> {
 }
 
 /// Sends a request and reads the whole answer.
-pub async fn exchange(cluster: &Arc<Cluster>, request: Request<Outgoing>, bytes_max: usize) -> Result<Answer, Error> {
+/// `room`: bytes that the body may have; so many fewer are left then.
+pub async fn exchange(cluster: &Arc<Cluster>, request: Request<Outgoing>, room: &Cell<usize>) -> Result<Answer, Error> {
     let answer = cluster::send(cluster, request, &Wishes::default(), &mut Attempt::default()).await;
     let cluster::Answer { response, lease } = answer.map_err(|failure| error_of(failure.kind))?;
     let (head, mut body) = response.into_parts();
@@ -204,8 +213,11 @@ pub async fn exchange(cluster: &Arc<Cluster>, request: Request<Outgoing>, bytes_
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Error::Reset)?;
         match frame.into_data() {
-            Ok(data) if bytes.len() + data.len() > bytes_max => return Err(Error::TooLarge),
-            Ok(data) => bytes.extend_from_slice(&data),
+            Ok(data) if data.len() > room.get() => return Err(Error::TooLarge),
+            Ok(data) => {
+                room.set(room.get() - data.len());
+                bytes.extend_from_slice(&data);
+            }
             Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
         }
     }

@@ -11,14 +11,17 @@ use tokio::io::AsyncWrite;
 use tracing::Level;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::log;
+use super::{log, system};
 use crate::filter::{Guest, Identity};
 
 /// The interfaces that are there; those of files are, and there are no files in them.
 const OFFERED: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
+
+/// Streams, polls and the like that one instance holds at once: they are not in its memory, so nothing else bounds them.
+const HANDLES_MAX: usize = 1000;
 
 /// Whether an interface of WASI can be imported.
 pub fn offers(interface: &str) -> bool {
@@ -40,8 +43,11 @@ impl Wasi {
         for (name, value) in &identity.grants.environment {
             context.env(name, value);
         }
+        context.max_random_size(u64::from(system::ENTROPY_BYTES_MAX));
         context.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
-        Self { context: context.build(), table: ResourceTable::new() }
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
+        Self { context: context.build(), table }
     }
 }
 
@@ -107,6 +113,9 @@ impl Pollable for Lines {
 
 impl OutputStream for Lines {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > log::MESSAGE_BYTES_MAX {
+            return Err(StreamError::Trap(wasmtime::Error::msg("more was written than the stream had room for")));
+        }
         self.take(&bytes);
         Ok(())
     }
