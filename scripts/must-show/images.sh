@@ -2,7 +2,8 @@
 # A filter with a list of a million ranges: how long until it is live, what a hundred instances of it add to memory, and what
 # a new instance for each exchange costs.
 source "$(dirname "$0")/lib.sh"
-readonly LIVE_MS_MAX=3000 INSTANCES=100 ADDED_KIB_MAX=$((10 * 1024)) FRESH_NS_MAX=30000
+# As text it passes TOML and JSON as well, which is not the way for such a list; it has to work.
+readonly LIVE_MS_MAX=3000 TEXT_LIVE_MS_MAX=10000 INSTANCES=100 ADDED_KIB_MAX=$((10 * 1024)) FRESH_NS_MAX=30000
 
 build
 cargo build --quiet --release --package tamis-benches --example image_memory
@@ -15,7 +16,7 @@ configured() { curl --silent "http://127.0.0.1:$admin/filters" | python3 -c 'imp
 
 # Starts with the rest of the filter's table and the cache of this name, and says when it is live.
 live() {
-    local what="$1" cache="$2" filter="$3" began took
+    local what="$1" cache="$2" filter="$3" limit="${4:-$LIVE_MS_MAX}" began took
     plain="$(free_port)" admin="$(free_port)"
     began="$(now_ms)"
     start_tamis <<END
@@ -36,7 +37,7 @@ $filter
 END
     await curl --silent --fail "http://127.0.0.1:$plain/"
     took=$(($(now_ms) - began))
-    must "$what: live after $took ms, under $LIVE_MS_MAX" test "$took" -lt "$LIVE_MS_MAX"
+    must "$what: live after $took ms, under $limit" test "$took" -lt "$limit"
     say "  $(configured)"
     must "$what: 10000003 lies in a range, 10000005 in none" test "$(hit 10000003) $(hit 10000005)" = "yes no"
     say "  memory: $(awk '/^Pss:/ { print $2 }' "/proc/$tamis_process/smaps_rollup") KiB (Pss), peak $(awk '/VmHWM/ { print $2 }' "/proc/$tamis_process/status") KiB"
@@ -52,7 +53,7 @@ isolation = \"fresh\""
 live "an input of $(wc -c <"$work/ranges.txt") bytes, cold" two "inputs = { ranges = \"$work/ranges.txt\" }"
 live "the same input, from the cache" two "inputs = { ranges = \"$work/ranges.txt\" }"
 { echo "config.ranges = '''"; cat "$work/ranges.txt"; echo "'''"; } >"$work/text"
-live "the same as text in the configuration, cold" three "$(cat "$work/text")"
+live "the same as text in the configuration, cold" three "$(cat "$work/text")" "$TEXT_LIVE_MS_MAX"
 
 say "$INSTANCES live instances, each called once"
 "$built/release/examples/image_memory" "$INSTANCES" | tee "$work/memory" | sed 's/^/  /'
