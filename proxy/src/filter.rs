@@ -323,7 +323,7 @@ impl Filter {
     }
 
     /// The version that is watched in its place or beside it.
-    pub fn watched<'a>(self: &'a Arc<Self>) -> Option<&'a Arc<Self>> {
+    pub fn watched(self: &Arc<Self>) -> Option<&Arc<Self>> {
         match &self.beside {
             _ if self.config.mode == config::Mode::Observe => Some(self),
             Some((second, Role::Observed)) => Some(second),

@@ -48,7 +48,7 @@ impl Drop for Counted {
 #[derive(Debug)]
 pub enum Step {
     /// A filter answers itself.
-    Replied(Reply),
+    Replied(Box<Reply>),
     /// The exchange ends without an answer.
     Reset,
     /// A filter that fails closed did.
@@ -359,7 +359,7 @@ impl Chain {
                 Ok(Passed::Well)
             }
             Ok(Verdict::Replied) => match hand.reply.take().filter(|_| !in_a_chunk) {
-                Some(reply) => Err(Step::Replied(reply)),
+                Some(reply) => Err(Step::Replied(Box::new(reply))),
                 None => Ok(Passed::Well),
             },
             Ok(Verdict::Reset) => Err(Step::Reset),

@@ -68,7 +68,7 @@ async fn respond(chain: &Chain, record: &mut Record, mut content: Content) -> Re
 fn answer(record: &mut Record, step: Step) -> Result<Content, Reset> {
     match step {
         Step::Failed(failure) => answer_failure(record, &failure),
-        Step::Replied(reply) => Ok(set_answer(record, reply, Origin::Filter)),
+        Step::Replied(reply) => Ok(set_answer(record, *reply, Origin::Filter)),
         Step::Reset => {
             let mut exchange = record.exchange_mut();
             exchange.origin = Origin::Failure(Kind::FilterReset);

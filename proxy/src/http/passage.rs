@@ -21,13 +21,15 @@ pub struct Passage {
     /// One may replace them.
     replaces: bool,
     /// The piece or the trailers that are being dealt with.
-    running: Option<Pin<Box<dyn Future<Output = Result<Passed, Step>>>>>,
+    running: Option<Running>,
     /// They have come, and go on after the last piece.
     trailers: Option<HeaderMap>,
     /// The filters have been told that no piece follows.
     told_end: bool,
     over: bool,
 }
+
+type Running = Pin<Box<dyn Future<Output = Result<Passed, Step>>>>;
 
 enum Passed {
     Chunk(Bytes),
