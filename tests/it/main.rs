@@ -42,6 +42,7 @@ mod protocol;
 mod python;
 mod reload;
 mod router;
+mod shown;
 mod state;
 mod stores;
 mod stream;
