@@ -49,7 +49,7 @@ pub struct Exchange {
     pub origin: Origin,
     /// The client's body, until it is on its way.
     pub request_body: Body,
-    /// The body of the answer, while response hooks run.
+    /// The body of the answer, while response hooks run; before and after that there is nothing to read.
     pub response_body: Body,
     pub destination: Destination,
     pub notes: Vec<(String, String)>,
@@ -162,7 +162,7 @@ impl Exchange {
             response: None,
             origin: Origin::Upstream,
             request_body: Body::default(),
-            response_body: Body::default(),
+            response_body: Body::gone(),
             destination: Destination::default(),
             notes: Vec::new(),
             clusters,
@@ -257,10 +257,12 @@ pub struct Record {
     log: Arc<AccessLog>,
     pub started: Instant,
     time: SystemTime,
-    method: http::Method,
+    /// As it came, whatever filters made of it.
+    pub method: http::Method,
     path: String,
     host: String,
-    pub status: StatusCode,
+    /// Of the answer that the client gets; `None` until it goes out.
+    pub status: Option<StatusCode>,
     /// The first failure, in words for the log.
     error: Option<String>,
     pub attempt: Attempt,
@@ -283,7 +285,7 @@ impl Record {
             host: exchange.authority.clone(),
             exchange: Rc::new(RefCell::new(exchange)),
             log,
-            status: StatusCode::OK,
+            status: None,
             error: None,
             attempt: Attempt::default(),
             inflow,
@@ -333,7 +335,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         let exchange = self.exchange.borrow();
         let origin = self.origin(&exchange);
-        let status = if self.complete || exchange.response.is_some() { self.status.as_u16() } else { 0 };
+        let status = self.status.map_or(0, |status| status.as_u16());
         let duration = self.started.elapsed();
         self.log.write(&Entry {
             time: self.time,
@@ -357,8 +359,12 @@ impl Drop for Record {
             notes: &exchange.notes,
         });
         drop(exchange);
-        // Whoever still looks at the exchange afterwards does not hold what it took.
-        self.exchange.borrow_mut().held.clear();
+        // Whoever still looks at the exchange afterwards does not hold what it took, nor the client's connection.
+        let mut exchange = self.exchange.borrow_mut();
+        exchange.held.clear();
+        exchange.request_body.let_go();
+        exchange.response_body.let_go();
+        drop(exchange);
         if let Some(at_end) = self.at_end.take() {
             at_end(Outcome {
                 exchange: Rc::clone(&self.exchange),

@@ -343,7 +343,7 @@ pub fn respond(
         parts.status = head.status;
         parts.headers = if later { head.headers.clone() } else { std::mem::take(&mut head.headers) };
     }
-    record.status = parts.status;
+    record.status = Some(parts.status);
     let (head_only, http2) = {
         let exchange = record.exchange();
         (exchange.request.method == Method::HEAD, exchange.request.version == Version::HTTP_2)
