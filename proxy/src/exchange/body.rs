@@ -34,7 +34,7 @@ pub struct Body {
     ahead: usize,
     source: Source,
     /// They came while the body was read ahead.
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
     /// Another body has taken the place of what still arrives.
     replaced: bool,
     /// A part has gone on: there is no whole left to read.
@@ -131,7 +131,7 @@ impl Body {
                 }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.put(data),
-                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                    Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
                 },
             }
         }
@@ -220,7 +220,7 @@ impl Body {
             match ready!(self.poll_source(context)) {
                 Some(Ok(frame)) if self.replaced && frame.is_data() => {}
                 Some(frame) => return Poll::Ready(Some(frame)),
-                None => return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
+                None => return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers)))),
             }
         }
     }
@@ -443,7 +443,7 @@ mod tests {
     #[tokio::test]
     async fn another_body_has_trailers_only_if_they_are_kept() {
         for keep in [true, false] {
-            let mut body = Body { trailers: Some(trailers()), ..Body::whole("before".into()) };
+            let mut body = Body { trailers: Some(Box::new(trailers())), ..Body::whole("before".into()) };
             body.replace("after".into(), keep);
             let frames = frames(&mut body).await;
             assert_eq!(frames[0].data_ref().map(|data| &**data), Some(b"after".as_slice()));
