@@ -49,14 +49,18 @@ pub struct Exchange {
     pub origin: Origin,
     /// The client's body, until it is on its way.
     pub request_body: Body,
-    /// The body of the answer, while response hooks run.
+    /// The body of the answer, while response hooks run; before and after that there is nothing to read.
     pub response_body: Body,
     pub destination: Destination,
     pub notes: Vec<(String, String)>,
+    /// There were more than are kept, and the log has been told.
+    pub notes_dropped: bool,
     /// The clusters that a filter may name.
     pub clusters: Arc<Names>,
     /// When the client no longer waits, as it said itself (`grpc-timeout`).
     pub deadline: Option<Instant>,
+    /// How far the request has come, from the moment somebody owns the exchange.
+    pub inflow: Option<Rc<Inflow>>,
     pub is_grpc: bool,
     /// An endpoint has answered.
     pub answered: bool,
@@ -162,11 +166,13 @@ impl Exchange {
             response: None,
             origin: Origin::Upstream,
             request_body: Body::default(),
-            response_body: Body::default(),
+            response_body: Body::gone(),
             destination: Destination::default(),
             notes: Vec::new(),
+            notes_dropped: false,
             clusters,
             deadline: None,
+            inflow: None,
             is_grpc: false,
             answered: false,
             held: Vec::new(),
@@ -190,8 +196,10 @@ impl Exchange {
             response_body: self.response_body.copy(),
             destination: self.destination.clone(),
             notes: self.notes.clone(),
+            notes_dropped: self.notes_dropped,
             clusters: Arc::clone(&self.clusters),
             deadline: self.deadline,
+            inflow: self.inflow.clone(),
             is_grpc: self.is_grpc,
             answered: self.answered,
             held: Vec::new(),
@@ -202,6 +210,17 @@ impl Exchange {
     /// `http/1.0`, `http/1.1` or `h2`, the way ALPN spells them.
     pub fn protocol(&self) -> &'static str {
         protocol(self.request.version)
+    }
+
+    /// What is left of the time that it may take; `None`: it may take any.
+    pub fn time_left(&self) -> Option<Duration> {
+        let now = Instant::now();
+        // A timeout counts from the end of the request.
+        let total = self.destination.timeout.filter(|timeout| !timeout.is_zero());
+        let ended_at = self.inflow.as_ref().and_then(|inflow| inflow.ended_at()).unwrap_or(now);
+        let total = total.map(|total| total.saturating_sub(now.saturating_duration_since(ended_at)));
+        let deadline = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
+        [total, deadline].into_iter().flatten().min()
     }
 
     pub fn note(&self, key: &str) -> Option<&str> {
@@ -257,10 +276,12 @@ pub struct Record {
     log: Arc<AccessLog>,
     pub started: Instant,
     time: SystemTime,
-    method: http::Method,
+    /// As it came, whatever filters made of it.
+    pub method: http::Method,
     path: String,
     host: String,
-    pub status: StatusCode,
+    /// Of the answer that the client gets; `None` until it goes out.
+    pub status: Option<StatusCode>,
     /// The first failure, in words for the log.
     error: Option<String>,
     pub attempt: Attempt,
@@ -273,7 +294,8 @@ pub struct Record {
 }
 
 impl Record {
-    pub fn new(exchange: Exchange, inflow: Rc<Inflow>, log: Arc<AccessLog>) -> Self {
+    pub fn new(mut exchange: Exchange, inflow: Rc<Inflow>, log: Arc<AccessLog>) -> Self {
+        exchange.inflow = Some(Rc::clone(&inflow));
         Self {
             started: Instant::now(),
             time: SystemTime::now(),
@@ -283,7 +305,7 @@ impl Record {
             host: exchange.authority.clone(),
             exchange: Rc::new(RefCell::new(exchange)),
             log,
-            status: StatusCode::OK,
+            status: None,
             error: None,
             attempt: Attempt::default(),
             inflow,
@@ -333,7 +355,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         let exchange = self.exchange.borrow();
         let origin = self.origin(&exchange);
-        let status = if self.complete || exchange.response.is_some() { self.status.as_u16() } else { 0 };
+        let status = self.status.map_or(0, |status| status.as_u16());
         let duration = self.started.elapsed();
         self.log.write(&Entry {
             time: self.time,
@@ -357,8 +379,12 @@ impl Drop for Record {
             notes: &exchange.notes,
         });
         drop(exchange);
-        // Whoever still looks at the exchange afterwards does not hold what it took.
-        self.exchange.borrow_mut().held.clear();
+        // Whoever still looks at the exchange afterwards does not hold what it took, nor the client's connection.
+        let mut exchange = self.exchange.borrow_mut();
+        exchange.held.clear();
+        exchange.request_body.let_go();
+        exchange.response_body.let_go();
+        drop(exchange);
         if let Some(at_end) = self.at_end.take() {
             at_end(Outcome {
                 exchange: Rc::clone(&self.exchange),
@@ -371,5 +397,45 @@ impl Drop for Record {
                 mirrors: std::mem::take(&mut self.exchange.borrow_mut().mirrors),
             });
         }
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A request for `/` that has just come, with two clusters to go to.
+    pub fn exchange() -> Exchange {
+        let connection = Connection {
+            listener: "edge".into(),
+            peer: ([127, 0, 0, 1], 1).into(),
+            local: ([127, 0, 0, 1], 2).into(),
+            trusted: false,
+            tls_version: None,
+            server_name: None,
+            permit: None,
+            ended: std::sync::OnceLock::new(),
+        };
+        let (head, ()) = http::Request::new(()).into_parts();
+        let clusters = Names::from(["one".into(), "two".into()]);
+        Exchange::new(Arc::new(connection), head, "a".to_owned(), "1".to_owned(), Arc::new(clusters))
+    }
+
+    #[test]
+    fn a_timeout_counts_from_the_end_of_the_request_and_the_earlier_end_counts() {
+        let second = Duration::from_secs(1);
+        let mut exchange = exchange();
+        assert_eq!(exchange.time_left(), None);
+        exchange.destination.timeout = Some(Duration::ZERO);
+        assert_eq!(exchange.time_left(), None);
+        exchange.destination.timeout = Some(second);
+        let inflow = Rc::new(Inflow::new(false));
+        exchange.inflow = Some(Rc::clone(&inflow));
+        assert_eq!(exchange.time_left(), Some(second));
+        inflow.complete();
+        while inflow.ended_at().expect("it has ended") == Instant::now() {}
+        assert!(exchange.time_left().expect("limited") < second);
+        exchange.deadline = Some(Instant::now());
+        assert_eq!(exchange.time_left(), Some(Duration::ZERO));
     }
 }

@@ -104,6 +104,25 @@ async fn a_client_that_goes_away_is_told(edge: Edge) {
     assert_eq!((&told["status"], &told["failure"]), (&json!(null), &json!("client-gone")), "{told}");
 }
 
+matrix!(a_client_that_goes_away_during_a_response_hook_got_nothing);
+async fn a_client_that_goes_away_during_a_response_hook_got_nothing(edge: Edge) {
+    let gate = Gate::new();
+    let slow = origin().gated("/", &gate, "slow").run();
+    let origin = origin().route("/", "here").run();
+    let filters = [("complete", GRANTED), ("caller", "allow = { clusters = ['slow'] }")];
+    let slow_cluster = format!("[clusters.slow]\nendpoints = ['{slow}']\n");
+    let proxy = edge.proxy(format!("{}{STORE}{slow_cluster}", chain(&origin, &filters)));
+    let client = proxy.client().await;
+    let request = client.get("/").header("x-request-id", "one").header("x-call", "slow GET /").header("x-call-in", "response");
+    let asking = tokio::spawn(request.whole());
+    gate.arrived().await;
+    asking.abort();
+    drop(client);
+    let told = outcome(&proxy.client().await, "one").await;
+    assert_eq!((&told["status"], &told["failure"]), (&json!(null), &json!("client-gone")), "{told}");
+    assert_eq!(proxy.access_log().line_where("request_id", "one").await["status"], 0);
+}
+
 matrix!(the_client_has_its_answer_before);
 async fn the_client_has_its_answer_before(edge: Edge) {
     let gate = Gate::new();

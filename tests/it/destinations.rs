@@ -247,6 +247,37 @@ async fn a_filter_sets_how_long_it_may_take(edge: Edge) {
     assert_eq!((answer.status, answer.reason()), (504, Some("timeout")));
 }
 
+matrix!(a_slow_rate_is_no_silence_but_counts);
+async fn a_slow_rate_is_no_silence_but_counts(edge: Edge) {
+    let origin = origin().route("/", body::pattern(4000)).run();
+    // A piece of 1024 bytes takes a quarter of a second: longer than the answer may be silent.
+    let chain = chain(&origin, &[("steer", "")]).replacen(
+        "[listeners.edge]",
+        "[listeners.edge]\ntimeouts = { stream-idle = '100ms' }",
+        1,
+    );
+    let proxy = edge.proxy(chain);
+    let client = proxy.client().await;
+    assert_eq!(client.get("/").header("x-rate", "4000").await.body.len(), 4000);
+    client.get("/").header("x-rate", "1000").header("x-timeout", "200").whole().await.expect_err("the answer is cut, not ended");
+    let line = proxy.access_log().line_where("reason", "timeout").await;
+    assert!(line["duration_us"].as_u64().unwrap() < 900_000, "the pause of a second is not waited for: {line}");
+}
+
+matrix!(an_answer_that_always_has_more_ends_in_time);
+async fn an_answer_that_always_has_more_ends_in_time(edge: Edge) {
+    let origin = origin()
+        .route_fn("/", |_| async {
+            let (feed, body) = body::channel();
+            tokio::spawn(async move { while feed.send(body::pattern(4096)).await {} });
+            Reply::new(200).streaming(body)
+        })
+        .run();
+    let proxy = edge.proxy(chain(&origin, &[("steer", "")]));
+    proxy.client().await.get("/").header("x-timeout", "200").whole().await.expect_err("the answer is cut, not ended");
+    assert_eq!(proxy.access_log().line().await["reason"], "timeout");
+}
+
 fn chains() -> String {
     format!("[chains.more]\nfilters = ['more']\n[filters.more]\nmodule = '{}'\ndeadline = '1s'\n", guest("stamp-b"))
 }

@@ -153,7 +153,7 @@ fn the_fallback_takes_over_where_there_is_no_endpoint() {
     ];
     for (mut destination, expected) in cases {
         let said = format!("{destination:?}");
-        destination.hash_key = Some(b"user-7".to_vec());
+        destination.hash_key = Some(hash::of_key(b"user-7"));
         let (chosen, wishes) = choose(&clusters, &mut destination).expect("a cluster");
         assert_eq!(&*chosen.name, expected, "{said}");
         assert_eq!(destination.cluster.as_deref(), Some(expected), "the log tells where it went");

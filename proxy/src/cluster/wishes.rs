@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Cluster, hash};
+use super::Cluster;
 use crate::config::Labels;
 use crate::exchange::{Destination, Failure, Kind, Retry};
 
@@ -31,7 +31,7 @@ impl Wishes {
         Self {
             endpoint: destination.endpoint,
             subset: std::mem::take(&mut destination.subset),
-            key: destination.hash_key.as_deref().map(hash::of_key),
+            key: destination.hash_key,
             retry: destination.retry.take(),
         }
     }

@@ -19,14 +19,22 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Failure, Inflow, Kind};
 
+/// A smaller piece that is read ahead is copied to the ones before it: it would keep the whole buffer that it was read
+/// into, and the peer decides how small its pieces are.
+const OWN_PIECE_BYTES: usize = 4 << 10;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Body {
     /// Read ahead, or put in the place of what arrives.
     front: VecDeque<Bytes>,
+    /// Small pieces behind the front.
+    gathered: BytesMut,
+    /// Bytes of both.
+    ahead: usize,
     source: Source,
     /// They came while the body was read ahead.
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
     /// Another body has taken the place of what still arrives.
     replaced: bool,
     /// A part has gone on: there is no whole left to read.
@@ -83,8 +91,17 @@ impl Body {
 
     /// Made here.
     pub fn whole(bytes: Bytes) -> Self {
-        let front = if bytes.is_empty() { VecDeque::new() } else { VecDeque::from([bytes]) };
-        Self { front, ..Self::default() }
+        Self { ahead: bytes.len(), front: only(bytes), ..Self::default() }
+    }
+
+    /// One of which everything has gone on, or that has not come yet: nobody can read it.
+    pub fn gone() -> Self {
+        Self { begun: true, ..Self::default() }
+    }
+
+    /// Lets the peer go. What was not empty cannot be read any more.
+    pub fn let_go(&mut self) {
+        drop(self.take());
     }
 
     /// Sends it on its way. What is left of one that was not empty cannot be read any more.
@@ -113,8 +130,8 @@ impl Body {
                     return Poll::Ready(Err(Unreadable::PeerGone));
                 }
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.front.push_back(data),
-                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                    Ok(data) => self.put(data),
+                    Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
                 },
             }
         }
@@ -123,15 +140,42 @@ impl Body {
     /// What has been read ahead, if that is all of it; otherwise a body of which a part has gone on already.
     pub fn copy(&self) -> Self {
         let whole = !self.begun && (self.replaced || matches!(self.source, Source::Over));
-        match whole {
-            true => Self { front: self.front.clone(), trailers: self.trailers.clone(), ..Self::default() },
-            false => Self { begun: true, ..Self::default() },
+        if !whole {
+            return Self::gone();
+        }
+        Self {
+            front: self.front.clone(),
+            gathered: self.gathered.clone(),
+            ahead: self.ahead,
+            trailers: self.trailers.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Behind what is there.
+    fn put(&mut self, data: Bytes) {
+        if data.is_empty() {
+            return;
+        }
+        self.ahead += data.len();
+        if data.len() < OWN_PIECE_BYTES {
+            self.gathered.extend_from_slice(&data);
+        } else {
+            self.close_gathered();
+            self.front.push_back(data);
+        }
+    }
+
+    fn close_gathered(&mut self) {
+        if !self.gathered.is_empty() {
+            self.front.push_back(std::mem::take(&mut self.gathered).freeze());
         }
     }
 
     fn joined(&mut self) -> Bytes {
+        self.close_gathered();
         if self.front.len() > 1 {
-            let mut whole = BytesMut::with_capacity(self.front.iter().map(Bytes::len).sum());
+            let mut whole = BytesMut::with_capacity(self.ahead);
             self.front.iter().for_each(|piece| whole.extend_from_slice(piece));
             self.front = VecDeque::from([whole.freeze()]);
         }
@@ -141,11 +185,14 @@ impl Body {
     /// Puts other bytes in the place of the body. Of what still arrives only trailers go on; without `keep_trailers`
     /// nothing does.
     pub fn replace(&mut self, bytes: Bytes, keep_trailers: bool) {
-        self.front = if bytes.is_empty() { VecDeque::new() } else { VecDeque::from([bytes]) };
+        self.gathered = BytesMut::new();
+        self.ahead = bytes.len();
+        self.front = only(bytes);
         self.replaced = true;
         if !keep_trailers {
-            self.abandoned = !self.source_has_ended();
+            self.abandoned |= !self.source_has_ended();
             self.source = Source::Over;
+            self.trailers = None;
         }
     }
 
@@ -170,14 +217,18 @@ impl Body {
     /// The next piece, or the trailers.
     pub fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         self.begun = true;
+        if self.front.is_empty() {
+            self.close_gathered();
+        }
         if let Some(data) = self.front.pop_front() {
+            self.ahead -= data.len();
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         loop {
             match ready!(self.poll_source(context)) {
                 Some(Ok(frame)) if self.replaced && frame.is_data() => {}
                 Some(frame) => return Poll::Ready(Some(frame)),
-                None => return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
+                None => return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers)))),
             }
         }
     }
@@ -192,7 +243,7 @@ impl Body {
     }
 
     pub fn is_end_stream(&self) -> bool {
-        self.front.is_empty() && self.trailers.is_none() && self.source_has_ended()
+        self.ahead == 0 && self.trailers.is_none() && self.source_has_ended()
     }
 
     /// Nothing more comes from the peer.
@@ -206,7 +257,7 @@ impl Body {
     }
 
     pub fn size_hint(&self) -> SizeHint {
-        let front = self.front.iter().map(Bytes::len).sum::<usize>() as u64;
+        let front = self.ahead as u64;
         let rest = match &self.source {
             Source::Over => SizeHint::with_exact(0),
             // Its data is dropped; trailers may follow, so it is not known to end with the front.
@@ -223,6 +274,10 @@ impl Body {
         }
         hint
     }
+}
+
+fn only(bytes: Bytes) -> VecDeque<Bytes> {
+    if bytes.is_empty() { VecDeque::new() } else { VecDeque::from([bytes]) }
 }
 
 /// A client's body, with the client's pace watched.
@@ -335,5 +390,79 @@ fn cut_off(error: hyper::Error) -> Failure {
             Failure::new(Kind::MalformedRequest, "the request body breaks its framing").because(error)
         }
         _ => Failure::new(Kind::ClientGone, "the request body was cut off").because(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::future::poll_fn;
+
+    async fn frames(body: &mut Body) -> Vec<Frame<Bytes>> {
+        let mut frames = Vec::new();
+        while let Some(frame) = poll_fn(|context| body.poll_frame(context)).await {
+            frames.push(frame.expect("no failure"));
+        }
+        frames
+    }
+
+    fn trailers() -> HeaderMap {
+        HeaderMap::from_iter([("a".parse().expect("a name"), "1".parse().expect("a value"))])
+    }
+
+    #[tokio::test]
+    async fn small_pieces_do_not_keep_the_buffers_they_came_in() {
+        let buffer = Bytes::from(vec![b'x'; 8 << 10]);
+        let mut body = Body::default();
+        for _ in 0..1000 {
+            body.put(buffer.slice(..1));
+            body.put(Bytes::new());
+        }
+        body.put(buffer.clone());
+        body.put(buffer.slice(..2));
+        assert_eq!((body.front.len(), body.size_hint().exact(), body.is_end_stream()), (2, Some(1002 + (8 << 10)), false));
+        assert_eq!(body.front[1].as_ptr(), buffer.as_ptr(), "a large piece is not copied");
+        assert_eq!(body.copy().size_hint().exact(), body.size_hint().exact());
+        let lengths: Vec<_> = frames(&mut body).await.iter().map(|frame| frame.data_ref().map_or(0, Bytes::len)).collect();
+        assert_eq!(lengths, [1000, 8 << 10, 2]);
+        assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(0), true));
+    }
+
+    #[tokio::test]
+    async fn a_whole_body_can_be_read_until_it_has_gone_on() {
+        let mut body = Body::default();
+        for piece in ["one", "two"] {
+            body.put(Bytes::from(piece));
+        }
+        for _ in 0..2 {
+            assert_eq!(poll_fn(|context| body.poll_whole(context, 6)).await.expect("it fits"), "onetwo");
+        }
+        assert_eq!(poll_fn(|context| body.poll_whole(context, 5)).await, Err(Unreadable::TooLarge));
+        body.let_go();
+        for mut body in [body, Body::gone(), Body::gone().copy()] {
+            assert_eq!(poll_fn(|context| body.poll_whole(context, 6)).await, Err(Unreadable::AlreadyStreamed));
+        }
+        let mut empty = Body::default();
+        empty.let_go();
+        assert_eq!(poll_fn(|context| empty.poll_whole(context, 0)).await.expect("nothing is lost"), "");
+    }
+
+    #[tokio::test]
+    async fn another_body_has_trailers_only_if_they_are_kept() {
+        for keep in [true, false] {
+            let mut body = Body { trailers: Some(Box::new(trailers())), ..Body::whole("before".into()) };
+            body.replace("after".into(), keep);
+            let frames = frames(&mut body).await;
+            assert_eq!(frames[0].data_ref().map(|data| &**data), Some(b"after".as_slice()));
+            assert_eq!(frames.get(1).and_then(Frame::trailers_ref), keep.then(trailers).as_ref());
+        }
+    }
+
+    #[test]
+    fn a_peer_that_was_let_go_stays_so() {
+        let mut body = Body { abandoned: true, ..Body::default() };
+        body.replace("again".into(), false);
+        assert!(body.was_abandoned());
     }
 }

@@ -24,8 +24,8 @@ pub struct Destination {
     pub endpoint: Option<SocketAddr>,
     /// Labels that an endpoint must carry; empty: any will do.
     pub subset: Vec<(String, String)>,
-    /// What `balance = "hash"` hashes.
-    pub hash_key: Option<Vec<u8>>,
+    /// The hash of what `balance = "hash"` goes by.
+    pub hash_key: Option<u64>,
     /// A name for logs and later filters.
     pub route: Option<String>,
     /// From the end of the request to the end of the response; zero: none. `None`: what the cluster says.

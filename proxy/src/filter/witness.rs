@@ -159,7 +159,7 @@ fn of_exchange(exchange: &Exchange, found: &mut Fields) {
     push("fallback", to.fallback.as_deref().map(str::to_owned));
     push("endpoint", to.endpoint.map(|address| address.to_string()));
     push("route", to.route.clone());
-    push("hash key", to.hash_key.as_deref().map(|key| String::from_utf8_lossy(key).into_owned()));
+    push("hash key", to.hash_key.map(|hash| format!("hashed {hash:016x}")));
     push("timeout", to.timeout.map(|timeout| format!("{timeout:?}")));
     push("retry", to.retry.as_ref().map(|retry| format!("{} attempts, {:?} each", retry.attempts, retry.per_try_timeout)));
     push("response rate", to.response_rate.map(|rate| format!("{rate} bytes a second")));

@@ -92,6 +92,8 @@ struct State {
     /// How fast it may flow, and what of a piece has to wait for it.
     rate: Option<Rate>,
     held_back: Bytes,
+    /// The rate has made the client wait.
+    paused: bool,
     /// Longest wait for the next part; zero: for ever.
     idle: Duration,
     timer: Option<Pin<Box<Sleep>>>,
@@ -133,6 +135,7 @@ impl Downstream {
             record,
             rate,
             held_back: Bytes::new(),
+            paused: false,
             idle,
             timer: None,
             stall: None,
@@ -190,19 +193,32 @@ impl State {
         failure.into()
     }
 
-    /// Ready when nothing moved for too long, or the time of the whole exchange is over.
+    /// When the whole exchange has to be over.
+    fn last_moment(&self) -> Option<std::time::Instant> {
+        let (Source::Upstream(upstream), Some(record)) = (&self.source, &self.record) else { return None };
+        let total = upstream.total.and_then(|total| Some(record.inflow.ended_at()? + total));
+        [total, record.exchange().deadline].into_iter().flatten().min()
+    }
+
+    /// It is over, also for an answer that always has more.
+    fn is_late(&self) -> bool {
+        self.last_moment().is_some_and(|moment| moment <= std::time::Instant::now())
+    }
+
+    /// Ready when nothing moved for too long, or the time of the whole exchange is over. A pause of the rate's own is no
+    /// silence.
     fn poll_timers(&mut self, context: &mut Context<'_>) -> Poll<Failure> {
-        let (Source::Upstream(upstream), Some(record)) = (&self.source, &self.record) else { return Poll::Pending };
         loop {
-            let idle = (!self.idle.is_zero()).then(|| record.inflow.moved_at() + self.idle);
-            let total = upstream.total.and_then(|total| Some(record.inflow.ended_at()? + total));
-            let Some(due) = [idle, total, record.exchange().deadline].into_iter().flatten().min() else { return Poll::Pending };
+            let idle = match (&self.source, &self.record) {
+                (Source::Upstream(_), Some(record)) if !self.idle.is_zero() && !self.paused => {
+                    Some(record.inflow.moved_at() + self.idle)
+                }
+                _ => None,
+            };
+            let Some(due) = [idle, self.last_moment()].into_iter().flatten().min() else { return Poll::Pending };
             if due <= std::time::Instant::now() {
-                return Poll::Ready(if idle == Some(due) {
-                    Failure::new(Kind::Timeout, "the response stopped arriving")
-                } else {
-                    Failure::new(Kind::Timeout, "the response took longer than its timeout")
-                });
+                let silent = idle == Some(due);
+                return Poll::Ready(if silent { Failure::new(Kind::Timeout, "the response stopped arriving") } else { late() });
             }
             let due = Instant::from_std(due);
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
@@ -218,8 +234,19 @@ impl State {
         if let Some(stall) = &self.stall {
             stall.asked();
         }
+        if self.is_late() {
+            return Poll::Ready(Some(Err(self.fail(late()))));
+        }
         if let Some(rate) = &mut self.rate {
-            ready!(rate.poll_ready(context));
+            let pauses = rate.poll_ready(context).is_pending();
+            let paused = std::mem::replace(&mut self.paused, pauses);
+            if pauses {
+                let failure = ready!(self.poll_timers(context));
+                return Poll::Ready(Some(Err(self.fail(failure))));
+            }
+            if let (true, Some(record)) = (paused, &self.record) {
+                record.inflow.moved();
+            }
         }
         let body = match &mut self.source {
             Source::Over => return Poll::Ready(None),
@@ -277,6 +304,10 @@ impl State {
             _ => failure,
         }
     }
+}
+
+fn late() -> Failure {
+    Failure::new(Kind::Timeout, "the response took longer than its timeout")
 }
 
 impl Drop for State {

@@ -343,20 +343,23 @@ pub fn respond(
         parts.status = head.status;
         parts.headers = if later { head.headers.clone() } else { std::mem::take(&mut head.headers) };
     }
-    record.status = parts.status;
-    let (head_only, http2) = {
-        let exchange = record.exchange();
-        (exchange.request.method == Method::HEAD, exchange.request.version == Version::HTTP_2)
-    };
+    record.status = Some(parts.status);
+    // What the client asked for, whatever filters made of it.
+    let head_only = record.method == Method::HEAD;
+    let http2 = record.exchange().request.version == Version::HTTP_2;
     if served.is_last_exchange() && !http2 {
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    let bodiless = head_only || matches!(parts.status.as_u16(), 204 | 205 | 304);
+    let status = parts.status.as_u16();
+    let bodiless = head_only || matches!(status, 204 | 205 | 304);
     if let (Content::Made(body), true) = (&content, head_only)
         && let Some(length) = body.size_hint().exact()
     {
         // What GET would have sent.
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if !keeps_length(status, head_only, content.body()) {
+        parts.headers.remove(header::CONTENT_LENGTH);
     }
     let passage = match content.body() {
         Some(body) if !bodiless => Passage::new(chain, record.shared(), Way::Response, body),
@@ -366,6 +369,16 @@ pub fn respond(
         parts.headers.remove(header::CONTENT_LENGTH);
     }
     Response::from_parts(parts, Downstream::new(content, record, passage, bodiless, &listener.config.timeouts, under_way))
+}
+
+/// Whether the length that the head tells can be that of the answer. A head without a body may tell one, but only to HEAD
+/// and with 304: a filter may have made another method or status of these.
+fn keeps_length(status: u16, head_only: bool, body: Option<&Body>) -> bool {
+    match status {
+        204 | 205 => false,
+        304 => true,
+        _ => head_only || body.is_none_or(|body| !body.is_end_stream()),
+    }
 }
 
 #[cfg(test)]
@@ -391,6 +404,16 @@ mod tests {
         left.sort_unstable();
         assert_eq!(left, ["authorization", "te", "x-forwarded-for"]);
         assert_eq!(headers["te"], "trailers");
+    }
+
+    #[test]
+    fn a_length_without_a_body_is_for_head_and_304() {
+        let (none, some) = (Body::default(), Body::whole("text".into()));
+        assert!(keeps_length(200, false, Some(&some)) && !keeps_length(200, false, Some(&none)));
+        assert!(keeps_length(200, true, Some(&none)) && keeps_length(304, false, Some(&none)));
+        for (status, head_only) in [(204, false), (204, true), (205, false)] {
+            assert!(!keeps_length(status, head_only, Some(&none)), "{status}");
+        }
     }
 
     #[test]

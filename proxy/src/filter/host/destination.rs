@@ -4,16 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, hash};
 use crate::config::defaults::LABELS_MAX;
 use crate::exchange::{Exchange, Retry};
 use crate::filter::OutOfPlace;
 use crate::filter::hand::InHand;
 use crate::filter::witness::{self, Event, Missing};
 
-/// An unknown cluster is an error and changes nothing.
+/// An unknown cluster is an error and changes nothing. Another one than before does not have the endpoint that was set.
 pub fn set_cluster(exchange: &mut Exchange, name: &str) -> Result<(), String> {
-    exchange.destination.cluster = Some(known(exchange, name)?);
+    let cluster = known(exchange, name)?;
+    let destination = &mut exchange.destination;
+    if destination.cluster.replace(cluster).as_deref() != Some(name) {
+        destination.endpoint = None;
+    }
     Ok(())
 }
 
@@ -75,13 +79,18 @@ fn distinct(labels: Vec<(String, String)>) -> Vec<(String, String)> {
     distinct
 }
 
-/// The whole key counts, however long it is.
-pub fn set_hash_key(exchange: &mut Exchange, key: Vec<u8>) {
-    exchange.destination.hash_key = Some(key);
+/// The whole key counts, however long it is; only its hash is kept.
+pub fn set_hash_key(exchange: &mut Exchange, key: impl AsRef<[u8]>) {
+    let key = key.as_ref();
+    exchange.destination.hash_key = Some(hash::of_key(key));
+    witness::effect("destination", || format!("the hash key is `{}`", String::from_utf8_lossy(key)));
 }
 
+/// Bytes of the name of a route; the rest is cut off.
+pub const ROUTE_BYTES_MAX: usize = 1 << 10;
+
 pub fn set_route(exchange: &mut Exchange, name: &str) {
-    exchange.destination.route = Some(name.to_owned());
+    exchange.destination.route = Some(name[..name.floor_char_boundary(ROUTE_BYTES_MAX)].to_owned());
 }
 
 /// Zero: no timeout at all.
@@ -106,6 +115,7 @@ mod tests {
 
     use crate::cluster::discovery::Resolved;
     use crate::config;
+    use crate::exchange::tests::exchange;
 
     fn cluster() -> Arc<Cluster> {
         let address = "10.0.0.1:80".parse().expect("an address");
@@ -130,6 +140,26 @@ mod tests {
             assert!(error.contains(word), "{error}");
         }
         assert!(endpoint_of(None, "10.0.0.1:80").is_err());
+    }
+
+    #[test]
+    fn another_cluster_has_other_endpoints() {
+        let mut exchange = exchange();
+        let address = Some(([10, 0, 0, 1], 80).into());
+        set_cluster(&mut exchange, "one").expect("known");
+        exchange.destination.endpoint = address;
+        set_cluster(&mut exchange, "one").expect("known");
+        set_cluster(&mut exchange, "three").expect_err("not known");
+        assert_eq!(exchange.destination.endpoint, address);
+        set_cluster(&mut exchange, "two").expect("known");
+        assert_eq!(exchange.destination.endpoint, None);
+    }
+
+    #[test]
+    fn what_is_kept_is_short() {
+        let mut exchange = exchange();
+        set_route(&mut exchange, &"ü".repeat(ROUTE_BYTES_MAX));
+        assert_eq!(exchange.destination.route.map(|route| route.len()), Some(ROUTE_BYTES_MAX));
     }
 
     #[test]

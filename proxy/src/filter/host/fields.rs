@@ -28,6 +28,9 @@ fn writable(name: &str) -> Result<HeaderName, String> {
 }
 
 fn value_of(name: &HeaderName, value: &[u8]) -> Result<HeaderValue, String> {
+    if value.len() > VALUE_BYTES_MAX {
+        return Err(format!("the value of `{name}` has {} bytes, expected at most {VALUE_BYTES_MAX}", value.len()));
+    }
     HeaderValue::from_bytes(value).map_err(|_| format!("the value of `{name}` has bytes that no field value may have"))
 }
 
@@ -65,16 +68,33 @@ pub fn packed(fields: &HeaderMap) -> Vec<u8> {
 
 /// Fields of one head that a filter may bring about; what a server takes is far less.
 pub const FIELDS_MAX: usize = 1000;
+/// Bytes of one value: as long as a whole head that servers take.
+pub const VALUE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of all fields of one head, names and values.
+pub const HEAD_BYTES_MAX: usize = 256 << 10;
 
-fn has_room(fields: &HeaderMap) -> Result<(), String> {
-    if fields.len() < FIELDS_MAX { Ok(()) } else { Err(format!("there are {FIELDS_MAX} fields already")) }
+/// Whether one more field fits into the others, which are those that stay.
+fn has_room<'a>(
+    others: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+    name: &HeaderName,
+    value: &HeaderValue,
+) -> Result<(), String> {
+    let bytes = |name: &HeaderName, value: &HeaderValue| name.as_str().len() + value.len();
+    let (count, size) = others.fold((1, bytes(name, value)), |(count, size), other| (count + 1, size + bytes(other.0, other.1)));
+    if count > FIELDS_MAX {
+        return Err(format!("there are {FIELDS_MAX} fields already"));
+    }
+    if size > HEAD_BYTES_MAX {
+        return Err(format!("all fields would have {size} bytes, expected at most {HEAD_BYTES_MAX}"));
+    }
+    Ok(())
 }
 
 /// Replaces every value of the name.
 pub fn set(fields: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), String> {
     let name = writable(name)?;
     let value = value_of(&name, value)?;
-    has_room(fields)?;
+    has_room(fields.iter().filter(|(other, _)| **other != name), &name, &value)?;
     fields.insert(name, value);
     Ok(())
 }
@@ -83,7 +103,7 @@ pub fn set(fields: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), Strin
 pub fn add(fields: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), String> {
     let name = writable(name)?;
     let value = value_of(&name, value)?;
-    has_room(fields)?;
+    has_room(fields.iter(), &name, &value)?;
     fields.append(name, value);
     Ok(())
 }
@@ -128,6 +148,32 @@ mod tests {
         assert!(set(&mut fields, "x-a", b"1\r\nx-b: 2").is_err());
         assert!(set(&mut fields, "x a", b"1").is_err());
         assert!(fields.is_empty());
+    }
+
+    #[test]
+    fn a_full_head_takes_other_values_and_no_more() {
+        let mut fields = HeaderMap::new();
+        for number in 0..FIELDS_MAX {
+            add(&mut fields, &format!("x-{number}"), b"1").expect("there is room");
+        }
+        assert!(add(&mut fields, "x-0", b"2").is_err() && set(&mut fields, "x-more", b"2").is_err());
+        set(&mut fields, "x-0", b"2").expect("it takes the place of another");
+        assert_eq!((fields.len(), &fields["x-0"]), (FIELDS_MAX, &HeaderValue::from_static("2")));
+    }
+
+    #[test]
+    fn bytes_are_bounded() {
+        let mut fields = HeaderMap::new();
+        let value = vec![b'x'; VALUE_BYTES_MAX];
+        assert!(set(&mut fields, "x-a", &vec![b'x'; VALUE_BYTES_MAX + 1]).is_err());
+        for _ in 0..3 {
+            add(&mut fields, "x-a", &value).expect("there is room");
+        }
+        let last = HEAD_BYTES_MAX - 3 * (3 + VALUE_BYTES_MAX) - 3;
+        assert!(add(&mut fields, "x-b", &value[..last + 1]).is_err());
+        add(&mut fields, "x-b", &value[..last]).expect("it just fits");
+        set(&mut fields, "x-b", &value[..last]).expect("the other one goes");
+        set(&mut fields, "x-a", &value).expect("the others go");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `log`: what a filter writes goes into the proxy's log, with the filter's name.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::Level;
@@ -58,7 +59,7 @@ pub fn write(identity: &Identity, severity: Level, message: &str) {
     }
     witness::effect("log", || format!("{}: {message}", severity.as_str().to_ascii_lowercase()));
     let filter = &*identity.name;
-    let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
+    let message = &*one_line(&message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)]);
     match severity {
         Level::TRACE => tracing::trace!(target: "tamis::filter_log", filter, "{message}"),
         Level::DEBUG => tracing::debug!(target: "tamis::filter_log", filter, "{message}"),
@@ -68,9 +69,30 @@ pub fn write(identity: &Identity, severity: Level, message: &str) {
     }
 }
 
+/// Control characters are escaped: what looks like a line of the log is one of the proxy's.
+fn one_line(message: &str) -> Cow<'_, str> {
+    if !message.contains(char::is_control) {
+        return Cow::Borrowed(message);
+    }
+    let mut escaped = String::with_capacity(message.len() + 16);
+    for character in message.chars() {
+        match character.is_control() {
+            true => escaped.extend(character.escape_default()),
+            false => escaped.push(character),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_is_one_line() {
+        assert_eq!(one_line("a\nWARN b\r\t\u{1b}[31m\u{85}"), r"a\nWARN b\r\t\u{1b}[31m\u{85}");
+        assert!(matches!(one_line("ünd \\ \"so\""), Cow::Borrowed(_)));
+    }
 
     #[test]
     fn what_is_too_much_in_a_second_is_counted_and_told_in_the_next() {

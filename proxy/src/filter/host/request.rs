@@ -1,7 +1,5 @@
 //! `request`: the head of the request, as the filters before have left it.
 
-use std::time::Instant;
-
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, Uri};
 
@@ -16,7 +14,15 @@ pub fn query(exchange: &Exchange) -> Option<&str> {
     exchange.request.uri.query()
 }
 
+/// Bytes of a method: the longest one that is registered has 17.
+pub const METHOD_BYTES_MAX: usize = 64;
+/// Bytes of an authority: a name of the DNS has 253.
+pub const AUTHORITY_BYTES_MAX: usize = 1 << 10;
+
 pub fn set_method(exchange: &mut Exchange, method: &str) -> Result<(), String> {
+    if method.len() > METHOD_BYTES_MAX {
+        return Err(format!("the method has {} bytes, expected at most {METHOD_BYTES_MAX}", method.len()));
+    }
     let parsed = Method::from_bytes(method.as_bytes()).map_err(|_| format!("`{method}` is no valid method"))?;
     if parsed == Method::CONNECT {
         return Err("`CONNECT` cannot be made of another method".to_owned());
@@ -26,6 +32,9 @@ pub fn set_method(exchange: &mut Exchange, method: &str) -> Result<(), String> {
 }
 
 pub fn set_authority(exchange: &mut Exchange, authority: &str) -> Result<(), String> {
+    if authority.len() > AUTHORITY_BYTES_MAX {
+        return Err(format!("the authority has {} bytes, expected at most {AUTHORITY_BYTES_MAX}", authority.len()));
+    }
     if !is_authority(authority) {
         return Err(format!("`{authority}` is no valid authority; expected a host, with a port or without"));
     }
@@ -59,15 +68,26 @@ pub fn set_target(exchange: &mut Exchange, target: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whole milliseconds until the client gives up, if it said when.
+/// Whole milliseconds of what is left of the time that the exchange may take.
 pub fn deadline_left_ms(exchange: &Exchange) -> Option<u64> {
-    let left = exchange.deadline?.saturating_duration_since(Instant::now());
-    Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
+    Some(u64::try_from(exchange.time_left()?.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_authority;
+    use super::*;
+
+    use crate::exchange::tests::exchange;
+
+    #[test]
+    fn what_a_request_begins_with_is_short() {
+        let mut exchange = exchange();
+        set_method(&mut exchange, &"M".repeat(METHOD_BYTES_MAX)).expect("not too long");
+        set_method(&mut exchange, &"M".repeat(METHOD_BYTES_MAX + 1)).expect_err("too long");
+        set_authority(&mut exchange, &"a".repeat(AUTHORITY_BYTES_MAX)).expect("not too long");
+        set_authority(&mut exchange, &"a".repeat(AUTHORITY_BYTES_MAX + 1)).expect_err("too long");
+        assert_eq!((exchange.request.method.as_str().len(), exchange.authority.len()), (METHOD_BYTES_MAX, AUTHORITY_BYTES_MAX));
+    }
 
     #[test]
     fn a_port_is_a_number() {

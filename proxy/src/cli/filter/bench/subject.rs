@@ -194,7 +194,11 @@ impl Subject {
             }
         }
         if setup.wants(Hook::Response) {
-            exchange.borrow_mut().response = Some(self.response.clone());
+            {
+                let mut exchange = exchange.borrow_mut();
+                exchange.response = Some(self.response.clone());
+                exchange.response_body = Body::default();
+            }
             (hand.hook, hand.reply) = (Hook::Response, None);
             took.response = Some(timed(instance, Call::Response, &mut hand).await?.1);
         }
