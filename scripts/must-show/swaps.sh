@@ -43,6 +43,8 @@ push() {
     done
 }
 
+# Both builds are compiled and stay remembered, each with a file of the memory it begins with.
+push 2
 before="$(swaps)" idle_threads="$(threads)"
 sleep 0.1
 idle_descriptors="$(descriptors)"
