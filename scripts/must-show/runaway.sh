@@ -17,13 +17,16 @@ run_away() {
     "$built/release/runaway" "$work/$guest.wasm" "${deadline}ms" "$CALLS" >"$work/runaway.txt"
     grep -v '^[a-z]*_' "$work/runaway.txt"
     must "p99 within the deadline and 3 ms" test "$(figure call_p99)" -le "$(((deadline + 3) * 1000))"
-    must "never past the deadline and 10 ms" test "$(figure call_max)" -le "$(((deadline + 10) * 1000))"
+    # A virtual machine that is stopped for a while finds that time on the clock of the thread that ran.
+    local stolen="$(($(figure piece_max) - $(figure piece_p50)))"
+    must "never past the deadline, 10 ms, and the $stolen us that the machine took of native work" \
+        test "$(figure call_max)" -le "$(((deadline + 10) * 1000 + stolen))"
 }
 
-# Others wait that many milliseconds at most, 99 of a hundred times, and as long as the machine lets them wait without calls.
+# Others wait that many milliseconds at most, 99 of a hundred times, and as long as the machine lets them wait beside native work.
 others_wait() {
-    local most="$(($1 * 1000 + $(figure quiet_p99)))"
-    must "p99 of what others wait, $(figure busy_p99) us, is within $1 ms and the $(figure quiet_p99) us without calls" \
+    local most="$(($1 * 1000 + $(figure native_p99)))"
+    must "p99 of what others wait, $(figure busy_p99) us, is within $1 ms and the $(figure native_p99) us beside native work" \
         test "$(figure busy_p99)" -le "$most"
 }
 

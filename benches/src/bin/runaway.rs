@@ -2,8 +2,8 @@
 //!
 //! `runaway MODULE DEADLINE CALLS` calls the request hook of a module with a field `x-spin`, one call after the other on one worker,
 //! while a client on another thread knocks every half millisecond. Both are measured: the CPU time of the worker's thread for each
-//! call, made of all the polls that the call took, and the wall time from each knock until the worker looks at it. The knocks of a
-//! time without calls tell what the machine itself adds. Prints lines of a name and microseconds for scripts, the rest for people.
+//! call, made of all the polls that the call took, and the wall time from each knock until the worker looks at it. What the machine
+//! itself adds is told by the same beside native work, which makes way at each twentieth of a millisecond. Prints lines of a name and microseconds for scripts, the rest for people.
 
 use std::future::poll_fn;
 use std::io::Write;
@@ -25,8 +25,9 @@ use tokio::io::AsyncReadExt;
 
 /// Between two knocks.
 const PAUSE: Duration = Duration::from_micros(500);
-/// How long is knocked without calls.
-const QUIET: Duration = Duration::from_secs(5);
+/// How long native work goes on, and in what pieces of CPU time.
+const NATIVE: Duration = Duration::from_secs(10);
+const PIECE: Duration = Duration::from_micros(50);
 /// Upper ends of the histogram's ranges, in microseconds.
 const RANGES: [u64; 13] = [100, 250, 500, 1000, 1500, 2000, 3000, 5000, 8000, 13_000, 25_000, 50_000, 100_000];
 
@@ -40,16 +41,17 @@ fn main() -> ExitCode {
     let runaway = filter_of(module, "runaway", &format!("deadline = \"{deadline}\"\ntrip = {{ enabled = false }}"));
     let waits = runaway.module.prepared.waits();
     let worker = Worker::start(0).expect("a thread");
-    let ((), quiet) = knocked(&worker, || tokio::time::sleep(QUIET));
+    let (pieces, native) = knocked(&worker, work);
     let (ran, busy) = knocked(&worker, move || run_away(runaway, calls));
     worker.stop();
 
     println!("{calls} calls stopped at a deadline of {deadline}, {}", if waits { "on a fiber" } else { "without a fiber" });
     told("call", "thread CPU time of a call", &ran.calls);
     told("slice", "thread CPU time without a break", &ran.slices);
-    told("quiet", "wait of others without calls", &quiet);
     told("busy", "wait of others", &busy);
-    histogram(&quiet, &busy);
+    told("piece", "thread CPU time of a piece of native work", &pieces);
+    told("native", "wait of others beside native work", &native);
+    histogram(&native, &busy);
     ExitCode::SUCCESS
 }
 
@@ -59,6 +61,22 @@ struct Ran {
     calls: Vec<Duration>,
     /// Of each poll of each call.
     slices: Vec<Duration>,
+}
+
+/// Native work; the CPU time of each piece.
+async fn work() -> Vec<Duration> {
+    let end = Instant::now() + NATIVE;
+    let mut pieces = Vec::new();
+    while Instant::now() < end {
+        let began = thread_cpu_time();
+        let mut used = Duration::ZERO;
+        while used < PIECE {
+            used = thread_cpu_time().saturating_sub(began);
+        }
+        pieces.push(used);
+        tokio::task::yield_now().await;
+    }
+    pieces
 }
 
 async fn run_away(filter: Arc<Filter>, calls: usize) -> Ran {
@@ -145,16 +163,16 @@ fn told(name: &str, what: &str, times: &[Duration]) {
 }
 
 /// How many in a hundred waited how long, side by side.
-fn histogram(quiet: &[Duration], busy: &[Duration]) {
+fn histogram(native: &[Duration], busy: &[Duration]) {
     let share = |times: &[Duration], from: u64, to: u64| {
         let range = u128::from(from)..u128::from(to);
         let count = times.iter().filter(|time| range.contains(&time.as_micros())).count();
         100.0 * count as f64 / times.len().max(1) as f64
     };
-    println!("  wait of others     without calls     with calls");
+    println!("  wait of others  beside native work  beside calls");
     let starts = std::iter::once(0).chain(RANGES);
     for (from, to) in starts.zip(RANGES.into_iter().chain([u64::MAX])) {
         let range = if to == u64::MAX { format!("from {from} us") } else { format!("below {to} us") };
-        println!("  {range:>16} {:>13.2} % {:>12.2} %", share(quiet, from, to), share(busy, from, to));
+        println!("  {range:>16} {:>13.2} % {:>12.2} %", share(native, from, to), share(busy, from, to));
     }
 }

@@ -68,7 +68,11 @@ impl CpuClock {
     pub fn epoch_ended(&mut self) -> UpdateDeadline {
         if let Some(slices) = &self.fiber {
             let over = Duration::from_nanos(slices.used()) >= self.allowed;
-            return if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) };
+            if over {
+                return UpdateDeadline::Interrupt;
+            }
+            // As the runtime wants it. Otherwise it would poll this hook again and again before it looks at sockets and timers.
+            return UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()));
         }
         let now = thread_cpu_time();
         let began = *self.began.get_or_insert_with(|| now.saturating_sub(EPOCH));

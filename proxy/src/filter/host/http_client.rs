@@ -143,7 +143,10 @@ fn begin(
     let Some(request) = request(&cluster, call) else { return Ok(Err(Error::Protocol)) };
     let room = Rc::clone(room);
     let answered = async move {
-        let answer = tokio::time::timeout(limit, exchange(&cluster, request, &room)).await.unwrap_or(Err(Error::Timeout));
+        // In a box, which is made when the task first runs: a future of this size that is spawned from a fiber passes through several
+        // frames there, and the pages that they touch stay with the fiber for as long as it waits.
+        let exchange = Box::pin(exchange(&cluster, request, &room));
+        let answer = tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Error::Timeout));
         witness::effect("http-client", || match &answer {
             Ok(answer) => format!("{} answered {}, {} bytes", cluster.name, answer.status, answer.body.len()),
             Err(error) => format!("{} did not answer: {error:?}", cluster.name),
