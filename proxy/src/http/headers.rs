@@ -358,8 +358,11 @@ pub fn respond(
         // What GET would have sent.
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    if !keeps_length(status, head_only, content.body()) {
-        parts.headers.remove(header::CONTENT_LENGTH);
+    if !keeps_length(status, head_only, content.body())
+        && parts.headers.remove(header::CONTENT_LENGTH).is_some()
+        && !matches!(status, 204 | 205)
+    {
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     let passage = match content.body() {
         Some(body) if !bodiless => Passage::new(chain, record.shared(), Way::Response, body),
