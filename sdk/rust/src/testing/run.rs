@@ -213,10 +213,10 @@ impl<'a, F: Exported> Run<'a, F> {
     }
 }
 
-/// What the chunk hook sees: where trailers follow, or nothing came at all, an empty piece says that none follows.
+/// What the chunk hook sees: where trailers follow, an empty piece says that no other does. No body has no pieces.
 fn pieces(body: &Body, trailers: &HeaderMap) -> Vec<Vec<u8>> {
     let mut pieces = body.pieces.clone();
-    if !body.cut && (pieces.is_empty() || !trailers.is_empty()) {
+    if !body.cut && !trailers.is_empty() {
         pieces.push(Vec::new());
     }
     pieces
