@@ -2,7 +2,7 @@
 # 1,000 swaps between two builds, pushed through the admin while wrk sends: no request fails; resident memory after them is within
 # 15 percent of that after 50; threads are as many as before, and so are file descriptors once the load and its connections are gone.
 source "$(dirname "$0")/lib.sh"
-readonly EARLY=50 SWAPS=1000 MEMORY_PERCENT_MAX=115
+readonly EARLY=50 SWAPS=1000 MEMORY_PERCENT_MAX=115 WARM_UP_SECONDS=30
 
 build
 port="$(free_port)" admin="$(free_port)"
@@ -50,6 +50,10 @@ sleep 0.1
 idle_descriptors="$(descriptors)"
 start wrk wrk -t2 -c64 -d1h "http://127.0.0.1:$port/"
 wrk="$process"
+say "VmRSS with the load's first connections: $(resident) KiB"
+# The load itself lets the heap grow for a while, without a single swap.
+sleep "$WARM_UP_SECONDS"
+say "VmRSS after $WARM_UP_SECONDS s of it: $(resident) KiB"
 push "$EARLY"
 early="$(resident)"
 began="$SECONDS"
