@@ -7,6 +7,7 @@ readonly LIVE_MS_MAX=3000 TEXT_LIVE_MS_MAX=10000 INSTANCES=100 ADDED_KIB_MAX=$((
 
 build
 cargo build --quiet --release --package tamis-benches --example image_memory
+cp "$guests/ranges.wasm" "$work"
 start_origin
 seq 1 1000000 | awk '{ print $1 * 10 "-" $1 * 10 + 4 }' >"$work/ranges.txt"
 
@@ -31,7 +32,7 @@ filters = ["ranges"]
 [clusters.origin]
 endpoints = ["$origin"]
 [filters.ranges]
-module = "$guests/ranges.wasm"
+module = "ranges.wasm"
 memory = "128MiB"
 $filter
 END

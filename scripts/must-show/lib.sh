@@ -44,6 +44,7 @@ await() {
         sleep 0.05
     done
     say "waited in vain for: $*"
+    tail -n 5 "$work"/*.log
     exit 1
 }
 
