@@ -25,7 +25,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Addresses that somebody else serves already are refused, although the kernel would share them; `ours` says that the
 /// port is one that this process serves.
 pub fn bind(address: SocketAddr, backlog: u32, workers: usize, ours: bool) -> io::Result<Vec<StdListener>> {
-    let address = if ours { address } else { open(address, backlog, false)?.local_addr()? };
+    if address.port() == 0 {
+        // The system gives nobody a port that is taken; one that was let go of could be.
+        let first = open(address, backlog, true)?;
+        let address = first.local_addr()?;
+        let others = (1..workers).map(|_| open(address, backlog, true));
+        return std::iter::once(Ok(first)).chain(others).collect();
+    }
+    if !ours {
+        drop(open(address, backlog, false)?);
+    }
     (0..workers).map(|_| open(address, backlog, true)).collect()
 }
 
