@@ -8,7 +8,7 @@ use crate::proxy::replace;
 
 /// The compiled module of a guest, by the name of its package.
 pub fn guest(name: &str) -> Guest {
-    let built = [env!("TAMIS_GUESTS"), env!("TAMIS_WASI_GUESTS")];
+    let built = [env!("TAMIS_WASI_GUESTS"), env!("TAMIS_GUESTS")];
     let mut files = built.map(|folder| Path::new(folder).join(format!("{}.wasm", name.replace('-', "_"))));
     files.sort_by_key(|file| !file.exists());
     let [file, _] = files;

@@ -219,12 +219,12 @@ matrix!(a_copy_is_never_waited_for);
 async fn a_copy_is_never_waited_for(edge: Edge) {
     let slow = origin().hang("/").run();
     let dead = origin().run().stop();
-    let origin = origin().route("/", "here").run();
+    let origin = origin().reflect("/").run();
     let more = [cluster("slow", &slow), cluster("dead", dead)].concat();
     let proxy = edge.proxy(format!("{}{more}", chain(&origin, &[("steer", "")])));
     let client = proxy.client().await;
     for mirror in ["slow", "dead"] {
-        assert_eq!(client.post("/", "x").header("x-mirror", mirror).await.text(), "here", "{mirror}");
+        assert_eq!(client.post("/", "x").header("x-mirror", mirror).await.text(), "x", "{mirror}");
     }
 }
 
