@@ -144,6 +144,7 @@ impl Snapshot {
                     clusters,
                     chains_complete: chains.values().any(|chain| chain::completes(chain)),
                     chains,
+                    completing_max: config.limits.complete_hooks.div_ceil(config.workers.unwrap_or(1).max(1)),
                 }),
                 filters,
                 stores,

@@ -137,6 +137,31 @@ async fn the_client_has_its_answer_before(edge: Edge) {
     gate.open();
 }
 
+matrix!(no_more_complete_hooks_are_pending_than_may_be);
+async fn no_more_complete_hooks_are_pending_than_may_be(edge: Edge) {
+    let gate = Gate::new();
+    let slow = origin().gated("*", &gate, "slow").run();
+    let origin = origin().route("/", "here").run();
+    let limit = "limits = { complete-hooks = 1 }\n";
+    let slow_cluster = format!("[clusters.slow]\nendpoints = ['{slow}']\n");
+    let filters = chain(&origin, &[("caller", "allow = { clusters = ['slow'] }")]);
+    let proxy = edge.proxy(format!("{limit}{filters}{slow_cluster}"));
+    let client = proxy.client().await;
+    let get = async |path: &str| {
+        let call = client.get("/").header("x-call", &format!("slow GET {path}")).header("x-call-in", "complete");
+        assert_eq!(call.await.text(), "here");
+    };
+    get("/first").await;
+    gate.arrived().await;
+    get("/left-out").await;
+    gate.open();
+    while slow.requests().len() < 2 {
+        get("/later").await;
+    }
+    let paths: Vec<_> = slow.requests().into_iter().map(|seen| seen.target).collect();
+    assert_eq!(paths[..2], ["/first", "/later"]);
+}
+
 matrix!(only_the_filters_that_took_part_are_told);
 async fn only_the_filters_that_took_part_are_told(edge: Edge) {
     let origin = origin().run();

@@ -52,51 +52,54 @@ impl Lease {
 
 /// Sends a request whose target and Host are already in the form the cluster's protocol wants, as often as the exchange
 /// wishes. Where no connection can be opened, another endpoint gets it.
-pub async fn send(
-    cluster: &Cluster,
+pub fn send<'a>(
+    cluster: &'a Cluster,
     mut request: Request<Outgoing>,
-    wishes: &Wishes,
-    attempt: &mut Attempt,
-) -> Result<Answer, Failure> {
+    wishes: &'a Wishes,
+    attempt: &'a mut Attempt,
+) -> impl Future<Output = Result<Answer, Failure>> + use<'a> {
     let retry = wishes.retry.as_ref();
     let spare = retry.and_then(|retry| Spare::of(&mut request, retry, cluster.config.limits.replay_bytes));
+    // Captured by a block, a request has one place in the future; a parameter of an async function would have two.
     let mut unsent = Some(request);
-    let mut tried = Vec::new();
-    loop {
-        let Some(endpoint) = cluster.pick(wishes, &tried) else { return Err(no_endpoint(cluster, wishes)) };
-        attempt.endpoint = Some(endpoint.address);
-        attempt.count += 1;
-        let once = send_once(cluster, endpoint, &mut unsent);
-        let outcome = match (retry.and_then(|retry| retry.per_try_timeout), &spare) {
-            (Some(limit), Some(spare)) => tokio::select! {
-                biased;
-                outcome = once => Some(outcome),
-                () = spare.silent_for(limit) => None,
-            },
-            _ => Some(once.await),
-        };
-        let outcome = outcome.unwrap_or_else(|| Err(took_too_long(unsent.is_some())));
-        let ended = match &outcome {
-            Ok(answer) => Ended::Answered(answer.response.status()),
-            Err(failure) => Ended::of(failure, unsent.is_some()),
-        };
-        if !retry::is_worth_it(ended, retry) {
-            return outcome;
-        }
-        tried.push(endpoint.id);
-        let another = cluster.has_another(wishes, &tried);
-        let Some(pause) = retry::pause(ended, retry, attempt.count, another) else { return outcome };
-        if unsent.is_none() {
-            unsent = spare.as_ref().and_then(Spare::request);
-        }
-        if unsent.is_none() {
-            return outcome;
-        }
-        if let Ok(answer) = outcome {
-            answer.discard(spare.as_ref());
-        }
-        if !pause.is_zero() {
-            tokio::time::sleep(pause).await;
+    async move {
+        let mut tried = Vec::new();
+        loop {
+            let Some(endpoint) = cluster.pick(wishes, &tried) else { return Err(no_endpoint(cluster, wishes)) };
+            attempt.endpoint = Some(endpoint.address);
+            attempt.count += 1;
+            let once = send_once(cluster, endpoint, &mut unsent);
+            let outcome = match (retry.and_then(|retry| retry.per_try_timeout), &spare) {
+                (Some(limit), Some(spare)) => tokio::select! {
+                    biased;
+                    outcome = once => Some(outcome),
+                    () = spare.silent_for(limit) => None,
+                },
+                _ => Some(once.await),
+            };
+            let outcome = outcome.unwrap_or_else(|| Err(took_too_long(unsent.is_some())));
+            let ended = match &outcome {
+                Ok(answer) => Ended::Answered(answer.response.status()),
+                Err(failure) => Ended::of(failure, unsent.is_some()),
+            };
+            if !retry::is_worth_it(ended, retry) {
+                return outcome;
+            }
+            tried.push(endpoint.id);
+            let another = cluster.has_another(wishes, &tried);
+            let Some(pause) = retry::pause(ended, retry, attempt.count, another) else { return outcome };
+            if unsent.is_none() {
+                unsent = spare.as_ref().and_then(|spare| spare.request());
+            }
+            if unsent.is_none() {
+                return outcome;
+            }
+            if let Ok(answer) = outcome {
+                answer.discard(spare.as_deref());
+            }
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
         }
     }
 }
@@ -109,7 +112,7 @@ struct Spare {
 
 impl Spare {
     /// Has what is sent of the body kept from now on.
-    fn of(request: &mut Request<Outgoing>, retry: &Retry, replay_bytes: usize) -> Option<Self> {
+    fn of(request: &mut Request<Outgoing>, retry: &Retry, replay_bytes: usize) -> Option<Box<Self>> {
         let limit = if retry.attempts > 1 { replay_bytes } else { 0 };
         let kept = std::mem::replace(request.body_mut(), Outgoing::Empty).kept(limit);
         *request.body_mut() = kept.again()?;
@@ -118,7 +121,7 @@ impl Spare {
         head.uri_mut().clone_from(request.uri());
         *head.version_mut() = request.version();
         head.headers_mut().clone_from(request.headers());
-        Some(Self { head, body: kept })
+        Some(Box::new(Self { head, body: kept }))
     }
 
     fn request(&self) -> Option<Request<Outgoing>> {

@@ -155,6 +155,12 @@ impl Pool {
         }
         let asked = Instant::now();
         let _opening = self.opening.lock().await;
+        // Boxed: opening one is rare, and each exchange would have to have room for it.
+        Box::pin(self.open_shared(endpoint, asked)).await
+    }
+
+    /// Opens a further connection for many exchanges, unless somebody else has since it was asked for.
+    async fn open_shared(&self, endpoint: &Endpoint, asked: Instant) -> Result<Place, Failure> {
         if let Some((at, kind)) = *self.refused.borrow()
             && at > asked
         {

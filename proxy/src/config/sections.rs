@@ -99,6 +99,12 @@ fn process_limits(table: &mut Table<'_>) -> ProcessLimits {
             default.instances,
             "Instances of all filters at once. Takes effect at the next start.",
         ),
+        complete_hooks: table.or(
+            "complete-hooks",
+            &Integer::within(1, EXCHANGES_MAX),
+            default.complete_hooks,
+            "Exchanges that are over and whose complete hooks are pending; those of one more are left out, with a line in the log.",
+        ),
     }
 }
 

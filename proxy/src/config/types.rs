@@ -71,6 +71,8 @@ pub struct ProcessLimits {
     pub exchanges: usize,
     /// Instances of all filters at once; one more fails its exchange as the filter's `on-failure` says.
     pub instances: usize,
+    /// Exchanges that are over and whose complete hooks are pending; those of one more are left out, with a line in the log.
+    pub complete_hooks: usize,
 }
 
 /// `[drain]`: how the proxy leaves.
@@ -436,7 +438,12 @@ macro_rules! from_defaults {
     };
 }
 
-from_defaults!(ProcessLimits { connections: CONNECTIONS, exchanges: EXCHANGES, instances: INSTANCES });
+from_defaults!(ProcessLimits {
+    connections: CONNECTIONS,
+    exchanges: EXCHANGES,
+    instances: INSTANCES,
+    complete_hooks: COMPLETE_HOOKS,
+});
 from_defaults!(Drain { pre_stop: DRAIN_PRE_STOP, timeout: DRAIN_TIMEOUT });
 from_defaults!(ListenerLimits {
     connections: LISTENER_CONNECTIONS,

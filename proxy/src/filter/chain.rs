@@ -27,12 +27,11 @@ pub type Shared = Rc<RefCell<Exchange>>;
 /// Filters that one exchange can go through, appended chains included: one bit each in [`Chain::entered`].
 pub const FILTERS_MAX: usize = 64;
 
-/// Exchanges of one worker whose complete hooks are pending; those of one more are left out, and the log says so.
-pub const COMPLETING_MAX: usize = 1000;
 /// How long complete hooks wait for the copies that `destination.mirror` has sent.
 pub const MIRRORS_WAIT: Duration = Duration::from_secs(5);
 
 thread_local! {
+    /// Exchanges of this worker whose complete hooks are pending.
     static COMPLETING: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -197,8 +196,9 @@ impl Chain {
             if !chain.wants(Hook::Complete) {
                 return;
             }
-            if COMPLETING.get() >= COMPLETING_MAX {
-                tracing::warn!("a complete hook was left out: {COMPLETING_MAX} are pending on this worker");
+            let limit = chain.reach.completing_max;
+            if COMPLETING.get() >= limit {
+                tracing::warn!("a complete hook was left out: {limit} are pending on this worker");
                 return;
             }
             COMPLETING.set(COMPLETING.get() + 1);
@@ -313,7 +313,7 @@ impl Chain {
     }
 
     /// A filter that is only watched sees a copy of what is in hand.
-    fn show(&self, watched: &Arc<Filter>, call: &Call, hand: &Hand, live: Option<Effect>) {
+    fn show(&self, watched: &Arc<Filter>, call: &Call, hand: &Hand, live: Option<Box<Effect>>) {
         let Some(before) = Before::of(call, hand) else { return };
         self.observer(watched, |observer| observer.repeat(before, live));
     }
@@ -329,7 +329,7 @@ impl Chain {
     }
 
     /// One hook whose verdict counts. With it goes what the hook has left, for whoever is watched beside it.
-    async fn enforce(&self, filter: &Arc<Filter>, call: Call, hand: &mut Hand) -> (Result<Passed, Step>, Option<Effect>) {
+    async fn enforce(&self, filter: &Arc<Filter>, call: Call, hand: &mut Hand) -> (Result<Passed, Step>, Option<Box<Effect>>) {
         let hook = call.hook();
         // Whoever has entered goes on: a trip in the middle of an exchange would cut it off.
         let admission = match hook {

@@ -23,6 +23,8 @@ pub struct Reach {
     pub chains: HashMap<Arc<str>, Arc<[Arc<Filter>]>>,
     /// A filter of one of these chains has a complete hook.
     pub chains_complete: bool,
+    /// Exchanges of one worker whose complete hooks may be pending.
+    pub completing_max: usize,
 }
 
 /// What a call of a hook is given, and what it leaves. Empty while a guest runs that has it in hand.

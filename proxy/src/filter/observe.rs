@@ -39,10 +39,10 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// What is there after a hook.
-    pub fn of(verdict: Result<Verdict, &Fault>, hand: &Hand) -> Option<Self> {
+    /// What is there after a hook. Boxed: few exchanges are watched, and all would have to have room for it.
+    pub fn of(verdict: Result<Verdict, &Fault>, hand: &Hand) -> Option<Box<Self>> {
         let exchange = hand.exchange.as_ref()?.borrow();
-        Some(Self {
+        Some(Box::new(Self {
             verdict: match verdict {
                 Ok(Verdict::Next) => "next",
                 Ok(Verdict::Replied) if hand.chunk.is_some() => "replaced",
@@ -60,7 +60,7 @@ impl Effect {
             notes: exchange.notes.clone(),
             reply: hand.reply.as_ref().map(|reply| (reply.status, reply.headers.clone(), reply.body.clone())),
             chunk: hand.chunk.clone(),
-        })
+        }))
     }
 
     /// The first thing in which two differ.
@@ -112,14 +112,14 @@ pub struct Before {
 }
 
 impl Before {
-    pub fn of(call: &Call, hand: &Hand) -> Option<Self> {
+    pub fn of(call: &Call, hand: &Hand) -> Option<Box<Self>> {
         let exchange = hand.exchange.as_ref()?.borrow().copy();
-        Some(Self { call: call.clone(), exchange, trailers: hand.trailers.clone(), outcome: hand.outcome.clone() })
+        Some(Box::new(Self { call: call.clone(), exchange, trailers: hand.trailers.clone(), outcome: hand.outcome.clone() }))
     }
 }
 
 /// A call, and what the live version did; `None` where there is none.
-type Repeat = (Before, Option<Effect>);
+type Repeat = (Box<Before>, Option<Box<Effect>>);
 
 /// The observer of one filter in one exchange. When it is dropped, what waits is still worked off.
 #[derive(Debug)]
@@ -136,7 +136,7 @@ impl Observer {
     }
 
     /// The filter shall see the same call. If too many wait, it is left out.
-    pub fn repeat(&self, before: Before, live: Option<Effect>) {
+    pub fn repeat(&self, before: Box<Before>, live: Option<Box<Effect>>) {
         let hook = before.call.hook();
         if self.calls.try_send((before, live)).is_err() {
             self.filter.observed.count(hook, "left-out", false);
@@ -147,7 +147,7 @@ impl Observer {
 async fn work_off(filter: Arc<Filter>, reach: Arc<Reach>, mut waiting: mpsc::Receiver<Repeat>) {
     let mut kept: Option<Lent> = None;
     while let Some((before, live)) = waiting.recv().await {
-        let Before { call, exchange, trailers, outcome } = before;
+        let Before { call, exchange, trailers, outcome } = *before;
         let hook = call.hook();
         let Ok(admission) = filter.health.admits() else { continue };
         let exchange = Rc::new(RefCell::new(exchange));

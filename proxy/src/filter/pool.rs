@@ -88,7 +88,8 @@ pub async fn take(filter: &Arc<Filter>) -> Result<Lent, Fault> {
     if lent.instance.is_none() {
         lent.instance = Some(match filter.spare() {
             Some(instance) => instance,
-            None => new(filter).await?,
+            // Boxed: making one is rare, and each exchange would have to have room for it.
+            None => Box::pin(new(filter)).await?,
         });
     }
     Ok(lent)

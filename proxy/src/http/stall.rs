@@ -4,9 +4,12 @@
 //! and when the next one is asked for, and a part that is not taken for too long ends the task, which resets the stream.
 
 use std::cell::Cell;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use pin_project_lite::pin_project;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -26,13 +29,28 @@ where
     fn execute(&self, stream: F) {
         let stall = Rc::new(Stall::default());
         let watched = Rc::clone(&stall);
-        tokio::task::spawn_local(STALL.scope(stall, async move {
-            tokio::select! {
-                biased;
-                _ = stream => {}
-                () = watched.for_too_long() => {}
-            }
-        }));
+        let stalled = async move { watched.for_too_long().await };
+        tokio::task::spawn_local(STALL.scope(stall, Watched { stream, stalled }));
+    }
+}
+
+pin_project! {
+    /// A stream until it is over or stalls. Written out because a `select` in an `async` block would have room for the
+    /// stream twice: once as what was handed in, once as what is polled.
+    struct Watched<F, S> {
+        #[pin]
+        stream: F,
+        #[pin]
+        stalled: S,
+    }
+}
+
+impl<F: Future, S: Future<Output = ()>> Future for Watched<F, S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if this.stream.poll(context).is_ready() { Poll::Ready(()) } else { this.stalled.poll(context) }
     }
 }
 
