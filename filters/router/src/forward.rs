@@ -5,8 +5,10 @@ use std::time::Duration;
 use tamis_sdk::config::OneOrMany;
 use tamis_sdk::prelude::*;
 
-use crate::config::{Path, Target};
-use crate::pattern::Pattern;
+use matching::name::Path;
+
+use crate::config::Target;
+use matching::pattern::Pattern;
 
 #[derive(Debug)]
 pub struct Forward {

@@ -3,15 +3,13 @@
 //! The routes are put into an [`index`] once, when the filter is configured; finding one takes hardly longer among ten thousand
 //! than among ten.
 
-mod condition;
 mod config;
 mod forward;
-pub mod host;
 pub mod index;
-pub mod pattern;
 mod redirect;
 mod route;
 
+use matching::host;
 use tamis_sdk::prelude::*;
 
 use index::{Builder, Index};
@@ -31,9 +29,9 @@ impl Filter for Router {
         let mut index = Builder::default();
         let mut routes = Vec::with_capacity(config.routes.len());
         for (position, route) in config.routes.into_iter().enumerate() {
-            let host = route.matches.host.clone().unwrap_or_default();
+            let hosts = route.matches.host.0.clone();
             let route = Route::build(route).map_err(|error| error.within(format_args!("routes[{position}]")))?;
-            index.insert(&host, &route.pattern, route.conditions.count());
+            index.insert(&hosts, &route.pattern, route.conditions.count());
             routes.push(route);
         }
         Ok(Router { index: index.finish(), routes })
@@ -45,7 +43,7 @@ impl RequestHook for Router {
         let mut authority = request.authority();
         let host = host::normalized(&mut authority);
         let path = request.path();
-        let found = self.index.find(host, &path, |position| self.routes[position].conditions.hold(request));
+        let found = self.index.find(host, &path, |position| self.routes[position].is_for(request, &path));
         match found {
             Some(position) => take(&self.routes[position], request, &path),
             None => Verdict::Next,

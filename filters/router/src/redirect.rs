@@ -4,7 +4,7 @@ use tamis_sdk::prelude::*;
 
 use crate::config;
 use crate::forward::target;
-use crate::pattern::Pattern;
+use matching::pattern::Pattern;
 
 #[derive(Debug)]
 pub struct Redirect {

@@ -1,12 +1,12 @@
 //! One route: whom it is for, and what becomes of them.
 
-use tamis_sdk::ConfigError;
+use tamis_sdk::{ConfigError, Request};
 
-use crate::condition::Conditions;
 use crate::config;
 use crate::forward::Forward;
-use crate::pattern::Pattern;
 use crate::redirect::Redirect;
+use matching::Conditions;
+use matching::pattern::Pattern;
 
 #[derive(Debug)]
 pub struct Route {
@@ -25,8 +25,9 @@ pub enum Action {
 impl Route {
     /// Paths of errors are relative to the route.
     pub fn build(mut route: config::Route) -> Result<Self, ConfigError> {
-        let pattern = pattern(&mut route.matches)?;
-        let has_prefix = route.matches.path_prefix.is_some();
+        let pattern = route.matches.take_pattern().map_err(|error| error.within("match"))?;
+        let pattern = pattern.unwrap_or_else(|| Pattern::prefix("/"));
+        let has_prefix = matches!(pattern, Pattern::Prefix(_));
         if route.rewrite_prefix.is_some() && !has_prefix {
             return Err(ConfigError::at("rewrite-prefix", "expected a route with `match.path-prefix`, found one without"));
         }
@@ -44,18 +45,17 @@ impl Route {
             (Some(_), Some(_)) => return Err(ConfigError::at("redirect", "expected one of `to` and `redirect`, found both")),
             (None, None) => return Err(ConfigError::new("expected one of `to` and `redirect`, found neither")),
         };
-        let conditions = Conditions::build(&mut route.matches, plain);
+        let conditions = Conditions::take(&mut route.matches);
+        let conditions = if plain { conditions.over("http") } else { conditions };
         Ok(Route { name: route.name, pattern, conditions, action })
     }
-}
 
-/// What the route says about paths; without a word it is for all of them.
-fn pattern(matches: &mut config::Match) -> Result<Pattern, ConfigError> {
-    match (&matches.path, &matches.path_prefix, matches.path_template.take()) {
-        (None, None, None) => Ok(Pattern::prefix("/")),
-        (Some(path), None, None) => Ok(Pattern::Exact(path.0.clone())),
-        (None, Some(prefix), None) => Ok(Pattern::prefix(&prefix.0)),
-        (None, None, Some(template)) => Ok(Pattern::Template(template)),
-        _ => Err(ConfigError::at("match", "expected one of `path`, `path-prefix` and `path-template`, found several")),
+    /// Whether it is for a request that the index has led to it: expressions it does not know.
+    pub fn is_for(&self, request: &Request, path: &str) -> bool {
+        let regex = match &self.pattern {
+            Pattern::Regex(regex) => regex.matches(path),
+            _ => true,
+        };
+        regex && self.conditions.hold(request)
     }
 }

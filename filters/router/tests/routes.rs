@@ -171,7 +171,7 @@ fn a_bad_route_says_where_it_is_bad() {
         ),
         (
             route(json!({ "path": "/a", "path-prefix": "/b" })),
-            "routes[1].match: expected one of `path`, `path-prefix` and `path-template`, found several",
+            "routes[1].match: expected one of `path`, `path-prefix`, `path-template` and `path-regex`, found several",
         ),
         (
             route(json!({ "host": "a.example:80" })),
