@@ -45,7 +45,7 @@ impl<'de> Deserialize<'de> for Name {
 }
 
 /// Removed first, then set, then added.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Rules {
     remove: Vec<Name>,
     set: Vec<(Name, Template)>,
@@ -65,6 +65,12 @@ pub trait Message {
     fn remove(&mut self, name: &str);
     fn set(&mut self, name: &str, value: &[u8]) -> Result<(), Refused>;
     fn add(&mut self, name: &str, value: &[u8]) -> Result<(), Refused>;
+}
+
+impl Fields {
+    pub fn is_empty(&self) -> bool {
+        self.remove.0.is_empty() && self.set.is_empty() && self.add.is_empty()
+    }
 }
 
 impl From<Fields> for Rules {

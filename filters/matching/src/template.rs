@@ -45,6 +45,11 @@ enum Value {
 }
 
 impl Template {
+    /// This text, whatever is in it.
+    pub fn text(text: impl Into<String>) -> Self {
+        Template { parts: vec![Part::Text(text.into())] }
+    }
+
     /// Reads a template. `{{` and `}}` stand for the braces themselves.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();

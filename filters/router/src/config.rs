@@ -1,18 +1,36 @@
 //! What the configuration says, as plain data. What can be wrong with one value is refused here, with its path.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use matching::Match;
+use matching::change::{Fields, Name};
 use matching::name::{Authority, Path};
+use matching::regex::Regex;
+use matching::{Key, Match, Template};
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 use tamis_sdk::config::{OneOrMany, optional_duration};
 use tamis_sdk::prelude::*;
+
+use crate::names::Dtab;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Config {
     #[serde(default)]
     pub routes: Vec<Route>,
+    /// What logical names stand for; later entries come before earlier ones.
+    #[serde(default)]
+    pub names: OneOrMany<Dtab>,
+    pub overrides: Option<Overrides>,
+}
+
+/// Who may give names another meaning for a request of theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overrides {
+    /// Peers in the listener's trusted ranges.
+    Trusted,
+    Nobody,
 }
 
 #[derive(Debug, Deserialize)]
@@ -22,18 +40,79 @@ pub struct Route {
     #[serde(rename = "match", default)]
     pub matches: Match,
     pub to: Option<OneOrMany<Target>>,
-    #[serde(default)]
-    pub rewrite_prefix: Option<Path>,
     pub redirect: Option<Redirect>,
+    pub respond: Option<Respond>,
+    /// Which of several clusters an exchange belongs to for good.
+    pub sticky: Option<Sticky>,
+    pub rewrite_prefix: Option<Path>,
+    pub rewrite_path: Option<Template>,
+    pub rewrite_regex: Option<RewriteRegex>,
+    pub rewrite_host: Option<Template>,
+    #[serde(default)]
+    pub request: Fields,
+    #[serde(default)]
+    pub response: Fields,
     #[serde(default, deserialize_with = "optional_duration")]
     pub timeout: Option<Duration>,
+    pub retry: Option<Retry>,
+    pub hash_key: Option<Key>,
+    #[serde(default)]
+    pub subset: BTreeMap<String, Template>,
+    pub fallback: Option<String>,
+    pub chain: Option<String>,
 }
 
-/// A cluster and its share: `"users-v1"`, or `{ cluster = "users-v1", weight = 90 }`.
+/// A cluster or a logical name, and its share: `"users-v1"`, `"/svc/users"`, or `{ cluster = "users-v1", weight = 90 }`.
 #[derive(Debug)]
 pub struct Target {
     pub cluster: String,
     pub weight: u32,
+}
+
+/// By values of the exchange, or by a cookie that the router sets where it is missing.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected parts of a key, or a table with `cookie`")]
+pub enum Sticky {
+    Key(Key),
+    Cookie(StickyCookie),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StickyCookie {
+    pub cookie: String,
+    /// Until the browser is closed, if it is not said.
+    #[serde(default, deserialize_with = "optional_duration")]
+    pub max_age: Option<Duration>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RewriteRegex {
+    pub pattern: Regex,
+    pub replacement: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Retry {
+    pub attempts: u32,
+    #[serde(default)]
+    pub on: OneOrMany<String>,
+    #[serde(default, deserialize_with = "optional_duration")]
+    pub per_try_timeout: Option<Duration>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Respond {
+    pub status: u16,
+    pub body: Option<Template>,
+    pub content_type: Option<Template>,
+    #[serde(default)]
+    pub headers: BTreeMap<Name, Template>,
+    #[serde(default, deserialize_with = "optional_duration")]
+    pub retry_after: Option<Duration>,
 }
 
 #[derive(Debug, Deserialize)]

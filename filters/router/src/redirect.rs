@@ -3,7 +3,7 @@
 use tamis_sdk::prelude::*;
 
 use crate::config;
-use crate::forward::target;
+use crate::rewrite::target;
 use matching::pattern::Pattern;
 
 #[derive(Debug)]
