@@ -42,6 +42,7 @@ mod protocol;
 mod python;
 mod reload;
 mod router;
+mod router_examples;
 mod shown;
 mod state;
 mod stores;

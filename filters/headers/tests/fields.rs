@@ -106,7 +106,7 @@ fn a_mistake_says_where_it_is() {
 
 #[test]
 fn the_example_is_one() {
-    let example: toml::Table = include_str!("../example.toml").parse().unwrap();
+    let example: toml::Table = include_str!("../examples/edge.toml").parse().unwrap();
     let config = serde_json::to_value(&example["filters"]["headers"]["config"]).unwrap();
     let filter = configure::<Headers>(config).unwrap();
     let exchange = Exchange::get("/users/7").header("x-internal-user", "eve").note("path.user", "7").answer_header("server", "s");

@@ -28,4 +28,4 @@ pub use key::Key;
 pub use matcher::{Match, Matcher};
 pub use pattern::Pattern;
 pub use share::Share;
-pub use template::Template;
+pub use template::{Template, Text};

@@ -50,8 +50,16 @@ impl Template {
         Template { parts: vec![Part::Text(text.into())] }
     }
 
-    /// Reads a template. `{{` and `}}` stand for the braces themselves.
+    /// Reads a template for what stands in one line, as fields do. `{{` and `}}` stand for the braces themselves.
     pub fn parse(text: &str) -> Result<Self, String> {
+        match text.chars().find(|c| c.is_control() && *c != '\t') {
+            Some(bad) => Err(format!("expected a value that HTTP allows, found {bad:?} in it")),
+            None => Template::parse_text(text),
+        }
+    }
+
+    /// The same for a text of any characters, such as a body.
+    pub fn parse_text(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -74,9 +82,6 @@ impl Template {
             rest = &rest[end + 1..];
         }
         literal.push_str(rest);
-        if let Some(bad) = literal.chars().find(|c| c.is_control() && *c != '\t') {
-            return Err(format!("expected a value that HTTP allows, found {bad:?} in it"));
-        }
         if !literal.is_empty() {
             parts.push(Part::Text(literal));
         }
@@ -176,6 +181,16 @@ impl Value {
             Value::Segment(number) => request.path().split('/').nth(*number).map(str::to_owned),
         };
         text.map(String::into_bytes).filter(|text| !text.is_empty())
+    }
+}
+
+/// A [`Template`] for a text of any characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text(pub Template);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Template::parse_text(&String::deserialize(deserializer)?).map(Text).map_err(de::Error::custom)
     }
 }
 

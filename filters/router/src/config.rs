@@ -6,7 +6,7 @@ use std::time::Duration;
 use matching::change::{Fields, Name};
 use matching::name::{Authority, Path};
 use matching::regex::Regex;
-use matching::{Key, Match, Template};
+use matching::{Key, Match, Template, Text};
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 use tamis_sdk::config::{OneOrMany, optional_duration};
 use tamis_sdk::prelude::*;
@@ -107,7 +107,7 @@ pub struct Retry {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Respond {
     pub status: u16,
-    pub body: Option<Template>,
+    pub body: Option<Text>,
     pub content_type: Option<Template>,
     #[serde(default)]
     pub headers: BTreeMap<Name, Template>,

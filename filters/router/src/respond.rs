@@ -1,6 +1,6 @@
 //! Answers of the router's own.
 
-use matching::Template;
+use matching::{Template, Text};
 use tamis_sdk::prelude::*;
 
 use crate::config;
@@ -24,7 +24,7 @@ impl Respond {
         fields.extend(respond.content_type.or(usual).map(|content_type| ("content-type".to_owned(), content_type)));
         let seconds = respond.retry_after.map(|after| after.as_millis().div_ceil(1000).to_string());
         fields.extend(seconds.map(|seconds| ("retry-after".to_owned(), Template::text(seconds))));
-        Ok(Respond { status, body: respond.body, fields })
+        Ok(Respond { status, body: respond.body.map(|Text(body)| body), fields })
     }
 
     pub fn take(&self, request: &Request) -> Verdict {

@@ -209,7 +209,7 @@ fn a_bad_route_says_where_it_is_bad() {
 
 #[test]
 fn the_example_is_one() {
-    let example: toml::Table = include_str!("../example.toml").parse().unwrap();
+    let example: toml::Table = include_str!("../examples/shop.toml").parse().unwrap();
     let config = serde_json::to_value(&example["filters"]["router"]["config"]).unwrap();
     let router = configure::<Router>(config).unwrap();
     let at = |authority: &str, target: &str| send(&router, Exchange::get(target).authority(authority));
