@@ -42,6 +42,7 @@ mod protocol;
 mod python;
 mod reload;
 mod router;
+mod schemas;
 mod shown;
 mod state;
 mod stores;

@@ -54,6 +54,7 @@ impl RequestHook for Router {
 }
 
 tamis_sdk::export!(Router: request);
+tamis_sdk::config_schema!("schema.json");
 
 /// Does what the route says. Notes and name come first: they hold for an answer of the router's own as well.
 fn take(route: &Route, request: &mut Request, path: &str) -> Verdict {
