@@ -13,7 +13,8 @@ const TAMIS: &str = env!("CARGO_BIN_EXE_tamis-cli");
 /// Every filter that ships: its name and its folder.
 fn shipped() -> Vec<(String, PathBuf)> {
     let folders = std::fs::read_dir(repository().join("filters")).unwrap().map(|entry| entry.unwrap().path());
-    let filters = folders.filter(|folder| folder.join("README.md").exists());
+    // The crate that filters share has no page of its own.
+    let filters = folders.filter(|folder| folder.join("README.md").exists() && !folder.ends_with("matching"));
     let mut named: Vec<_> = filters.map(|folder| (folder.file_name().unwrap().to_str().unwrap().to_owned(), folder)).collect();
     named.sort();
     assert!(named.iter().any(|(name, _)| name == "router"), "the folder was found: {named:?}");
@@ -40,12 +41,12 @@ fn keys(schema: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The keys that the option tables of a page name: in the first cell of each row below a head `| key |`.
+/// The keys that the option tables of a page name: in the first cell of each row of those whose head begins with `key`.
 fn told_keys(page: &str) -> BTreeSet<String> {
     let mut told = BTreeSet::new();
     let mut inside = false;
     for line in page.lines() {
-        inside = line.starts_with("| key |") || inside && line.starts_with('|');
+        inside = line.starts_with("| key") || inside && line.starts_with('|');
         let cell = line.split('|').nth(1).filter(|_| inside).unwrap_or_default();
         for code in cell.split('`').skip(1).step_by(2) {
             // `https = true` names `https`, and `delay.fixed` both of its keys.
@@ -98,6 +99,23 @@ async fn each_shipped_filter_carries_a_schema_that_fits_it() {
         assert!(!told.is_empty(), "{name}: its page has tables of keys");
         assert!(told.is_subset(&known), "{name}: its page has keys that its schema has not: {:?}", told.difference(&known));
     }
+}
+
+scenario!(what_filters_share_their_schemas_have_alike);
+async fn what_filters_share_their_schemas_have_alike() {
+    let read =
+        |folder: &Path| -> Value { serde_json::from_str(&std::fs::read_to_string(folder.join("schema.json")).unwrap()).unwrap() };
+    let shared = read(&repository().join("filters/matching"));
+    let mut compared = 0;
+    for (name, folder) in shipped() {
+        for (part, schema) in read(&folder)["$defs"].as_object().into_iter().flatten() {
+            if let Some(alike) = shared["$defs"].get(part) {
+                assert_eq!(schema, alike, "{name}: `{part}` is not what filters/matching/schema.json has");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 0);
 }
 
 scenario!(check_tells_every_mistake_where_it_is_and_once);

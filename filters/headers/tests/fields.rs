@@ -87,7 +87,7 @@ fn a_mistake_says_where_it_is() {
     for (config, said) in [
         (
             json!({ "request": { "set": { "x-client": "{sorce}" } } }),
-            "request.set.x-client: expected {source}, {host}, {path}, {request-id}, {header:NAME} or {note:NAME}, found {sorce}",
+            "request.set.x-client: expected a value such as {source}, {path} or {header:NAME}, found {sorce}",
         ),
         (
             json!({ "response": { "add": { "x-a": ["fine", "{"] } } }),
