@@ -43,6 +43,7 @@ mod python;
 mod reload;
 mod router;
 mod router_examples;
+mod schemas;
 mod shown;
 mod state;
 mod stores;

@@ -43,3 +43,4 @@ impl ResponseHook for Headers {
 }
 
 tamis_sdk::export!(Headers: request, response);
+tamis_sdk::config_schema!("schema.json");

@@ -78,6 +78,7 @@ impl ResponseHook for Router {
 }
 
 tamis_sdk::export!(Router: request, response);
+tamis_sdk::config_schema!("schema.json");
 
 impl Router {
     /// Does what the route says. Notes and name come first: they hold for an answer of the router's own as well.
