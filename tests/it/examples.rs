@@ -1,4 +1,4 @@
-//! Every example that ships is accepted by `tamis check`.
+//! Every example that ships is accepted by `tamis check`: of `examples`, and of the filters inside of the binary.
 
 use tamis_tests::command::{output, repository, stderr, stdout};
 use tamis_tests::{example, scenario};
@@ -21,5 +21,19 @@ async fn every_example_is_valid() {
         std::fs::write(&file, text.replace(BUILT, &format!("{}/", example("").display()))).unwrap();
         let checked = output(env!("CARGO_BIN_EXE_tamis-cli"), &["check", "-c", file.to_str().unwrap()]).await;
         assert!(checked.status.success(), "{}:\n{}{}", folder.display(), stdout(&checked), stderr(&checked));
+    }
+}
+
+scenario!(every_example_of_a_filter_is_valid);
+async fn every_example_of_a_filter_is_valid() {
+    let files = |folder: std::path::PathBuf| std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let filters = files(repository().join("filters")).map(|filter| filter.join("examples"));
+    let mut examples: Vec<_> =
+        filters.flat_map(files).filter(|file| file.extension().is_some_and(|kind| kind == "toml")).collect();
+    examples.sort();
+    assert!(!examples.is_empty());
+    for file in examples {
+        let checked = output(env!("CARGO_BIN_EXE_tamis-cli"), &["check", "-c", file.to_str().unwrap()]).await;
+        assert!(checked.status.success(), "{}:\n{}{}", file.display(), stdout(&checked), stderr(&checked));
     }
 }
