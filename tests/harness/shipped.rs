@@ -6,7 +6,7 @@ use crate::command::repository;
 
 /// `filters/FILTER/examples/FILE.toml`, with these addresses as the endpoints of its clusters. Listeners get free ports, and
 /// filters a deadline that a busy machine keeps.
-pub fn shipped(filter: &str, file: &str, clusters: &[(&str, &dyn Display)]) -> String {
+pub fn shipped<A: Display>(filter: &str, file: &str, clusters: &[(&str, A)]) -> String {
     let path = repository().join("filters").join(filter).join("examples").join(format!("{file}.toml"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));

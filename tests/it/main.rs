@@ -12,6 +12,7 @@ mod cli;
 mod complete;
 mod conformance;
 mod contract;
+mod cors_filter;
 mod cut;
 mod destinations;
 mod drain;
