@@ -12,7 +12,7 @@ use std::process::{Command, exit};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// The names after `builtin:`, each a package of that name in filters/.
-const FILTERS: [&str; 3] = ["router", "headers", "cors"];
+const FILTERS: [&str; 4] = ["router", "headers", "cors", "acl"];
 
 fn main() {
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("..");

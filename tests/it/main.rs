@@ -1,6 +1,7 @@
 //! Every scenario, in one binary: a module a topic. Each asserts what a user would notice.
 
 mod access_log;
+mod acl_filter;
 mod admin;
 mod author;
 mod beside;

@@ -6,6 +6,7 @@ mod config;
 pub mod ranges;
 mod rule;
 
+use tamis_sdk::metrics::Counter;
 use tamis_sdk::prelude::*;
 
 use config::Denial;
