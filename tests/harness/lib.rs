@@ -21,6 +21,7 @@ pub mod guests;
 pub mod origin;
 pub mod proxy;
 pub mod raw;
+pub mod redis;
 
 pub use body::Feed;
 pub use client::{Answer, Client};
@@ -29,3 +30,4 @@ pub use guests::{chain, example, guest};
 pub use origin::{Gate, Origin, Reply, origin, raw_origin};
 pub use proxy::{Proxy, proxy, refused};
 pub use raw::Raw;
+pub use redis::Redis;

@@ -40,6 +40,7 @@ mod paths;
 mod pools;
 mod protocol;
 mod python;
+mod redis;
 mod reload;
 mod router;
 mod shown;
