@@ -33,7 +33,7 @@ use crate::filter::cache::Compiled;
 use crate::filter::source::Modules;
 use crate::filter::{Engine, Module};
 use crate::listener;
-use crate::snapshot::{Live, Parts, Snapshot, filter_problem};
+use crate::snapshot::{Live, Parts, Snapshot, filter_problems};
 use control::{Control, Event};
 use inputs::Contents;
 use listeners::Listeners;
@@ -334,7 +334,7 @@ fn load_modules(modules: &mut Modules, config: &Config, source: &Source) -> (Has
     for (name, filter) in &config.filters {
         for module in filter.modules() {
             if let Some(Err(error)) = outcomes.get(module) {
-                problems.push(filter_problem(source, name, error));
+                problems.extend(filter_problems(source, name, error));
             }
         }
     }

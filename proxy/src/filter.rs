@@ -2,7 +2,8 @@
 //!
 //! `source` finds modules, with `fetch` where they are elsewhere; `engine` and `module` compile, and `cache` keeps what they
 //! made; `host` is what a filter can ask for, free of any ABI; `abi` carries it across the border of the sandbox; `hand` is
-//! what a running hook speaks of; `image` copies what `configure` left in memory; `pool` keeps a worker's instances; `chain`
+//! what a running hook speaks of; `schema` knows what a configuration looks like; `image` copies what `configure` left in
+//! memory; `pool` keeps a worker's instances; `chain`
 //! runs them in order; `health` leaves alone what keeps failing; `witness` sees it all while somebody watches. Whatever a
 //! filter does wrong ends here as a [`Fault`], never as a panic.
 
@@ -21,6 +22,7 @@ pub mod limits;
 pub mod module;
 pub mod observe;
 pub mod pool;
+pub mod schema;
 pub mod source;
 pub mod tick;
 pub mod witness;
@@ -253,12 +255,29 @@ impl Filter {
             config,
             module,
         };
-        let spares = filter.configure(workers)?;
+        let spares = filter.judged(workers)?;
         let previous = around.previous.and_then(|previous| previous.identity.instruments.get());
         let instruments = Instruments::build(&filter.name, &filter.setup.metrics, previous);
         let _ = filter.identity.instruments.set(instruments);
         filter.spares = Mutex::new(spares);
         Ok(Arc::new(filter))
+    }
+
+    /// Has the filter configured, and its configuration held against the schema that the module may carry. Both have to accept
+    /// it: the filter tells its first mistake, in its own words, and the schema the others.
+    fn judged(&mut self, workers: usize) -> Result<Vec<Instance>, LoadError> {
+        let mistakes = self.module.schema.as_ref().map(|schema| schema.mistakes(&self.config.config)).unwrap_or_default();
+        let (configured, mut refused) = match self.configure(workers) {
+            Err(LoadError::Refused(said)) => (None, said),
+            other => (Some(other?), Vec::new()),
+        };
+        let untold = mistakes.iter().filter(|mistake| !refused.iter().any(|said| mistake.is_told_by(said)));
+        let untold: Vec<String> = untold.map(ToString::to_string).collect();
+        refused.extend(untold);
+        match configured {
+            Some(spares) if refused.is_empty() => Ok(spares),
+            _ => Err(LoadError::Refused(refused)),
+        }
     }
 
     /// Finds or makes the image, or else an instance for each worker.
@@ -305,7 +324,7 @@ impl Filter {
         let setup = block_on(prepared.waits(&self.identity), instance.configure(&self.config_json, &self.inputs))?;
         let took = thread_cpu_time().saturating_sub(began);
         let mut setup = setup.map_err(refused)?;
-        setup.settle(&prepared.hooks()).map_err(LoadError::Refused)?;
+        setup.settle(&prepared.hooks()).map_err(|why| LoadError::Refused(vec![why]))?;
         Ok((instance, setup, took))
     }
 
@@ -367,7 +386,7 @@ impl Filter {
 
 fn refused(error: ConfigureError) -> LoadError {
     match error {
-        ConfigureError::Refused(message) => LoadError::Refused(message),
+        ConfigureError::Refused(message) => LoadError::Refused(vec![message]),
         ConfigureError::Fault(fault) => LoadError::Fault(fault),
     }
 }

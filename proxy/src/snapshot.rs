@@ -209,7 +209,7 @@ fn filters(
             Err(error) if parts.overrides.get(&name).is_some_and(|over| over.config.is_some()) => {
                 problems.push(pushed_problem(&parts.source, &name, &error));
             }
-            Err(error) => problems.push(filter_problem(&parts.source, &name, &error)),
+            Err(error) => problems.extend(filter_problems(&parts.source, &name, &error)),
         }
     }
     filters
@@ -251,15 +251,15 @@ fn inputs(parts: &Parts, config: &config::Filter) -> Option<Inputs> {
 }
 
 /// Where in the file a filter that cannot be used is written.
-pub fn filter_problem(source: &Source, name: &str, error: &LoadError) -> Problem {
-    let problem = match error {
-        LoadError::Refused(message) => source.filter_problem(name, message),
+pub fn filter_problems(source: &Source, name: &str, error: &LoadError) -> Vec<Problem> {
+    let problems = match error {
+        LoadError::Refused(messages) => messages.iter().map(|message| source.filter_problem(name, message)).collect(),
         error => {
             let message = format!("filter `{name}` cannot be used: {error}");
-            source.problem_at(&["filters".into(), name.into(), "module".into()], message)
+            vec![source.problem_at(&["filters".into(), name.into(), "module".into()], message)]
         }
     };
-    problem.of_filter(name)
+    problems.into_iter().map(|problem| problem.of_filter(name)).collect()
 }
 
 /// What is wrong with a configuration that was pushed has no place in the file but the filter's own.

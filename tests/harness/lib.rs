@@ -22,6 +22,7 @@ pub mod origin;
 pub mod proxy;
 pub mod raw;
 pub mod redis;
+pub mod shipped;
 
 pub use body::Feed;
 pub use client::{Answer, Client};
@@ -31,3 +32,4 @@ pub use origin::{Gate, Origin, Reply, origin, raw_origin};
 pub use proxy::{Proxy, proxy, refused};
 pub use raw::Raw;
 pub use redis::Redis;
+pub use shipped::shipped;

@@ -23,3 +23,20 @@ async fn every_example_is_valid() {
         assert!(checked.status.success(), "{}:\n{}{}", folder.display(), stdout(&checked), stderr(&checked));
     }
 }
+
+scenario!(every_example_of_a_filter_is_valid);
+async fn every_example_of_a_filter_is_valid() {
+    let filters = repository().join("filters");
+    let mut files = Vec::new();
+    for filter in std::fs::read_dir(&filters).unwrap().map(|entry| entry.unwrap().path()) {
+        let Ok(examples) = std::fs::read_dir(filter.join("examples")) else { continue };
+        let examples: Vec<_> = examples.map(|entry| entry.unwrap().path()).collect();
+        assert!(examples.len() >= 3, "{} has three examples", filter.display());
+        files.extend(examples);
+    }
+    assert!(files.len() >= 6, "{files:?}");
+    for file in files {
+        let checked = output(env!("CARGO_BIN_EXE_tamis-cli"), &["check", "-c", file.to_str().unwrap()]).await;
+        assert!(checked.status.success(), "{}:\n{}{}", file.display(), stdout(&checked), stderr(&checked));
+    }
+}

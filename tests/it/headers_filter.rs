@@ -1,7 +1,7 @@
 //! The headers filter that ships: what it does to requests and responses, and what it says about a bad rule.
 
 use serde_json::json;
-use tamis_tests::{Edge, Reply, matrix, origin, refused, scenario};
+use tamis_tests::{Edge, Reply, matrix, origin, refused, scenario, shipped};
 
 matrix!(fields_are_removed_set_and_added);
 async fn fields_are_removed_set_and_added(edge: Edge) {
@@ -98,4 +98,27 @@ set = { x-client = "{sorce}" }
 "#,
     );
     assert!(said.contains("tamis.toml:7:20") && said.contains("{sorce}"), "{said}");
+}
+
+matrix!(its_examples_do_what_they_say);
+async fn its_examples_do_what_they_say(edge: Edge) {
+    let app = origin().route_fn("/a", |_| async { Reply::new(200).header("server", "secret").header("x-powered-by", "x") }).run();
+    let run = |file: &str| edge.proxy(shipped("headers", file, &[("app", &app)]));
+
+    let proxy = run("edge");
+    let answer = proxy.client().await.get("/a").header("x-internal-user", "root").await;
+    assert_eq!((answer.header("server"), answer.header("strict-transport-security")), (None, Some("max-age=31536000")));
+    assert!(answer.header("x-answered-for").unwrap().ends_with("/a"));
+    assert_eq!(app.requests()[0].header("x-internal-user"), None);
+    assert_eq!(app.requests()[0].header("x-original-path"), Some("/a"));
+
+    let answer = run("security").client().await.get("/a").await;
+    assert_eq!((answer.header("x-powered-by"), answer.header("x-frame-options")), (None, Some("DENY")));
+
+    let proxy = run("identity");
+    proxy.client().await.get("/a").header("x-internal-role", "root").header("x-caller", "root").await;
+    let seen = app.requests().pop().unwrap();
+    assert_eq!((seen.header("x-caller"), seen.header("x-internal-role")), (Some("anonymous"), None));
+    assert_eq!((seen.header("x-caller-address"), seen.header("x-tenant")), (Some("127.0.0.1"), Some("none")));
+    assert!(seen.header("x-came-by").unwrap().ends_with(edge.scheme()));
 }

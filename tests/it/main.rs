@@ -43,6 +43,8 @@ mod python;
 mod redis;
 mod reload;
 mod router;
+mod router_examples;
+mod schemas;
 mod shown;
 mod state;
 mod stores;

@@ -1,12 +1,9 @@
 //! Sets, adds and removes header fields of requests and responses. Values are templates over what is known of the exchange.
 
 mod config;
-mod rules;
-pub mod template;
 
+use matching::change::Rules;
 use tamis_sdk::prelude::*;
-
-use rules::Rules;
 
 /// What is done to requests, and what to responses.
 #[derive(Debug)]
@@ -46,3 +43,4 @@ impl ResponseHook for Headers {
 }
 
 tamis_sdk::export!(Headers: request, response);
+tamis_sdk::config_schema!("schema.json");

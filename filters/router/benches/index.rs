@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
-use router::host::Pattern as Host;
+use matching::host::Pattern as Host;
+use matching::pattern::{Pattern, Template};
 use router::index::{Builder, Index};
-use router::pattern::{Pattern, Template};
 
 /// A host and a path that leads to one route.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ fn routes(count: usize) -> (Index, Vec<Question>) {
             1 => (Pattern::Template(Template::parse(&format!("{base}/{{id}}/posts")).unwrap()), format!("{base}/7/posts")),
             _ => (Pattern::prefix(&base), format!("{base}/users/7")),
         };
-        builder.insert(&Host::parse(&host).unwrap(), &pattern, 0);
+        builder.insert(&[Host::parse(&host).unwrap()], &pattern, 0);
         questions.push(Question { host, path });
     }
     (builder.finish(), questions)

@@ -3,18 +3,34 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use matching::change::{Fields, Name};
+use matching::name::{Authority, Path};
+use matching::regex::Regex;
+use matching::{Key, Match, Template, Text};
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 use tamis_sdk::config::{OneOrMany, optional_duration};
 use tamis_sdk::prelude::*;
 
-use crate::host::Pattern as Host;
-use crate::pattern::Template;
+use crate::names::Dtab;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Config {
     #[serde(default)]
     pub routes: Vec<Route>,
+    /// What logical names stand for; later entries come before earlier ones.
+    #[serde(default)]
+    pub names: OneOrMany<Dtab>,
+    pub overrides: Option<Overrides>,
+}
+
+/// Who may give names another meaning for a request of theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overrides {
+    /// Peers in the listener's trusted ranges.
+    Trusted,
+    Nobody,
 }
 
 #[derive(Debug, Deserialize)]
@@ -24,31 +40,79 @@ pub struct Route {
     #[serde(rename = "match", default)]
     pub matches: Match,
     pub to: Option<OneOrMany<Target>>,
-    #[serde(default)]
-    pub rewrite_prefix: Option<Path>,
     pub redirect: Option<Redirect>,
+    pub respond: Option<Respond>,
+    /// Which of several clusters an exchange belongs to for good.
+    pub sticky: Option<Sticky>,
+    pub rewrite_prefix: Option<Path>,
+    pub rewrite_path: Option<Template>,
+    pub rewrite_regex: Option<RewriteRegex>,
+    pub rewrite_host: Option<Template>,
+    #[serde(default)]
+    pub request: Fields,
+    #[serde(default)]
+    pub response: Fields,
     #[serde(default, deserialize_with = "optional_duration")]
     pub timeout: Option<Duration>,
+    pub retry: Option<Retry>,
+    pub hash_key: Option<Key>,
+    #[serde(default)]
+    pub subset: BTreeMap<String, Template>,
+    pub fallback: Option<String>,
+    pub chain: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Match {
-    pub host: Option<Host>,
-    pub path: Option<Path>,
-    pub path_prefix: Option<Path>,
-    pub path_template: Option<Template>,
-    #[serde(default)]
-    pub method: OneOrMany<Token>,
-    #[serde(default)]
-    pub headers: BTreeMap<Token, FieldMatch>,
-}
-
-/// A cluster and its share: `"users-v1"`, or `{ cluster = "users-v1", weight = 90 }`.
+/// A cluster or a logical name, and its share: `"users-v1"`, `"/svc/users"`, or `{ cluster = "users-v1", weight = 90 }`.
 #[derive(Debug)]
 pub struct Target {
     pub cluster: String,
     pub weight: u32,
+}
+
+/// By values of the exchange, or by a cookie that the router sets where it is missing.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected parts of a key, or a table with `cookie`")]
+pub enum Sticky {
+    Key(Key),
+    Cookie(StickyCookie),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StickyCookie {
+    pub cookie: String,
+    /// Until the browser is closed, if it is not said.
+    #[serde(default, deserialize_with = "optional_duration")]
+    pub max_age: Option<Duration>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RewriteRegex {
+    pub pattern: Regex,
+    pub replacement: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Retry {
+    pub attempts: u32,
+    #[serde(default)]
+    pub on: OneOrMany<String>,
+    #[serde(default, deserialize_with = "optional_duration")]
+    pub per_try_timeout: Option<Duration>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Respond {
+    pub status: u16,
+    pub body: Option<Text>,
+    pub content_type: Option<Template>,
+    #[serde(default)]
+    pub headers: BTreeMap<Name, Template>,
+    #[serde(default, deserialize_with = "optional_duration")]
+    pub retry_after: Option<Duration>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,28 +126,6 @@ pub struct Redirect {
     #[serde(default)]
     pub https: bool,
 }
-
-/// What one value of a field must be: `"beta"` is short for `{ exact = "beta" }`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FieldMatch {
-    Exact(String),
-    Prefix(String),
-    Suffix(String),
-    Contains(String),
-    Present(bool),
-}
-
-/// A path that begins with a slash and has neither query nor fragment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Path(pub String);
-
-/// A name as HTTP has them: of a method or a field.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Token(pub String);
-
-/// A host, with a port or without.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Authority(pub String);
 
 /// 302 unless told otherwise, because browsers keep the permanent ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,47 +143,6 @@ impl<'de> Deserialize<'de> for RedirectStatus {
         match (status, StatusCode::from_u16(status)) {
             (301 | 302 | 303 | 307 | 308, Ok(status)) => Ok(RedirectStatus(status)),
             _ => Err(de::Error::custom(format!("expected 301, 302, 303, 307 or 308, found {status}"))),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Path {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        check_path(&text).map_err(de::Error::custom)?;
-        Ok(Path(text))
-    }
-}
-
-/// What holds for every path of the configuration.
-pub(crate) fn check_path(text: &str) -> Result<(), String> {
-    if !text.starts_with('/') {
-        return Err(format!("expected a path that begins with \"/\", found \"{text}\""));
-    }
-    match text.chars().find(|c| matches!(c, '?' | '#' | ' ') || c.is_control()) {
-        Some(c) => Err(format!("expected a path without query or fragment, found \"{text}\" with {c:?}")),
-        None => Ok(()),
-    }
-}
-
-impl<'de> Deserialize<'de> for Token {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        match !text.is_empty() && text.bytes().all(allowed) {
-            true => Ok(Token(text)),
-            false => Err(de::Error::custom(format!("expected a name without spaces and separators, found \"{text}\""))),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Authority {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte);
-        match !text.is_empty() && text.bytes().all(allowed) {
-            true => Ok(Authority(text)),
-            false => Err(de::Error::custom(format!("expected a host, with a port or without, found \"{text}\""))),
         }
     }
 }
@@ -181,44 +182,4 @@ impl<'de> Deserialize<'de> for Target {
 
 fn one() -> u32 {
     1
-}
-
-impl<'de> Deserialize<'de> for FieldMatch {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "kebab-case")]
-        enum Table {
-            Exact(String),
-            Prefix(String),
-            Suffix(String),
-            Contains(String),
-            Present(bool),
-        }
-
-        struct FieldVisitor;
-
-        impl<'de> Visitor<'de> for FieldVisitor {
-            type Value = FieldMatch;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a value, or a table with one of `exact`, `prefix`, `suffix`, `contains`, `present`")
-            }
-
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<FieldMatch, E> {
-                Ok(FieldMatch::Exact(value.to_owned()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FieldMatch, A::Error> {
-                Ok(match Table::deserialize(MapAccessDeserializer::new(map))? {
-                    Table::Exact(value) => FieldMatch::Exact(value),
-                    Table::Prefix(value) => FieldMatch::Prefix(value),
-                    Table::Suffix(value) => FieldMatch::Suffix(value),
-                    Table::Contains(value) => FieldMatch::Contains(value),
-                    Table::Present(value) => FieldMatch::Present(value),
-                })
-            }
-        }
-
-        deserializer.deserialize_any(FieldVisitor)
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A route is asked whether its conditions hold in this order: the host as it is, then the longest wildcard, then any host;
 //! within a host the path as it is, then templates (the one whose first segment in doubt is a literal comes first), then
-//! prefixes (the longest first); for the same paths those with more conditions, then those that come first in the file. The
+//! regular expressions, then prefixes (the longest first); for the same paths those with more conditions, then those that come first in the file. The
 //! first that agrees is taken, so a route whose conditions fail hides none that is less specific.
 //!
 //! Everything lies in a few flat tables, so that a large index is no further away than a small one.
@@ -27,6 +27,8 @@ pub struct Index {
     /// From a node and a segment (or a host) to the node below.
     steps: Table,
     nodes: Vec<Node>,
+    /// By root, in order.
+    regexes: Vec<Expressions>,
     /// Positions of routes, node by node.
     routes: Vec<u32>,
     has_wildcards: bool,
@@ -43,9 +45,17 @@ struct Node {
     parameter: u32,
 }
 
+/// Where the routes of a host begin and end that know their paths by an expression.
+#[derive(Debug, Clone, Copy)]
+struct Expressions {
+    root: u32,
+    start: u32,
+    end: u32,
+}
+
 impl Index {
     /// The first route for this host and path that agrees, in the order of this module. `host` is
-    /// [normalized](crate::host::normalized).
+    /// [normalized](matching::host::normalized).
     pub fn find(&self, host: &str, path: &str, mut agrees: impl FnMut(usize) -> bool) -> Option<usize> {
         if let Some(root) = self.steps.get(Place::root(HOSTS), host)
             && let Some(found) = self.below(root, path, &mut agrees)
@@ -64,10 +74,18 @@ impl Index {
         self.below(Place::root(ANY), path, &mut agrees)
     }
 
-    /// Within a host: whole paths first, then prefixes.
+    /// Within a host: whole paths first, then expressions, then prefixes.
     fn below(&self, root: Place, path: &str, agrees: &mut impl FnMut(usize) -> bool) -> Option<usize> {
         let path = path.strip_prefix('/').unwrap_or(path);
-        self.whole(root, Some(path), agrees).or_else(|| self.prefixes(root, Some(path), agrees))
+        let found = self.whole(root, Some(path), agrees);
+        let found = found.or_else(|| self.expressions(root, agrees));
+        found.or_else(|| self.prefixes(root, Some(path), agrees))
+    }
+
+    /// Whether an expression is for the path is for the route to say.
+    fn expressions(&self, root: Place, agrees: &mut impl FnMut(usize) -> bool) -> Option<usize> {
+        let at = self.regexes.binary_search_by_key(&root.node, |expressions| expressions.root).ok()?;
+        self.first(self.regexes[at].start, self.regexes[at].end, agrees)
     }
 
     /// `left` is what has not been walked yet; `None` at the end of the path. A literal is tried before a parameter, and where

@@ -3,8 +3,8 @@
 use tamis_sdk::prelude::*;
 
 use crate::config;
-use crate::forward::target;
-use crate::pattern::Pattern;
+use crate::rewrite::target;
+use matching::pattern::Pattern;
 
 #[derive(Debug)]
 pub struct Redirect {

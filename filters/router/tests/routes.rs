@@ -171,7 +171,7 @@ fn a_bad_route_says_where_it_is_bad() {
         ),
         (
             route(json!({ "path": "/a", "path-prefix": "/b" })),
-            "routes[1].match: expected one of `path`, `path-prefix` and `path-template`, found several",
+            "routes[1].match: expected one of `path`, `path-prefix`, `path-template` and `path-regex`, found several",
         ),
         (
             route(json!({ "host": "a.example:80" })),
@@ -184,14 +184,14 @@ fn a_bad_route_says_where_it_is_bad() {
         (route(json!({ "method": ["GET", 5] })), "routes[1].match.method[1]: expected a string, found 5"),
         (
             route(json!({ "headers": { "x-a": { "exakt": "b" } } })),
-            "routes[1].match.headers.x-a.exakt: unknown word `exakt`; the nearest is `exact`",
+            "routes[1].match.headers.x-a.exakt: unknown key `exakt`; the nearest is `exact`",
         ),
-        (json!([{}]), "routes[0]: expected one of `to` and `redirect`, found neither"),
+        (json!([{}]), "routes[0]: expected one of `to`, `redirect` and `respond`, found none of them"),
         (json!([{ "to": [] }]), "routes[0].to: expected a cluster with a weight above 0, found none"),
         (json!([{ "to": [{ "cluster": "a", "weight": -1 }] }]), "routes[0].to[0].weight: expected u32, found -1"),
         (json!([{ "to": "a", "timeout": "2" }]), r#"routes[0].timeout: expected a duration like "250ms" or "2s", found "2""#),
         (
-            json!([{ "to": "a", "rewrite-prefix": "/" }]),
+            json!([{ "match": { "path": "/x" }, "to": "a", "rewrite-prefix": "/" }]),
             "routes[0].rewrite-prefix: expected a route with `match.path-prefix`, found one without",
         ),
         (
@@ -209,7 +209,7 @@ fn a_bad_route_says_where_it_is_bad() {
 
 #[test]
 fn the_example_is_one() {
-    let example: toml::Table = include_str!("../example.toml").parse().unwrap();
+    let example: toml::Table = include_str!("../examples/shop.toml").parse().unwrap();
     let config = serde_json::to_value(&example["filters"]["router"]["config"]).unwrap();
     let router = configure::<Router>(config).unwrap();
     let at = |authority: &str, target: &str| send(&router, Exchange::get(target).authority(authority));

@@ -76,7 +76,7 @@ impl Image {
         let original = component_of(&module.engine, &module.bytes)?;
         let instrumented = Instrumented::build(&module.engine, &module.cache, &original)?;
         let (bytes, mut setup) = block_on(module.prepared.waits(identity), instrumented.configured(identity, config, inputs))??;
-        setup.settle(&module.prepared.hooks()).map_err(LoadError::Refused)?;
+        setup.settle(&module.prepared.hooks()).map_err(|why| LoadError::Refused(vec![why]))?;
         let component = compile(&module.engine, &bytes)?;
         drop(bytes);
         let prepared = Prepared::link(&module.engine, &component)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::abi::component::Prepared;
 use super::cache::{Cache, Compiled};
 use super::fetch::FetchError;
+use super::schema::{SECTION, Schema};
 use super::{Engine, Fault};
 use crate::config::Sha256;
 
@@ -41,9 +42,11 @@ pub enum LoadError {
     Link(String),
     #[error("its {0} version: {1}")]
     Beside(&'static str, Box<LoadError>),
-    /// What the filter's own `configure` said.
-    #[error("{0}")]
-    Refused(String),
+    #[error("its section `{SECTION}` holds no JSON Schema: {0}")]
+    Schema(String),
+    /// What the filter's own `configure` said, and what the schema found besides. Never empty.
+    #[error("{}", .0.join("; "))]
+    Refused(Vec<String>),
     #[error("while it was configured, {0}")]
     Fault(#[from] Fault),
 }
@@ -55,6 +58,8 @@ pub struct Module {
     /// Whether its code was compiled for it, or taken from the cache.
     pub compiled: Compiled,
     pub prepared: Prepared,
+    /// What its configuration looks like, if it says so.
+    pub schema: Option<Schema>,
     /// What made it, and makes its images.
     pub engine: Engine,
     pub cache: Arc<Cache>,
@@ -75,11 +80,13 @@ impl Module {
             return Err(LoadError::TooLarge { found: bytes.len() });
         }
         let (prepared, compiled) = Prepared::build(engine, cache, bytes)?;
+        let schema = Schema::of(bytes).map_err(LoadError::Schema)?;
         let kept = if prepared.foreign().is_none() { bytes } else { &[] };
         Ok(Arc::new(Self {
             hash: digest(bytes).to_string().into(),
             compiled,
             prepared,
+            schema,
             engine: engine.clone(),
             cache: Arc::clone(cache),
             bytes: kept.into(),

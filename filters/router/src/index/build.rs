@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 
 use super::table::{Place, Table};
-use super::{ANY, HOSTS, Index, Node, WILDCARDS};
-use crate::host::Pattern as Host;
-use crate::pattern::{Pattern, Segment, split};
+use super::{ANY, Expressions, HOSTS, Index, Node, WILDCARDS};
+use matching::host::Pattern as Host;
+use matching::pattern::{Pattern, Segment, split};
 
 /// An index that still grows.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ struct Growing {
     ending: Vec<Candidate>,
     prefix: Vec<Candidate>,
     parameter: Option<u32>,
+    /// Routes by expression; only roots have them.
+    regex: Vec<Candidate>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +39,17 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// The next route: its host, its paths, and how many conditions it has beside them.
-    pub fn insert(&mut self, host: &Host, pattern: &Pattern, conditions: usize) {
+    /// The next route: its hosts (none: any), its paths, and how many conditions it has beside them.
+    pub fn insert(&mut self, hosts: &[Host], pattern: &Pattern, conditions: usize) {
         let candidate = Candidate { conditions, position: self.inserted };
         self.inserted += 1;
+        let any = [Host::Any];
+        for host in if hosts.is_empty() { &any } else { hosts } {
+            self.insert_at(host, pattern, candidate);
+        }
+    }
+
+    fn insert_at(&mut self, host: &Host, pattern: &Pattern, candidate: Candidate) {
         let root = match host {
             Host::Any => Place::root(ANY),
             Host::Exact(name) => self.step(Place::root(HOSTS), name),
@@ -66,6 +75,7 @@ impl Builder {
                 });
                 self.nodes[end.node as usize].ending.push(candidate);
             }
+            Pattern::Regex(_) => self.nodes[root.node as usize].regex.push(candidate),
         }
     }
 
@@ -79,13 +89,18 @@ impl Builder {
             routes.extend(candidates.iter().map(|candidate| candidate.position));
             (start, routes.len() as u32)
         };
-        let nodes = self.nodes.into_iter().map(|node| {
+        let mut regexes = Vec::new();
+        let nodes = self.nodes.into_iter().zip(0u32..).map(|(node, number)| {
             let (start, prefix) = append(node.ending);
             let (_, end) = append(node.prefix);
+            if !node.regex.is_empty() {
+                let (start, end) = append(node.regex);
+                regexes.push(Expressions { root: number, start, end });
+            }
             Node { start, prefix, end, parameter: node.parameter.unwrap_or(0) }
         });
         let nodes = nodes.collect();
-        Index { steps: self.steps, nodes, routes, has_wildcards: self.has_wildcards }
+        Index { steps: self.steps, nodes, regexes, routes, has_wildcards: self.has_wildcards }
     }
 
     fn step(&mut self, at: Place, text: &str) -> Place {

@@ -1,8 +1,8 @@
 //! Which of several routes wins.
 
 use super::*;
-use crate::host::Pattern as Host;
-use crate::pattern::{Pattern, Template};
+use matching::host::Pattern as Host;
+use matching::pattern::{Pattern, Template};
 
 fn index(routes: &[(&str, &str, usize)]) -> Index {
     let mut builder = Builder::default();
@@ -12,7 +12,7 @@ fn index(routes: &[(&str, &str, usize)]) -> Index {
             None if path.contains('{') => Pattern::Template(Template::parse(path).unwrap()),
             None => Pattern::Exact((*path).to_owned()),
         };
-        builder.insert(&Host::parse(host).unwrap(), &pattern, *conditions);
+        builder.insert(&[Host::parse(host).unwrap()], &pattern, *conditions);
     }
     builder.finish()
 }

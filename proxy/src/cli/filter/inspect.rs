@@ -13,7 +13,8 @@ use super::module::{self, Named};
 use super::say::{self, Paint, Trouble};
 use crate::filter::Engine;
 use crate::filter::abi::component::{self, Prepared};
-use crate::filter::module::digest;
+use crate::filter::module::{LoadError, digest};
+use crate::filter::schema::{self, Schema};
 use interfaces::Interfaces;
 use sections::Sections;
 
@@ -28,6 +29,9 @@ pub struct Inspect {
     /// One JSON document instead of text.
     #[arg(long)]
     json: bool,
+    /// Only the JSON Schema of its configuration, for editors and other tools.
+    #[arg(long, conflicts_with = "json")]
+    schema: bool,
 }
 
 impl Inspect {
@@ -37,6 +41,9 @@ impl Inspect {
 
     fn inspect(&self) -> Result<(), Trouble> {
         let named = Named::read(&self.module)?;
+        if self.schema {
+            return print_schema(&named);
+        }
         let engine = module::engine(INSTANCES)?;
         let found = Found::of(&engine, &named);
         if self.json {
@@ -49,6 +56,14 @@ impl Inspect {
             Some(why) => Err(Trouble::new(format!("{} is no filter for this proxy: {why}", named.shown)).hint(found.advice())),
         }
     }
+}
+
+/// As it stands in the module: what somebody laid out well stays so.
+fn print_schema(named: &Named) -> Result<(), Trouble> {
+    let schema = schema::section(&named.bytes).and_then(|section| str::from_utf8(section).ok());
+    let none = || Trouble::new(format!("{} carries no schema of its configuration", named.shown));
+    println!("{}", schema.ok_or_else(|| none().hint("docs/filters.md tells how a module gets one"))?.trim_end());
+    Ok(())
 }
 
 /// Everything there is to say about a module.
@@ -72,6 +87,7 @@ impl Found {
                 (Interfaces::of(engine, &component), refused)
             }
         };
+        let refused = refused.or_else(|| Schema::of(&named.bytes).err().map(|why| LoadError::Schema(why).to_string()));
         Self {
             name: named.shown.clone(),
             bytes: named.bytes.len(),

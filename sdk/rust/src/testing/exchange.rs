@@ -153,6 +153,12 @@ impl Exchange {
         self
     }
 
+    /// The peer is in one of the listener's trusted ranges.
+    pub fn trusted(mut self) -> Self {
+        self.hand.wire.trusted = true;
+        self
+    }
+
     /// The client's address, as a trusted hop tells it.
     pub fn source(mut self, address: &str) -> Self {
         self.hand.wire.source = address.to_owned();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use wasmparser::{Encoding, KnownCustom, Parser, Payload};
 
-/// The custom section that holds a JSON Schema of what `configure` takes. docs/filters.md tells how it gets there.
-pub const SCHEMA: &str = "tamis:config-schema";
+use crate::filter::schema::{self, SECTION};
+
 /// Bytes of a Wasm page.
 const PAGE: u64 = 65536;
 
@@ -47,7 +47,6 @@ impl Sections {
                         found.memory_most = memory.maximum.map(pages);
                     }
                 }
-                Payload::CustomSection(section) if section.name() == SCHEMA => found.take_schema(section.data()),
                 Payload::CustomSection(section) => {
                     if let KnownCustom::Producers(producers) = section.as_known() {
                         for field in producers.into_iter().flatten() {
@@ -60,13 +59,16 @@ impl Sections {
                 _ => {}
             }
         }
+        if let Some(schema) = schema::section(bytes) {
+            found.take_schema(schema);
+        }
         found
     }
 
     fn take_schema(&mut self, bytes: &[u8]) {
         match serde_json::from_slice(bytes) {
             Ok(schema) => self.schema = Some(schema),
-            Err(error) => self.schema_error = Some(format!("its section `{SCHEMA}` is no JSON: {error}")),
+            Err(error) => self.schema_error = Some(format!("its section `{SECTION}` is no JSON: {error}")),
         }
     }
 }
@@ -90,9 +92,9 @@ mod tests {
     #[test]
     fn a_schema_that_is_no_json_is_told() {
         let mut module = b"\0asm\x01\0\0\0\0".to_vec();
-        module.push((1 + SCHEMA.len() + 1) as u8);
-        module.push(SCHEMA.len() as u8);
-        module.extend_from_slice(SCHEMA.as_bytes());
+        module.push((1 + SECTION.len() + 1) as u8);
+        module.push(SECTION.len() as u8);
+        module.extend_from_slice(SECTION.as_bytes());
         module.push(b'{');
         let found = Sections::read(&module);
         assert_eq!((found.form, found.schema), ("core module", None));

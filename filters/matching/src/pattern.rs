@@ -1,10 +1,11 @@
-//! Which paths a route is for.
+//! Which paths a rule is for.
 
 use serde::de::{self, Deserialize, Deserializer};
 
-use crate::config::check_path;
+use crate::name::check_path;
+use crate::regex::Regex;
 
-/// Which paths a route is for. Paths are compared segment by segment, byte for byte, percent-escapes as they are.
+/// Which paths a rule is for. Paths are compared segment by segment, byte for byte, percent-escapes as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pattern {
     /// This very path.
@@ -13,6 +14,8 @@ pub enum Pattern {
     Prefix(String),
     /// Paths of this shape.
     Template(Template),
+    /// Paths that match this as a whole.
+    Regex(Regex),
 }
 
 /// A path of which some segments may be anything: `/users/{id}/posts`.
@@ -36,6 +39,16 @@ impl Pattern {
         Pattern::Prefix(path.strip_suffix('/').unwrap_or(path).to_owned())
     }
 
+    /// Whether it is for this path.
+    pub fn matches(&self, path: &str) -> bool {
+        match self {
+            Pattern::Exact(exact) => path == exact,
+            Pattern::Prefix(_) => self.rest(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            Pattern::Template(template) => template.matches(path),
+            Pattern::Regex(regex) => regex.matches(path),
+        }
+    }
+
     /// What follows the prefix in a path that this pattern matches; `None` if it is no prefix.
     pub fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
         match self {
@@ -44,16 +57,23 @@ impl Pattern {
         }
     }
 
-    /// The values of the template's parameters in a path that this pattern matches.
+    /// The values of the template's parameters, or of the expression's named groups, in a path that this pattern matches.
     pub fn values<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let segments = match self {
-            Pattern::Template(template) => template.segments.as_slice(),
-            _ => &[],
+        let (segments, regex) = match self {
+            Pattern::Template(template) => (template.segments.as_slice(), None),
+            Pattern::Regex(regex) => (&[] as &[Segment], Some(regex)),
+            _ => (&[] as &[Segment], None),
         };
-        segments.iter().zip(split(path)).filter_map(|(segment, value)| match segment {
+        let parameters = segments.iter().zip(split(path)).filter_map(|(segment, value)| match segment {
             Segment::Parameter(name) => Some((name.as_str(), value)),
             Segment::Literal(_) => None,
-        })
+        });
+        parameters.chain(regex.into_iter().flat_map(move |regex| regex.groups(path)))
+    }
+
+    /// The value of one of them.
+    pub fn value<'a>(&'a self, path: &'a str, name: &str) -> Option<&'a str> {
+        self.values(path).find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 }
 
@@ -68,6 +88,17 @@ impl Template {
             }
         }
         Ok(Template { segments })
+    }
+
+    /// Whether a path has this shape.
+    pub fn matches(&self, path: &str) -> bool {
+        let mut found = split(path);
+        let all = self.segments.iter().all(|segment| match (segment, found.next()) {
+            (Segment::Literal(text), Some(found)) => text == found,
+            (Segment::Parameter(_), Some(found)) => !found.is_empty(),
+            (_, None) => false,
+        });
+        all && found.next().is_none()
     }
 
     /// Its segments, in order.
@@ -119,6 +150,26 @@ mod tests {
     fn templates_that_make_no_sense_are_refused() {
         for bad in ["users", "/{}", "/a{id}", "/{id}b", "/{a}/{a}", "/{a b}", "/{id", "/a?b={c}"] {
             assert!(Template::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn each_pattern_is_for_whole_segments() {
+        let template = Pattern::Template(Template::parse("/users/{id}").unwrap());
+        let regex = Pattern::Regex(Regex::whole("/v[0-9]/.*", false).unwrap());
+        for (pattern, path, matches) in [
+            (&Pattern::Exact("/users".to_owned()), "/users", true),
+            (&Pattern::Exact("/users".to_owned()), "/users/", false),
+            (&Pattern::prefix("/users"), "/users/7", true),
+            (&Pattern::prefix("/users"), "/usersx", false),
+            (&Pattern::prefix("/"), "/anything", true),
+            (&template, "/users/7", true),
+            (&template, "/users/", false),
+            (&template, "/users/7/x", false),
+            (&regex, "/v1/x", true),
+            (&regex, "/x/v1/x", false),
+        ] {
+            assert_eq!(pattern.matches(path), matches, "{pattern:?} {path}");
         }
     }
 

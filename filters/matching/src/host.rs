@@ -1,8 +1,8 @@
-//! Hosts: what a route may ask for, and what a request names.
+//! Hosts: what a rule may ask for, and what a request names.
 
 use serde::de::{self, Deserialize, Deserializer};
 
-/// Which hosts a route is for.
+/// Which hosts a rule is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Pattern {
     /// All of them.
@@ -39,6 +39,17 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// Whether it is for this host, which is [`normalized`].
+    pub fn matches(&self, host: &str) -> bool {
+        match self {
+            Pattern::Any => true,
+            Pattern::Exact(name) => host == name,
+            Pattern::Below(end) => host.ends_with(end.as_str()) && host.len() > end.len(),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Pattern::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
@@ -48,11 +59,16 @@ impl<'de> Deserialize<'de> for Pattern {
 /// The host of an authority: in lower case, without the port and without the dot that ends a full name.
 pub fn normalized(authority: &mut str) -> &str {
     authority.make_ascii_lowercase();
-    let host = match authority.rfind(':') {
-        Some(colon) if authority[colon + 1..].bytes().all(|byte| byte.is_ascii_digit()) => &authority[..colon],
-        _ => authority,
-    };
+    let host = without_port(authority);
     host.strip_suffix('.').unwrap_or(host)
+}
+
+/// The host of an authority as it was written.
+pub fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
 }
 
 #[cfg(test)]
@@ -71,6 +87,13 @@ mod tests {
         ] {
             assert_eq!(normalized(&mut authority.to_owned()), host, "{authority}");
         }
+    }
+
+    #[test]
+    fn a_wildcard_is_for_what_lies_below() {
+        let below = Pattern::parse("*.example.com").unwrap();
+        assert!(below.matches("a.b.example.com") && !below.matches("example.com") && !below.matches(".example.com"));
+        assert!(Pattern::parse("a.example").unwrap().matches("a.example") && Pattern::Any.matches(""));
     }
 
     #[test]

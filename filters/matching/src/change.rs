@@ -1,12 +1,51 @@
-//! What is done to the fields of one message.
+//! What is done to the fields of one message: removed first, then set, then added. Values are templates.
 
+use std::collections::BTreeMap;
+
+use serde::de::{self, Deserializer};
+use tamis_sdk::config::OneOrMany;
 use tamis_sdk::prelude::*;
 
-use crate::config::{Fields, Name};
+use crate::name::is_token;
 use crate::template::Template;
 
+/// What a configuration says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Fields {
+    #[serde(default)]
+    pub remove: OneOrMany<Name>,
+    #[serde(default)]
+    pub set: BTreeMap<Name, Template>,
+    #[serde(default)]
+    pub add: BTreeMap<Name, OneOrMany<Template>>,
+}
+
+/// The name of a field that a filter may set, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name(pub String);
+
+/// Fields that the proxy makes itself; it would refuse each of them on every exchange.
+const MANAGED: [&str; 9] =
+    ["host", "connection", "content-length", "transfer-encoding", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"];
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?.to_ascii_lowercase();
+        if MANAGED.contains(&name.as_str()) {
+            return Err(de::Error::custom(format!(
+                "expected a field that a filter may change, found `{name}`, which is the proxy's"
+            )));
+        }
+        match is_token(&name) {
+            true => Ok(Name(name)),
+            false => Err(de::Error::custom(format!("expected the name of a field, found \"{name}\""))),
+        }
+    }
+}
+
 /// Removed first, then set, then added.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Rules {
     remove: Vec<Name>,
     set: Vec<(Name, Template)>,
@@ -26,6 +65,12 @@ pub trait Message {
     fn remove(&mut self, name: &str);
     fn set(&mut self, name: &str, value: &[u8]) -> Result<(), Refused>;
     fn add(&mut self, name: &str, value: &[u8]) -> Result<(), Refused>;
+}
+
+impl Fields {
+    pub fn is_empty(&self) -> bool {
+        self.remove.0.is_empty() && self.set.is_empty() && self.add.is_empty()
+    }
 }
 
 impl From<Fields> for Rules {
