@@ -190,6 +190,7 @@ impl App {
         }
         let (shelf, versions) = restore::restore(&mut parts, &mut modules, keep)?;
         let snapshot = Snapshot::build(&parts, None, true)?;
+        snapshot.stores.values().for_each(|store| store.begin(Some(STORE_WAIT)));
         Ok((parts, modules, shelf, versions, snapshot))
     }
 
@@ -341,5 +342,7 @@ fn load_modules(modules: &mut Modules, config: &Config, source: &Source) -> (Has
     (loaded, problems)
 }
 
+/// How long a start waits for the backends of stores. Without them it goes on, as it would without them later.
+const STORE_WAIT: Duration = Duration::from_secs(1);
 /// Loads that take longer are worth a line in the log.
 const SLOW_LOAD: Duration = Duration::from_secs(1);

@@ -319,9 +319,9 @@ impl Filter {
     /// An instance, what it said of itself, and the CPU time it took to configure it.
     fn configure_one(&self) -> Result<(Instance, Setup, Duration), LoadError> {
         let prepared = &self.module.prepared;
-        let mut instance = block_on(prepared.waits(), prepared.instantiate(&self.identity))??;
+        let mut instance = block_on(prepared.waits(&self.identity), prepared.instantiate(&self.identity))??;
         let began = thread_cpu_time();
-        let setup = block_on(prepared.waits(), instance.configure(&self.config_json, &self.inputs))?;
+        let setup = block_on(prepared.waits(&self.identity), instance.configure(&self.config_json, &self.inputs))?;
         let took = thread_cpu_time().saturating_sub(began);
         let mut setup = setup.map_err(refused)?;
         setup.settle(&prepared.hooks()).map_err(|why| LoadError::Refused(vec![why]))?;

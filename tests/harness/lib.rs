@@ -21,6 +21,7 @@ pub mod guests;
 pub mod origin;
 pub mod proxy;
 pub mod raw;
+pub mod redis;
 pub mod shipped;
 
 pub use body::Feed;
@@ -30,4 +31,5 @@ pub use guests::{chain, example, guest};
 pub use origin::{Gate, Origin, Reply, origin, raw_origin};
 pub use proxy::{Proxy, proxy, refused};
 pub use raw::Raw;
+pub use redis::Redis;
 pub use shipped::shipped;

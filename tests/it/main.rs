@@ -42,6 +42,7 @@ mod paths;
 mod pools;
 mod protocol;
 mod python;
+mod redis;
 mod reload;
 mod router;
 mod router_examples;

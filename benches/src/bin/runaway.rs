@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     };
     let calls = calls.parse().expect("a number of calls");
     let runaway = filter_of(module, "runaway", &format!("deadline = \"{deadline}\"\ntrip = {{ enabled = false }}"));
-    let waits = runaway.module.prepared.waits();
+    let waits = runaway.module.prepared.waits(&runaway.identity);
     let worker = Worker::start(0).expect("a thread");
     let (pieces, native) = knocked(&worker, work);
     let (ran, busy) = knocked(&worker, move || run_away(runaway, calls));

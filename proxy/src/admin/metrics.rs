@@ -9,7 +9,7 @@ use http_body_util::Full;
 
 use crate::filter::Filter;
 use crate::snapshot::Snapshot;
-use crate::store::Store;
+use crate::store::{Memory, Store};
 use crate::telemetry::metrics::{Exposition, Kind};
 
 pub fn answer(snapshot: &Snapshot) -> Response<Full<Bytes>> {
@@ -28,11 +28,11 @@ pub fn answer(snapshot: &Snapshot) -> Response<Full<Bytes>> {
 
 /// A store counts by itself, so it is asked when somebody wants to know.
 fn stores(snapshot: &Snapshot, exposition: &mut Exposition) {
-    let mut each = |name, help, kind, of: fn(&Store) -> f64| {
-        let mut stores: Vec<&Arc<Store>> = snapshot.stores.values().collect();
-        stores.sort_by(|one, other| one.name.cmp(&other.name));
-        for store in stores {
-            exposition.metric(name, help, kind).sample("", &[("store", &store.name)], None, of(store));
+    let mut stores: Vec<&Store> = snapshot.stores.values().collect();
+    stores.sort_by(|one, other| one.name().cmp(other.name()));
+    let mut each = |name, help, kind, of: fn(&Memory) -> f64| {
+        for store in &stores {
+            exposition.metric(name, help, kind).sample("", &[("store", store.name())], None, of(store.memory()));
         }
     };
     let evictions = "Keys that were pushed out by newer ones before they had expired.";
@@ -40,4 +40,47 @@ fn stores(snapshot: &Snapshot, exposition: &mut Exposition) {
     let entries = "Keys of a store, expired ones included that nobody has asked for since.";
     each("tamis_store_entries", entries, Kind::Gauge, |store| store.entries() as f64);
     each("tamis_store_bytes", "Memory that the keys of a store count for.", Kind::Gauge, |store| store.bytes() as f64);
+    #[cfg(feature = "redis")]
+    remote_stores(&stores, exposition);
+}
+
+#[cfg(feature = "redis")]
+fn remote_stores(stores: &[&Store], exposition: &mut Exposition) {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use crate::store::{Counts, Remote};
+
+    fn count(count: &AtomicU64) -> f64 {
+        count.load(Ordering::Relaxed) as f64
+    }
+    let remote: Vec<&Remote> = stores.iter().filter_map(|store| store.remote()).collect();
+    let mut counters = |name, help, label: Option<(&str, &str)>, of: fn(&Counts) -> &AtomicU64| {
+        for store in &remote {
+            let mut labels = vec![("store", &*store.name)];
+            labels.extend(label);
+            exposition.metric(name, help, Kind::Counter).sample("", &labels, None, count(of(&store.counts)));
+        }
+    };
+    let round_trips = "Operations that were sent to the backend of a store.";
+    counters("tamis_store_round_trips_total", round_trips, None, |counts| &counts.round_trips);
+    let errors = "Operations that the backend of a store did not answer in time, or refused.";
+    counters("tamis_store_errors_total", errors, Some(("kind", "timeout")), |counts| &counts.timeouts);
+    counters("tamis_store_errors_total", errors, Some(("kind", "failed")), |counts| &counts.errors);
+    let leases = "Batches of tokens that were taken in advance.";
+    counters("tamis_store_leases_total", leases, None, |counts| &counts.leases);
+    let leased = "Decisions about quotas by tokens taken in advance, without a round trip.";
+    counters("tamis_store_leased_decisions_total", leased, None, |counts| &counts.leased);
+    let losses = "How often the backend of a store was lost.";
+    counters("tamis_store_losses_total", losses, None, |counts| &counts.losses);
+    let local = "Decisions about quotas without the backend, while it was lost.";
+    counters("tamis_store_local_decisions_total", local, None, |counts| &counts.local);
+    let mut gauge = |name, help, of: fn(&Remote) -> f64| {
+        for store in &remote {
+            exposition.metric(name, help, Kind::Gauge).sample("", &[("store", &store.name)], None, of(store));
+        }
+    };
+    let connected = "Whether the backend of a store answers, as far as is known.";
+    gauge("tamis_store_connected", connected, |store| f64::from(u8::from(store.is_connected())));
+    let processes = "Processes that share a store, this one included.";
+    gauge("tamis_store_processes", processes, |store| store.fleet() as f64);
 }

@@ -104,6 +104,20 @@ pub const STORE_KEY_BYTES_MAX: usize = 64 * KIB;
 pub const STORE_VALUE_BYTES_MAX: usize = 16 * 1024 * KIB;
 /// The largest entry must be a small part of the store, or one write pushes everything else out.
 pub const STORE_LARGEST_ENTRIES_MIN: usize = 16;
+/// Less than a round trip through a busy machine.
+pub const STORE_TIMEOUT_MIN: Duration = Duration::from_millis(1);
+/// A filter that waits longer for a store had better be told that there is none.
+pub const STORE_TIMEOUT_MAX: Duration = Duration::from_secs(10);
+/// Past it, limits of a second mean nothing.
+pub const STORE_LEASE_TIME_MAX: Duration = Duration::from_secs(1);
+/// Past it, one process can take what a fleet was to share.
+pub const STORE_LEASE_TOKENS_MAX: u64 = 1_000_000;
+/// It is renewed three times meanwhile.
+pub const STORE_HOLD_TIME_MIN: Duration = Duration::from_secs(1);
+/// What is held by nobody is lost for so long.
+pub const STORE_HOLD_TIME_MAX: Duration = Duration::from_secs(3600);
+/// Nodes that a cluster is first asked at; it tells the others.
+pub const STORE_NODES_MAX: usize = 64;
 /// Less would not hold the code of one ordinary module.
 pub const MODULE_CACHE_BYTES_MIN: u64 = MIB as u64;
 /// A disk, not a cache.

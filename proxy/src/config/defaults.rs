@@ -160,6 +160,15 @@ pub const STORE_BYTES: usize = 256 * MIB;
 pub const STORE_KEY_BYTES: usize = KIB;
 /// One value: a cached decision or a session, not a response.
 pub const STORE_VALUE_BYTES: usize = 64 * KIB;
+/// One operation of a remote store: a round trip in a data centre takes one, and a client does not notice twenty.
+pub const STORE_TIMEOUT: Duration = Duration::from_millis(20);
+/// How long a process serves a rate from tokens that it has taken in advance: the clocks of a fleet agree better than that, and
+/// nobody sees a limit that is late by it.
+pub const STORE_LEASE_TIME: Duration = Duration::from_millis(100);
+/// Tokens of one batch: past it a round trip costs nothing beside what it serves.
+pub const STORE_LEASE_TOKENS: u64 = 1000;
+/// How long what a process holds at once is held without it: a process that was killed gives back after that.
+pub const STORE_HOLD_TIME: Duration = Duration::from_secs(10);
 /// Everything that is kept of modules on disk: a few hundred modules with their compiled code, a few images.
 pub const MODULE_CACHE_BYTES: u64 = 1024 * MIB as u64;
 /// Fetching all modules of one load: a large one over a slow line, and an orchestrator has not given up yet.

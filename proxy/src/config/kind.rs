@@ -1,7 +1,6 @@
 //! The kinds of values that keys take: one type a kind, each with its words for a mistake. They know no key.
 
 mod address;
-mod backend;
 mod choice;
 mod digest;
 mod duration;
@@ -13,11 +12,11 @@ mod json;
 mod list;
 mod module;
 mod path;
+mod redis;
 mod reference;
 mod size;
 
 pub use address::{Listen, NameServer, Network};
-pub use backend::BackendKind;
 pub use choice::{Choice, Flag};
 pub use digest::Digest;
 pub use duration::Time;
@@ -29,5 +28,6 @@ pub use json::Json;
 pub use list::List;
 pub use module::{Module, Place};
 pub use path::{AccessLogTarget, CacheFolder, File, Folder};
+pub use redis::RedisNode;
 pub use reference::Reference;
 pub use size::Size;

@@ -75,7 +75,7 @@ impl Image {
         let began = Instant::now();
         let original = component_of(&module.engine, &module.bytes)?;
         let instrumented = Instrumented::build(&module.engine, &module.cache, &original)?;
-        let (bytes, mut setup) = block_on(module.prepared.waits(), instrumented.configured(identity, config, inputs))??;
+        let (bytes, mut setup) = block_on(module.prepared.waits(identity), instrumented.configured(identity, config, inputs))??;
         setup.settle(&module.prepared.hooks()).map_err(|why| LoadError::Refused(vec![why]))?;
         let component = compile(&module.engine, &bytes)?;
         drop(bytes);
@@ -94,7 +94,7 @@ impl Image {
         began: Instant,
         compiled: Compiled,
     ) -> Result<(Self, Instance), LoadError> {
-        let spare = block_on(prepared.waits(), prepared.instantiate(identity))??;
+        let spare = block_on(prepared.waits(identity), prepared.instantiate(identity))??;
         let range = prepared.component().image_range();
         let bytes = range.end.addr() - range.start.addr();
         Ok((Self { prepared, bytes, took: began.elapsed(), compiled }, spare))

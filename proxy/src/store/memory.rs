@@ -16,7 +16,7 @@ const SHARD_LARGEST_ENTRIES_MIN: usize = 16;
 
 /// One store. What it holds is gone when its configuration changes.
 #[derive(Debug)]
-pub struct Store {
+pub struct Memory {
     pub name: Arc<str>,
     pub config: Arc<config::Store>,
     /// With keys of its own, for keys come from traffic.
@@ -29,12 +29,8 @@ pub struct Store {
 #[repr(align(128))]
 struct Line(Mutex<Shard>);
 
-impl Store {
-    /// Builds a store, or carries the previous one over when nothing about it has changed.
-    pub fn build(name: &Arc<str>, config: &Arc<config::Store>, previous: Option<&Arc<Self>>) -> Arc<Self> {
-        if let Some(previous) = previous.filter(|previous| previous.config == *config) {
-            return Arc::clone(previous);
-        }
+impl Memory {
+    pub fn build(name: &Arc<str>, config: &Arc<config::Store>) -> Arc<Self> {
         let largest = config.key_bytes.saturating_add(config.value_bytes).saturating_add(ENTRY_BYTES);
         let by_bytes = config.bytes / largest.saturating_mul(SHARD_LARGEST_ENTRIES_MIN);
         let count = by_bytes.min(config.entries / SHARD_ENTRIES_MIN).clamp(1, SHARDS_MAX);
@@ -172,8 +168,8 @@ mod tests {
         Now { monotonic: START.monotonic + millis * 1_000_000, unix: START.unix + millis * 1_000_000 }
     }
 
-    fn store() -> Arc<Store> {
-        Store::build(&"s".into(), &Arc::new(config::Store { key_bytes: 8, value_bytes: 24, ..config::Store::default() }), None)
+    fn store() -> Arc<Memory> {
+        Memory::build(&"s".into(), &Arc::new(config::Store { key_bytes: 8, value_bytes: 24, ..config::Store::default() }))
     }
 
     fn name(key: &str) -> Name<'_> {
@@ -240,21 +236,12 @@ mod tests {
     #[test]
     fn a_flood_of_keys_stays_within_the_bounds() {
         let config = config::Store { entries: 4096, bytes: 1 << 20, key_bytes: 64, value_bytes: 256, ..config::Store::default() };
-        let store = Store::build(&"s".into(), &Arc::new(config), None);
+        let store = Memory::build(&"s".into(), &Arc::new(config));
         for number in 0..20_000 {
             store.set(name(&number.to_string()), vec![0; 200], None, START).expect("fits");
         }
         assert!(store.entries() <= 4096 && store.bytes() <= 1 << 20, "{} {}", store.entries(), store.bytes());
         assert_eq!(store.entries() as u64 + store.evicted(), 20_000);
-    }
-
-    #[test]
-    fn an_unchanged_store_is_carried_over() {
-        let store = store();
-        let same = Store::build(&"s".into(), &Arc::new((*store.config).clone()), Some(&store));
-        assert!(Arc::ptr_eq(&store, &same));
-        let other = config::Store { entries: 5000, ..(*store.config).clone() };
-        assert!(!Arc::ptr_eq(&store, &Store::build(&"s".into(), &Arc::new(other), Some(&store))));
     }
 
     #[test]

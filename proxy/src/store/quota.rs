@@ -8,8 +8,10 @@ mod rules;
 use std::sync::{Arc, MutexGuard};
 
 pub use rules::State;
+#[cfg(feature = "redis")]
+pub use rules::{CONCURRENCY_RETRY_MS, left};
 
-use super::memory::{SHARDS_MAX, Store};
+use super::memory::{Memory, SHARDS_MAX};
 use super::shard::{Content, Shard};
 use super::{Error, Name, Now, Space};
 use rules::Judgement;
@@ -56,8 +58,20 @@ pub struct Decision {
 
 /// So much of a quota of concurrency, until it is dropped.
 #[derive(Debug)]
-pub struct Held {
-    store: Arc<Store>,
+pub enum Held {
+    Here {
+        _kept: HeldHere,
+    },
+    #[cfg(feature = "redis")]
+    Shared {
+        _kept: super::remote::HeldThere,
+    },
+}
+
+/// Of a store in memory.
+#[derive(Debug)]
+pub struct HeldHere {
+    store: Arc<Memory>,
     namespace: Arc<str>,
     key: Box<str>,
     space: Space,
@@ -95,7 +109,7 @@ impl Locked<'_> {
     }
 }
 
-impl Store {
+impl Memory {
     /// All or nothing: unless every ask is allowed, none is taken. A decision for each ask, in order. Asks of one list
     /// that mean the same quota add up.
     pub(super) fn take(
@@ -150,12 +164,14 @@ impl Store {
         drop(shards);
         if all {
             let concurrent = asks.iter().filter(|ask| ask.kind == Kind::Concurrency && ask.cost > 0);
-            held.extend(concurrent.map(|ask| Held {
-                store: Arc::clone(self),
-                namespace: Arc::clone(namespace),
-                key: ask.key.as_str().into(),
-                space: ask.space(),
-                cost: ask.cost,
+            held.extend(concurrent.map(|ask| Held::Here {
+                _kept: HeldHere {
+                    store: Arc::clone(self),
+                    namespace: Arc::clone(namespace),
+                    key: ask.key.as_str().into(),
+                    space: ask.space(),
+                    cost: ask.cost,
+                },
             }));
         }
         Ok(plans.iter().map(|plan| decision(plan, all, now)).collect())
@@ -173,7 +189,7 @@ impl Store {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldHere {
     fn drop(&mut self) {
         let name = Name { space: self.space, namespace: &self.namespace, key: &self.key };
         self.store.give_back(&name, self.cost);

@@ -181,6 +181,7 @@ impl Control {
         }
         self.ledger.live(&snapshot, standings);
         self.trials.begin(&self.live.load(), &snapshot);
+        snapshot.stores.values().for_each(|store| store.begin(None));
         self.live.store(Arc::new(snapshot));
         self.leaving.retain(|trigger| trigger.remaining() > 0);
         self.leaving.extend(self.listeners.adopt(opened, &parts));

@@ -29,6 +29,8 @@ const HOSTCALL_BYTES_MIN: usize = 1 << 20;
 /// A compiled and linked component, with where its exports are.
 pub struct Prepared {
     pre: InstancePre<Guest>,
+    /// For a filter whose stores may wait; `None` if it imports nothing of them.
+    remote: Option<Box<InstancePre<Guest>>>,
     exports: Exports,
     /// It imports something that waits.
     fiber: bool,
@@ -45,13 +47,15 @@ impl Prepared {
     /// Checks that a compiled component fits.
     pub fn link(engine: &Engine, component: &Component) -> Result<Self, LoadError> {
         let linker = engine.linker();
-        let fiber = check_imports(component, linker)?;
+        let waits = check_imports(component, linker)?;
         let exports = Exports::find(component)?;
         if exports.hooks().is_empty() {
             return Err(LoadError::NoHooks("tamis:filter@0.1"));
         }
-        let pre = linker.instantiate_pre(component).map_err(|error| LoadError::Link(format!("{error:#}")))?;
-        Ok(Self { pre, exports, fiber })
+        let unfit = |error| LoadError::Link(format!("{error:#}"));
+        let pre = linker.instantiate_pre(component).map_err(unfit)?;
+        let remote = waits.contains(&Waits::WhereRemote).then(|| linker.instantiate_pre_remote(component).map(Box::new));
+        Ok(Self { pre, remote: remote.transpose().map_err(unfit)?, exports, fiber: waits.contains(&Waits::Always) })
     }
 
     /// A new instance in a store of its own, as its module or its image has it.
@@ -64,7 +68,8 @@ impl Prepared {
         let mut store = Store::new(self.pre.engine(), Guest::new(Arc::clone(identity)));
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().cpu.epoch_ended()));
-        let slices = self.fiber.then(Arc::<Slices>::default);
+        let pre = self.remote.as_deref().filter(|_| grants_wait(identity)).unwrap_or(&self.pre);
+        let slices = self.waits(identity).then(Arc::<Slices>::default);
         // A guest can name its memory many times over in the arguments of one call.
         store.set_hostcall_fuel(identity.config.memory.max(HOSTCALL_BYTES_MIN));
         // A start function runs here, on the time of `configure`.
@@ -73,10 +78,10 @@ impl Prepared {
         let made = match &slices {
             Some(slices) => {
                 let limit = instance::SETUP_TIMEOUT + identity.config.configure_deadline;
-                let made = instance::in_slices(slices, self.pre.instantiate_async(&mut store));
+                let made = instance::in_slices(slices, pre.instantiate_async(&mut store));
                 tokio::time::timeout(limit, made).await.map_err(|_| Fault::Late(limit))?
             }
-            None => self.pre.instantiate(&mut store),
+            None => pre.instantiate(&mut store),
         };
         let made = made.map_err(|error| Fault::Instance(format!("{error:#}")))?;
         Ok((Instance::new(store, &made, &self.exports, slices)?, made))
@@ -87,9 +92,9 @@ impl Prepared {
         self.exports.hooks()
     }
 
-    /// Whether it may wait in the middle of a hook.
-    pub fn waits(&self) -> bool {
-        self.fiber
+    /// Whether it may wait in the middle of a hook, as an instance of this filter.
+    pub fn waits(&self, identity: &Identity) -> bool {
+        self.fiber || self.remote.is_some() && grants_wait(identity)
     }
 
     /// An interface that it imports and that is not ours.
@@ -123,22 +128,26 @@ pub fn component_of<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow:
 }
 
 /// What the host offers to every component of this engine.
-pub use imports::{Linker, linker};
+pub use imports::{Linker, Waits, linker};
 
 /// Compiles a component.
 pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
     Component::from_binary(engine.wasmtime(), bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))
 }
 
-/// Lists every import that is not offered, by name. Otherwise: whether one of them waits.
-fn check_imports(component: &Component, linker: &Linker) -> Result<bool, LoadError> {
+fn grants_wait(identity: &Identity) -> bool {
+    crate::filter::host::store::wait(&identity.grants.stores)
+}
+
+/// Lists every import that is not offered, by name. Otherwise: when they wait.
+fn check_imports(component: &Component, linker: &Linker) -> Result<Vec<Waits>, LoadError> {
     let engine = component.engine();
     let mut missing = Vec::new();
-    let mut waits = false;
+    let mut waits = Vec::new();
     for (interface, item) in component.component_type().imports(engine) {
         let Some(name) = ours(interface) else {
             match linker.foreign(interface) {
-                Some(may_wait) => waits |= may_wait,
+                Some(when) => waits.push(when),
                 None => missing.push(format!("`{interface}`")),
             }
             continue;
@@ -146,7 +155,7 @@ fn check_imports(component: &Component, linker: &Linker) -> Result<bool, LoadErr
         let component::ComponentItem::ComponentInstance(instance) = item.ty else { continue };
         for (function, _) in instance.exports(engine).filter(|(_, item)| is_function(&item.ty)) {
             match linker.offers(name, function) {
-                Some(may_wait) => waits |= may_wait,
+                Some(when) => waits.push(when),
                 None => missing.push(format!("`{interface}#{function}`")),
             }
         }

@@ -1,4 +1,6 @@
 //! `store`: small state that every instance of every worker shares.
+//!
+//! A future here is ready at once where the store is in memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,8 +14,13 @@ pub type Granted = BTreeMap<Arc<str>, Access>;
 /// What `allow.stores` grants of the stores of a snapshot. A filter that is only tried out has a namespace, so that what it
 /// writes and takes is seen by nobody else; any other has the empty one.
 pub fn grant(allowed: &[Arc<str>], stores: &store::Stores, namespace: &Arc<str>) -> Granted {
-    let reach = |name: &Arc<str>| Some((Arc::clone(name), Access::within(Arc::clone(stores.get(name)?), Arc::clone(namespace))));
+    let reach = |name: &Arc<str>| Some((Arc::clone(name), Access::within(stores.get(name)?.clone(), Arc::clone(namespace))));
     allowed.iter().filter_map(reach).collect()
+}
+
+/// A function of one of them may wait.
+pub fn wait(granted: &Granted) -> bool {
+    granted.values().any(|access| access.store().waits())
 }
 
 /// The store of that name, if it is granted.
@@ -24,8 +31,8 @@ pub(super) fn reach<'a>(granted: &'a Granted, store: &str) -> Result<&'a Access,
     })
 }
 
-pub fn get(granted: &Granted, store: &str, key: &str) -> Result<Option<Vec<u8>>, Error> {
-    let found = reach(granted, store)?.get(key);
+pub async fn get(granted: &Granted, store: &str, key: &str) -> Result<Option<Vec<u8>>, Error> {
+    let found = reach(granted, store)?.get(key).await;
     witness::effect("store", || match &found {
         Ok(Some(value)) => format!("{store}: `{key}` is {}", shown(value)),
         Ok(None) => format!("{store}: `{key}` is not there"),
@@ -34,13 +41,13 @@ pub fn get(granted: &Granted, store: &str, key: &str) -> Result<Option<Vec<u8>>,
     found
 }
 
-pub fn set(granted: &Granted, store: &str, key: &str, value: Vec<u8>, ttl_ms: Option<u64>) -> Result<(), Error> {
+pub async fn set(granted: &Granted, store: &str, key: &str, value: Vec<u8>, ttl_ms: Option<u64>) -> Result<(), Error> {
     let reached = reach(granted, store)?;
     witness::effect("store", || format!("{store}: `{key}` set to {}{}", shown(&value), for_ms(ttl_ms)));
-    reached.set(key, value, ttl_ms)
+    reached.set(key, value, ttl_ms).await
 }
 
-pub fn compare_and_set(
+pub async fn compare_and_set(
     granted: &Granted,
     store: &str,
     key: &str,
@@ -50,7 +57,7 @@ pub fn compare_and_set(
 ) -> Result<bool, Error> {
     let reached = reach(granted, store)?;
     let words = if witness::is_on() { shown(&value) } else { String::new() };
-    let set = reached.compare_and_set(key, expected, value, ttl_ms);
+    let set = reached.compare_and_set(key, expected, value, ttl_ms).await;
     witness::effect("store", || match set {
         Ok(true) => format!("{store}: `{key}` set to {words}{}", for_ms(ttl_ms)),
         _ => format!("{store}: `{key}` not set to {words}: {set:?}"),
@@ -58,13 +65,13 @@ pub fn compare_and_set(
     set
 }
 
-pub fn delete(granted: &Granted, store: &str, key: &str) -> Result<(), Error> {
+pub async fn delete(granted: &Granted, store: &str, key: &str) -> Result<(), Error> {
     witness::effect("store", || format!("{store}: `{key}` deleted"));
-    reach(granted, store)?.delete(key)
+    reach(granted, store)?.delete(key).await
 }
 
-pub fn increment(granted: &Granted, store: &str, key: &str, by: i64, ttl_ms: Option<u64>) -> Result<i64, Error> {
-    let sum = reach(granted, store)?.increment(key, by, ttl_ms);
+pub async fn increment(granted: &Granted, store: &str, key: &str, by: i64, ttl_ms: Option<u64>) -> Result<i64, Error> {
+    let sum = reach(granted, store)?.increment(key, by, ttl_ms).await;
     witness::effect("store", || match &sum {
         Ok(sum) => format!("{store}: `{key}` {by:+}, now {sum}{}", for_ms(ttl_ms)),
         Err(error) => format!("{store}: `{key}` {by:+}: {error:?}"),
@@ -88,23 +95,27 @@ fn for_ms(ttl: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Store;
+    use crate::store::{Store, at_once};
+
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        at_once(future).expect("a store in memory does not wait")
+    }
 
     #[test]
     fn a_filter_reaches_what_it_is_granted_and_nothing_else() {
         let stores: store::Stores =
             ["a", "b"].map(|name| (Arc::from(name), Store::build(&name.into(), &Arc::default(), None))).into();
         let granted = grant(&["a".into()], &stores, &"".into());
-        set(&granted, "a", "k", b"v".to_vec(), None).expect("granted");
-        assert_eq!(get(&granted, "a", "k"), Ok(Some(b"v".to_vec())));
-        assert_eq!(get(&granted, "b", "k"), Err(Error::NotAllowed));
-        assert_eq!(get(&granted, "c", "k"), Err(Error::NotAllowed));
-        assert_eq!(increment(&granted, "b", "k", 1, None), Err(Error::NotAllowed));
+        now(set(&granted, "a", "k", b"v".to_vec(), None)).expect("granted");
+        assert_eq!(now(get(&granted, "a", "k")), Ok(Some(b"v".to_vec())));
+        assert_eq!(now(get(&granted, "b", "k")), Err(Error::NotAllowed));
+        assert_eq!(now(get(&granted, "c", "k")), Err(Error::NotAllowed));
+        assert_eq!(now(increment(&granted, "b", "k", 1, None)), Err(Error::NotAllowed));
 
         let tried_out = grant(&["a".into()], &stores, &"trial".into());
-        assert_eq!(get(&tried_out, "a", "k"), Ok(None));
-        set(&tried_out, "a", "k", b"w".to_vec(), None).expect("granted");
-        assert_eq!(get(&granted, "a", "k"), Ok(Some(b"v".to_vec())));
+        assert_eq!(now(get(&tried_out, "a", "k")), Ok(None));
+        now(set(&tried_out, "a", "k", b"w".to_vec(), None)).expect("granted");
+        assert_eq!(now(get(&granted, "a", "k")), Ok(Some(b"v".to_vec())));
         assert!(granted != tried_out && granted == grant(&["a".into()], &stores, &"".into()));
     }
 }

@@ -13,22 +13,22 @@ fn later(millis: u64) -> Now {
     Now { monotonic: START.monotonic + millis * MS, unix: START.unix + millis * MS }
 }
 
-fn store() -> Arc<Store> {
-    Store::build(&"s".into(), &Arc::default(), None)
+fn store() -> Arc<Memory> {
+    Memory::build(&"s".into(), &Arc::default())
 }
 
 fn ask(kind: Kind, limit: u64, window_ms: u64, burst: u64) -> Ask {
     Ask { key: "k".to_owned(), kind, limit, window_ms, burst, cost: 1 }
 }
 
-fn take(store: &Arc<Store>, asks: &[Ask], now: Now) -> Vec<Decision> {
+fn take(store: &Arc<Memory>, asks: &[Ask], now: Now) -> Vec<Decision> {
     let mut held = Vec::new();
     let decisions = store.take(&"".into(), asks, now, &mut held).expect("it fits");
     assert!(held.is_empty(), "only for tests that hold nothing");
     decisions
 }
 
-fn one(store: &Arc<Store>, ask: &Ask, now: Now) -> Decision {
+fn one(store: &Arc<Memory>, ask: &Ask, now: Now) -> Decision {
     take(store, std::slice::from_ref(ask), now)[0]
 }
 
@@ -173,7 +173,7 @@ fn too_many_asks_and_long_keys_are_too_large() {
 #[test]
 fn what_is_held_fills_half_of_a_store_at_most() {
     let config = config::Store { entries: 1024, ..config::Store::default() };
-    let store = Store::build(&"s".into(), &Arc::new(config), None);
+    let store = Memory::build(&"s".into(), &Arc::new(config));
     let mut held = Vec::new();
     let mut refused = 0;
     for number in 0..1000 {

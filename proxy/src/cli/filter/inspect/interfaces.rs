@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use wasmtime::component::{Component, types::ComponentItem};
 
+use crate::filter::abi::component::Waits;
 use crate::filter::{Engine, Hook};
 
 const PACKAGE: &str = "tamis:filter/";
@@ -91,7 +92,7 @@ fn functions(engine: &Engine, interface: &str, item: &ComponentItem) -> Vec<Func
     };
     let function = |name: &str| {
         let known = known(name);
-        Function { name: name.to_owned(), offered: known.is_some(), waits: known.unwrap_or(false) }
+        Function { name: name.to_owned(), offered: known.is_some(), waits: known.is_some_and(|waits| waits == Waits::Always) }
     };
     match item {
         ComponentItem::ComponentInstance(instance) => {

@@ -3,6 +3,7 @@
 //! A function that is not here is refused by name when a module is loaded, so this file is also the list of what works.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use wasmtime::component::{ComponentNamedList, Lift, Lower};
 use wasmtime::{Engine, Error, Result, StoreContextMut};
@@ -17,31 +18,52 @@ use crate::filter::host::{
     setup::Setup, store, system, trailers,
 };
 use crate::filter::{Guest, OutOfPlace};
+use crate::store::at_once;
 
 type Context<'a> = StoreContextMut<'a, Guest>;
 type Bytes = Vec<u8>;
 /// What `set-…` functions answer.
 type Done = (std::result::Result<(), String>,);
 
-/// The linker, with the names of what it offers and whether each may wait.
+/// The linkers, with the names of what they offer and when each may wait.
 pub struct Linker {
-    linker: wasmtime::component::Linker<Guest>,
-    offered: BTreeMap<(&'static str, &'static str), bool>,
+    /// Stores answer at once: a guest is called as a plain function.
+    plain: wasmtime::component::Linker<Guest>,
+    /// Stores may have to wait for a backend: a guest that asks them runs on a fiber.
+    remote: wasmtime::component::Linker<Guest>,
+    offered: BTreeMap<(&'static str, &'static str), Waits>,
+}
+
+/// When a function may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    Never,
+    /// If a store that the filter is granted is elsewhere.
+    WhereRemote,
+    Always,
 }
 
 impl Linker {
-    /// Whether a function of ours may wait; `None` if there is none of that name.
-    pub fn offers(&self, interface: &str, function: &str) -> Option<bool> {
+    /// When a function of ours may wait; `None` if there is none of that name.
+    pub fn offers(&self, interface: &str, function: &str) -> Option<Waits> {
         self.offered.iter().find(|((offered, name), _)| *offered == interface && *name == function).map(|(_, waits)| *waits)
     }
 
     /// The same for an interface of others; `None` if it is not offered at all.
-    pub fn foreign(&self, interface: &str) -> Option<bool> {
-        crate::filter::host::wasi::offers(interface).then_some(true)
+    pub fn foreign(&self, interface: &str) -> Option<Waits> {
+        crate::filter::host::wasi::offers(interface).then_some(Waits::Always)
     }
 
     pub fn instantiate_pre(&self, component: &wasmtime::component::Component) -> Result<wasmtime::component::InstancePre<Guest>> {
-        self.linker.instantiate_pre(component)
+        self.plain.instantiate_pre(component)
+    }
+
+    /// For filters whose stores may wait.
+    pub fn instantiate_pre_remote(
+        &self,
+        component: &wasmtime::component::Component,
+    ) -> Result<wasmtime::component::InstancePre<Guest>> {
+        self.remote.instantiate_pre(component)
     }
 
     /// Every function that is offered, by interface and name.
@@ -49,9 +71,10 @@ impl Linker {
         self.offered.keys().copied()
     }
 
-    fn interface(&mut self, name: &'static str) -> Result<Interface<'_>> {
-        let instance = self.linker.instance(&format!("{}{name}@0.1.0", super::PACKAGE))?;
-        Ok(Interface { name, instance, offered: &mut self.offered })
+    fn interface(&mut self, name: &'static str, remote: bool) -> Result<Interface<'_>> {
+        let linker = if remote { &mut self.remote } else { &mut self.plain };
+        let instance = linker.instance(&format!("{}{name}@0.1.0", super::PACKAGE))?;
+        Ok(Interface { name, instance, remote, offered: &mut self.offered })
     }
 }
 
@@ -59,7 +82,8 @@ impl Linker {
 struct Interface<'a> {
     name: &'static str,
     instance: wasmtime::component::LinkerInstance<'a, Guest>,
-    offered: &'a mut BTreeMap<(&'static str, &'static str), bool>,
+    remote: bool,
+    offered: &'a mut BTreeMap<(&'static str, &'static str), Waits>,
 }
 
 impl Interface<'_> {
@@ -73,7 +97,7 @@ impl Interface<'_> {
         R: ComponentNamedList + Lower + 'static,
     {
         self.instance.func_wrap(name, function)?;
-        self.offered.insert((self.name, name), false);
+        self.offered.insert((self.name, name), Waits::Never);
         Ok(self)
     }
 
@@ -90,7 +114,7 @@ impl Interface<'_> {
     {
         self.instance
             .func_wrap_async(name, move |context: Context<'_>, arguments: P| Box::new(function(context.data(), arguments)))?;
-        self.offered.insert((self.name, name), true);
+        self.offered.insert((self.name, name), Waits::Always);
         Ok(self)
     }
 
@@ -140,27 +164,35 @@ impl Interface<'_> {
 
 /// Everything that is offered.
 pub fn linker(engine: &Engine) -> Result<Linker> {
-    let mut linker = Linker { linker: wasmtime::component::Linker::new(engine), offered: BTreeMap::new() };
-    crate::filter::host::wasi::link(&mut linker.linker)?;
-    setup(linker.interface("setup")?)?;
-    request(linker.interface("request")?)?;
-    response(linker.interface("response")?)?;
-    reply(linker.interface("reply")?)?;
-    chunk(linker.interface("chunk")?)?;
-    connection(linker.interface("connection")?)?;
-    destination(linker.interface("destination")?)?;
-    http_client(linker.interface("http-client")?)?;
-    store(linker.interface("store")?)?;
-    quota(linker.interface("quota")?)?;
-    metrics(linker.interface("metrics")?)?;
-    notes(linker.interface("notes")?)?;
-    log(linker.interface("log")?)?;
-    clock(linker.interface("clock")?)?;
-    entropy(linker.interface("entropy")?)?;
-    outcome(linker.interface("outcome")?)?;
-    // Interfaces of types only.
-    linker.interface("types")?;
+    let new = || wasmtime::component::Linker::new(engine);
+    let mut linker = Linker { plain: new(), remote: new(), offered: BTreeMap::new() };
+    crate::filter::host::wasi::link(&mut linker.plain)?;
+    crate::filter::host::wasi::link(&mut linker.remote)?;
+    add_all(&mut linker, true)?;
+    add_all(&mut linker, false)?;
     Ok(linker)
+}
+
+fn add_all(linker: &mut Linker, remote: bool) -> Result<()> {
+    setup(linker.interface("setup", remote)?)?;
+    request(linker.interface("request", remote)?)?;
+    response(linker.interface("response", remote)?)?;
+    reply(linker.interface("reply", remote)?)?;
+    chunk(linker.interface("chunk", remote)?)?;
+    connection(linker.interface("connection", remote)?)?;
+    destination(linker.interface("destination", remote)?)?;
+    http_client(linker.interface("http-client", remote)?)?;
+    store(linker.interface("store", remote)?)?;
+    quota(linker.interface("quota", remote)?)?;
+    metrics(linker.interface("metrics", remote)?)?;
+    notes(linker.interface("notes", remote)?)?;
+    log(linker.interface("log", remote)?)?;
+    clock(linker.interface("clock", remote)?)?;
+    entropy(linker.interface("entropy", remote)?)?;
+    outcome(linker.interface("outcome", remote)?)?;
+    // Interfaces of types only.
+    linker.interface("types", remote)?;
+    Ok(())
 }
 
 fn setup(mut interface: Interface<'_>) -> Result<()> {
@@ -317,56 +349,72 @@ fn http_client(mut interface: Interface<'_>) -> Result<()> {
     Ok(())
 }
 
+/// A function of stores: a plain one where they are in memory, or else one that may wait.
+macro_rules! stored {
+    ($interface:ident, $name:literal, |$granted:ident, $($argument:ident: $type:ty),*| $body:expr) => {
+        if $interface.remote {
+            $interface.waiting($name, |guest, ($($argument,)*): ($($type,)*)| {
+                let identity = Arc::clone(&guest.identity);
+                async move {
+                    let $granted = &identity.grants.stores;
+                    Ok(($body,))
+                }
+            })?;
+        } else {
+            $interface.function($name, |context, ($($argument,)*): ($($type,)*)| {
+                let $granted = &context.data().identity.grants.stores;
+                let answer = at_once(async move { Ok(($body,)) });
+                answer.ok_or_else(|| Error::msg("a store that waits was reached by a filter that does not"))?
+            })?;
+        }
+        $interface.offered.insert(($interface.name, $name), Waits::WhereRemote);
+    };
+}
+
 fn store(mut interface: Interface<'_>) -> Result<()> {
-    type Answer<T> = std::result::Result<T, StoreError>;
-    interface
-        .function("get", |context, (name, key): (String, String)| -> Result<(Answer<Option<Bytes>>,)> {
-            Ok((store::get(stores(&context), &name, &key).map_err(StoreError::from),))
-        })?
-        .function("set", |context, (name, key, value, ttl): (String, String, Bytes, Option<u64>)| -> Result<(Answer<()>,)> {
-            Ok((store::set(stores(&context), &name, &key, value, ttl).map_err(StoreError::from),))
-        })?
-        .function(
-            "compare-and-set",
-            |context,
-             (name, key, expected, value, ttl): (String, String, Option<Bytes>, Bytes, Option<u64>)|
-             -> Result<(Answer<bool>,)> {
-                let set = store::compare_and_set(stores(&context), &name, &key, expected.as_deref(), value, ttl);
-                Ok((set.map_err(StoreError::from),))
-            },
-        )?
-        .function("delete", |context, (name, key): (String, String)| -> Result<(Answer<()>,)> {
-            Ok((store::delete(stores(&context), &name, &key).map_err(StoreError::from),))
-        })?
-        .function("increment", |context, (name, key, by, ttl): (String, String, i64, Option<u64>)| -> Result<(Answer<i64>,)> {
-            Ok((store::increment(stores(&context), &name, &key, by, ttl).map_err(StoreError::from),))
-        })?;
+    stored!(interface, "get", |granted, name: String, key: String| {
+        store::get(granted, &name, &key).await.map_err(StoreError::from)
+    });
+    stored!(interface, "set", |granted, name: String, key: String, value: Bytes, ttl: Option<u64>| {
+        store::set(granted, &name, &key, value, ttl).await.map_err(StoreError::from)
+    });
+    stored!(interface, "compare-and-set", |granted,
+                                           name: String,
+                                           key: String,
+                                           expected: Option<Bytes>,
+                                           value: Bytes,
+                                           ttl: Option<u64>| {
+        store::compare_and_set(granted, &name, &key, expected.as_deref(), value, ttl).await.map_err(StoreError::from)
+    });
+    stored!(interface, "delete", |granted, name: String, key: String| {
+        store::delete(granted, &name, &key).await.map_err(StoreError::from)
+    });
+    stored!(interface, "increment", |granted, name: String, key: String, by: i64, ttl: Option<u64>| {
+        store::increment(granted, &name, &key, by, ttl).await.map_err(StoreError::from)
+    });
     Ok(())
 }
 
-fn stores<'a>(context: &'a Context<'_>) -> &'a store::Granted {
-    &context.data().identity.grants.stores
-}
-
 fn quota(mut interface: Interface<'_>) -> Result<()> {
-    type Answer = std::result::Result<Vec<Decision>, StoreError>;
-    interface.function("take", |context, (name, asks): (String, Vec<Ask>)| -> Result<(Answer,)> {
+    stored!(interface, "take", |granted, name: String, asks: Vec<Ask>| {
         let asks: Vec<_> = asks.into_iter().map(Into::into).collect();
         let mut held = Vec::new();
-        let taken = quota::take(stores(&context), &name, &asks, &mut held);
+        let taken = quota::take(granted, &name, &asks, &mut held).await;
         if !held.is_empty() {
             // Without an exchange there is nobody to hold it.
             hand::exchange_mut("quota.take", |exchange| exchange.held.append(&mut held))?;
         }
-        Ok((taken.map(|decisions| decisions.into_iter().map(Decision::from).collect()).map_err(StoreError::from),))
-    })?;
+        let decisions: std::result::Result<Vec<Decision>, StoreError> =
+            taken.map(|decisions| decisions.into_iter().map(Decision::from).collect()).map_err(StoreError::from);
+        decisions
+    });
     Ok(())
 }
 
 fn metrics(mut interface: Interface<'_>) -> Result<()> {
     interface
         .function("declare", |mut context, (name, help, kind, labels): (String, String, MetricKind, Vec<String>)| {
-            let identity = std::sync::Arc::clone(&context.data().identity);
+            let identity = Arc::clone(&context.data().identity);
             let setup = context.data_mut().setup_mut("metrics.declare")?;
             Ok((setup.metrics.declare(&identity.taken, &name, &help, kind.into(), &labels),))
         })?
