@@ -1,7 +1,5 @@
 //! The state of one exchange: what filters see and the phases change. It does no I/O and knows no connection.
-//!
-//! [`Record`] owns it from the first byte to the last and writes the access log when it is dropped, however that comes
-//! about: an exchange that ends in any way is told of once.
+//! [`Record`] owns it from the first byte to the last.
 
 pub mod body;
 mod connection;
@@ -9,13 +7,14 @@ pub mod destination;
 pub mod failure;
 mod gate;
 mod inflow;
+mod record;
 
-use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version, request, response};
@@ -27,8 +26,7 @@ pub use destination::{Destination, Retry};
 pub use failure::{Failure, Kind};
 pub use gate::{Gate, Permit};
 pub use inflow::Inflow;
-
-use crate::telemetry::access_log::{AccessLog, Entry};
+pub use record::{AtEnd, Attempt, Outcome, Record, cutting};
 
 /// The names of the clusters of one snapshot.
 pub type Names = BTreeSet<Arc<str>>;
@@ -234,169 +232,6 @@ pub fn protocol(version: Version) -> &'static str {
         Version::HTTP_10 => "http/1.0",
         Version::HTTP_2 => "h2",
         _ => "http/1.1",
-    }
-}
-
-/// What happened on the way upstream, whether it succeeded or not.
-#[derive(Debug, Default)]
-pub struct Attempt {
-    pub endpoint: Option<SocketAddr>,
-    pub count: u32,
-}
-
-thread_local! {
-    static CUTTING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// From now on this worker ends exchanges that nobody else has ended: the proxy's deadline for leaving has passed.
-pub fn cutting() {
-    CUTTING.set(true);
-}
-
-/// An exchange and how it went, once it is over.
-#[derive(Debug)]
-pub struct Outcome {
-    pub exchange: Rc<RefCell<Exchange>>,
-    /// Zero: the client got nothing.
-    pub status: u16,
-    pub request_bytes: u64,
-    pub response_bytes: u64,
-    pub duration: Duration,
-    pub attempt: Attempt,
-    pub origin: Origin,
-    pub mirrors: Vec<Mirror>,
-}
-
-/// What is to be done when an exchange is over.
-pub type AtEnd = Box<dyn FnOnce(Outcome)>;
-
-/// Owns an exchange until its last byte, counts, and writes the access log when it is dropped.
-pub struct Record {
-    exchange: Rc<RefCell<Exchange>>,
-    log: Arc<AccessLog>,
-    pub started: Instant,
-    time: SystemTime,
-    /// As it came, whatever filters made of it.
-    pub method: http::Method,
-    path: String,
-    host: String,
-    /// Of the answer that the client gets; `None` until it goes out.
-    pub status: Option<StatusCode>,
-    /// The first failure, in words for the log.
-    error: Option<String>,
-    pub attempt: Attempt,
-    pub inflow: Rc<Inflow>,
-    pub response_bytes: u64,
-    /// The answer went out whole. Without it the client left before.
-    pub complete: bool,
-    /// Called after the log is written.
-    pub at_end: Option<AtEnd>,
-}
-
-impl Record {
-    pub fn new(mut exchange: Exchange, inflow: Rc<Inflow>, log: Arc<AccessLog>) -> Self {
-        exchange.inflow = Some(Rc::clone(&inflow));
-        Self {
-            started: Instant::now(),
-            time: SystemTime::now(),
-            method: exchange.request.method.clone(),
-            // Without the query, which may hold secrets.
-            path: exchange.request.uri.path().to_owned(),
-            host: exchange.authority.clone(),
-            exchange: Rc::new(RefCell::new(exchange)),
-            log,
-            status: None,
-            error: None,
-            attempt: Attempt::default(),
-            inflow,
-            response_bytes: 0,
-            complete: false,
-            at_end: None,
-        }
-    }
-
-    /// The exchange, for hooks. Whoever holds it borrows it only while it runs, never while it waits.
-    pub fn shared(&self) -> &Rc<RefCell<Exchange>> {
-        &self.exchange
-    }
-
-    pub fn exchange(&self) -> Ref<'_, Exchange> {
-        self.exchange.borrow()
-    }
-
-    pub fn exchange_mut(&self) -> RefMut<'_, Exchange> {
-        self.exchange.borrow_mut()
-    }
-
-    /// Keeps the words of a failure for the log; the first one counts.
-    pub fn failed(&mut self, failure: &Failure) {
-        self.error.get_or_insert_with(|| failure.to_string());
-    }
-
-    /// Where the answer came from, as it turned out.
-    fn origin(&self, exchange: &Exchange) -> Origin {
-        match exchange.origin {
-            Origin::Upstream if !self.complete && CUTTING.get() => Origin::Failure(Kind::Cut),
-            Origin::Upstream if !self.complete => {
-                Origin::Failure(exchange.connection.ended.get().copied().unwrap_or(Kind::ClientGone))
-            }
-            origin => origin,
-        }
-    }
-}
-
-impl std::fmt::Debug for Record {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Record").field("exchange", &self.exchange).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        let exchange = self.exchange.borrow();
-        let origin = self.origin(&exchange);
-        let status = self.status.map_or(0, |status| status.as_u16());
-        let duration = self.started.elapsed();
-        self.log.write(&Entry {
-            time: self.time,
-            listener: &exchange.connection.listener,
-            method: Some(self.method.as_str()),
-            host: Some(&self.host),
-            path: Some(&self.path),
-            protocol: exchange.protocol(),
-            status,
-            reason: origin.reason(),
-            error: self.error.as_deref(),
-            cluster: exchange.destination.cluster.as_deref(),
-            endpoint: self.attempt.endpoint,
-            route: exchange.destination.route.as_deref(),
-            attempts: self.attempt.count,
-            request_bytes: self.inflow.bytes(),
-            response_bytes: self.response_bytes,
-            duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
-            request_id: Some(&exchange.id),
-            source: exchange.source,
-            notes: &exchange.notes,
-        });
-        drop(exchange);
-        // Whoever still looks at the exchange afterwards does not hold what it took, nor the client's connection.
-        let mut exchange = self.exchange.borrow_mut();
-        exchange.held.clear();
-        exchange.request_body.let_go();
-        exchange.response_body.let_go();
-        drop(exchange);
-        if let Some(at_end) = self.at_end.take() {
-            at_end(Outcome {
-                exchange: Rc::clone(&self.exchange),
-                status,
-                request_bytes: self.inflow.bytes(),
-                response_bytes: self.response_bytes,
-                duration,
-                attempt: std::mem::take(&mut self.attempt),
-                origin,
-                mirrors: std::mem::take(&mut self.exchange.borrow_mut().mirrors),
-            });
-        }
     }
 }
 

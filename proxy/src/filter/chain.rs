@@ -3,6 +3,9 @@
 //! The chain only walks. It stops where a filter decides something and says what; what becomes of that is for the
 //! exchange to see to, which then goes on walking. Both directions of one exchange may walk at the same time.
 
+mod failing;
+mod held;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,16 +13,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use tokio::sync::Notify;
 
 use super::abi::Call;
 use super::hand::{Hand, Reach, Trailers};
 use super::observe::{Before, Effect, Observer};
-use super::pool::{self, Lent};
+use super::pool;
 use super::{Admission, Fault, Filter, Hook, Verdict};
-use crate::config::OnFailure;
 use crate::exchange::{Exchange, Failure, Kind, Outcome, Record, Reply};
 use crate::worker;
+use failing::{Passed, failed, tripped};
+use held::Instances;
 
 /// An exchange that more than one walk may have in hand.
 pub type Shared = Rc<RefCell<Exchange>>;
@@ -74,17 +77,8 @@ pub struct Chain {
     answered: Cell<u64>,
     /// The filters that the body of the answer passes: those before the one that made it.
     on_the_way_back: Cell<u64>,
-    held: RefCell<Vec<Held>>,
+    held: Instances,
     observers: RefCell<Vec<Observer>>,
-}
-
-/// An instance that keeps state between the hooks of an exchange.
-#[derive(Debug)]
-struct Held {
-    filter: u64,
-    /// None while a hook runs in it.
-    instance: Option<Lent>,
-    freed: Rc<Notify>,
 }
 
 impl Chain {
@@ -97,7 +91,7 @@ impl Chain {
             decided: Cell::new(0),
             answered: Cell::new(0),
             on_the_way_back: Cell::new(u64::MAX),
-            held: RefCell::default(),
+            held: Instances::default(),
             observers: RefCell::default(),
         }
     }
@@ -381,7 +375,7 @@ impl Chain {
             }
             return verdict;
         }
-        let (mut place, kept) = self.held(filter).await;
+        let (mut place, kept) = self.held.take(filter).await;
         let mut lent = match kept {
             Some(lent) => lent,
             None => pool::take(filter).await?,
@@ -392,70 +386,6 @@ impl Chain {
         }
         verdict
     }
-
-    /// The instance that this exchange has of a filter that keeps state, if it has one yet, once no other hook runs in it.
-    async fn held(&self, filter: &Filter) -> (Place<'_>, Option<Lent>) {
-        loop {
-            let freed = {
-                let mut all = self.held.borrow_mut();
-                match all.iter_mut().find(|held| held.filter == filter.id) {
-                    None => {
-                        all.push(Held { filter: filter.id, instance: None, freed: Rc::default() });
-                        return (Place { chain: self, filter: filter.id }, None);
-                    }
-                    Some(held) => match held.instance.take() {
-                        Some(lent) => return (Place { chain: self, filter: filter.id }, Some(lent)),
-                        None => Rc::clone(&held.freed),
-                    },
-                }
-            };
-            freed.notified().await;
-        }
-    }
-}
-
-/// Where the instance of a filter that keeps state goes after a hook. Dropped without one, the next hook gets a new one.
-struct Place<'a> {
-    chain: &'a Chain,
-    filter: u64,
-}
-
-impl Place<'_> {
-    fn put(&mut self, lent: Lent) {
-        if let Some(held) = self.chain.held.borrow_mut().iter_mut().find(|held| held.filter == self.filter) {
-            held.instance = Some(lent);
-        }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut all = self.chain.held.borrow_mut();
-        if let Some(position) = all.iter().position(|held| held.filter == self.filter) {
-            all[position].freed.notify_waiters();
-            if all[position].instance.is_none() {
-                all.swap_remove(position);
-            }
-        }
-    }
-}
-
-impl Drop for Chain {
-    fn drop(&mut self) {
-        for held in self.held.take() {
-            if let Some(lent) = held.instance {
-                lent.give_back();
-            }
-        }
-    }
-}
-
-/// How a filter let an exchange pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Passed {
-    Well,
-    /// It failed, and its configuration says to go on without it.
-    FailedOpen,
 }
 
 /// Whether one of them has a complete hook.
@@ -477,36 +407,4 @@ fn dealt(filters: Arc<[Arc<Filter>]>) -> Arc<[Arc<Filter>]> {
 
 fn set(bits: &Cell<u64>, index: usize) {
     bits.set(bits.get() | 1 << index);
-}
-
-/// What a fault means for the exchange: nothing where the filter fails open.
-fn failed(filter: &Filter, hook: Hook, fault: &Fault) -> Result<Passed, Step> {
-    let on_failure = match filter.config.on_failure {
-        OnFailure::Open => "open",
-        OnFailure::Closed => "closed",
-    };
-    tracing::warn!(filter = %filter.name, hook = hook.name(), on_failure, %fault, "a filter failed");
-    match filter.config.on_failure {
-        OnFailure::Open => Ok(Passed::FailedOpen),
-        OnFailure::Closed => {
-            let message = format!("filter `{}` failed", filter.name);
-            Err(Step::Failed(Failure::new(Kind::FilterFailed, message).because(first_line(fault))))
-        }
-    }
-}
-
-/// A filter that keeps failing is not called for a while.
-fn tripped(filter: &Filter, wait: Duration) -> Result<Passed, Step> {
-    match filter.config.on_failure {
-        OnFailure::Open => Ok(Passed::FailedOpen),
-        OnFailure::Closed => {
-            let message = format!("filter `{}` keeps failing and is not called", filter.name);
-            Err(Step::Failed(Failure::new(Kind::FilterTripped, message).because(format!("it is tried again in {wait:?}"))))
-        }
-    }
-}
-
-/// The access log gets a line, the program's log the whole backtrace.
-fn first_line(fault: &Fault) -> String {
-    fault.to_string().lines().next().unwrap_or_default().to_owned()
 }
