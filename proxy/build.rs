@@ -12,7 +12,7 @@ use std::process::{Command, exit};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// The names after `builtin:`, each a package of that name in filters/.
-const FILTERS: [&str; 4] = ["router", "headers", "cors", "acl"];
+const FILTERS: [&str; 7] = ["router", "headers", "cors", "acl", "jwt", "rewrite-body", "attributes"];
 
 fn main() {
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("..");
@@ -29,7 +29,7 @@ fn main() {
         "/// The filters that ship inside this binary: name and module.\npub const BUILT_IN: &[(&str, &[u8])] = &[\n",
     );
     for name in FILTERS {
-        let module = target.join(TARGET).join("release").join(format!("{name}.wasm"));
+        let module = target.join(TARGET).join("release").join(format!("{}.wasm", name.replace('-', "_")));
         let copy = out.join(format!("{name}.wasm"));
         if let Err(error) = fs::copy(&module, &copy) {
             fail(&format!("the filter `{name}` was built, but {} cannot be read: {error}", module.display()));

@@ -1,11 +1,11 @@
 //! The cors filter that ships: its examples, against browsers' requests.
 
-use tamis_tests::{Answer, Client, Edge, Proxy, Reply, matrix, origin, refused, scenario, shipped};
+use tamis_tests::{Answer, Client, Edge, Origin, Proxy, Reply, matrix, origin, refused, scenario, shipped};
 
 const APP: &str = "https://app.example.com";
 
-fn running(edge: Edge, example: &str, api: &impl ToString) -> Proxy {
-    edge.proxy(shipped("cors", example, &[("api", api.to_string())]))
+fn running(edge: Edge, example: &str, api: &Origin) -> Proxy {
+    edge.proxy(shipped("cors", example, &[("api", api)]))
 }
 
 async fn preflight(client: &Client, path: &str, origin: &str, method: &str) -> Answer {

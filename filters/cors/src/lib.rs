@@ -103,6 +103,7 @@ impl ResponseHook for Cors {
     }
 }
 
+tamis_sdk::config_schema!("schema.json");
 tamis_sdk::export!(Cors: request, response);
 
 impl From {
