@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 
 use crate::drain::Signal;
 use crate::snapshot::Live;
+use crate::store::{Access, Error as StoreError};
 use api::{Api, Asked};
 use guard::{Denied, Guard};
 use ledger::Ledger;
@@ -43,6 +44,7 @@ GET    /filters/NAME            one of them
 PUT    /filters/NAME/module     the body is a module: compiled, configured, swapped, or refused
 PUT    /filters/NAME/config     the body is what the filter's `config` holds, as JSON
 POST   /filters/NAME/rollback   to the version before, or {\"to\": VERSION or \"HASH\"}
+GET    /stores/NAME/KEY         the value that a store keeps under this key, for whoever may change filters
 DELETE /filters/NAME            takes back everything that was pushed; the file holds again
 
 ?over=file makes a push or a rollback hold although the file has changed since the last one.
@@ -101,6 +103,7 @@ impl Admin {
             ["filters", name, "module"] => self.only(Method::PUT, name, Asked::Module, request, peer).await,
             ["filters", name, "config"] => self.only(Method::PUT, name, Asked::Config, request, peer).await,
             ["filters", name, "rollback"] => self.only(Method::POST, name, Asked::Rollback, request, peer).await,
+            ["stores", name, ref key @ ..] if !key.is_empty() => self.stored(name, &key.join("/"), &request, peer).await,
             ["metrics"] => looking(&request, || metrics::answer(&self.live.load())),
             _ => text(StatusCode::NOT_FOUND, "nothing here; GET / lists what is\n"),
         }
@@ -116,6 +119,29 @@ impl Admin {
                 json_answer(StatusCode::NOT_FOUND, &json!({ "error": error }))
             }
         }
+    }
+
+    /// A value may be a secret of somebody's: only who may change what the filters do may see what they keep.
+    async fn stored(&self, name: &str, key: &str, request: &Request<Incoming>, peer: SocketAddr) -> Answer {
+        if let Err(denied) = self.guard.check(peer, request.headers()) {
+            return denied_answer(&denied);
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return not_allowed("GET, HEAD");
+        }
+        let store = self.live.load().stores.get(name).cloned();
+        let found = match store {
+            Some(store) => Access::new(store).get(key).await,
+            None => Err(StoreError::NotAllowed),
+        };
+        let (status, error) = match found {
+            Ok(Some(value)) => return value_answer(value),
+            Ok(None) => (StatusCode::NOT_FOUND, format!("the store `{name}` has no key `{key}`")),
+            Err(StoreError::NotAllowed) => (StatusCode::NOT_FOUND, format!("no store is called `{name}`")),
+            Err(StoreError::TooLarge) => (StatusCode::NOT_FOUND, format!("no key of the store `{name}` can be so long")),
+            Err(StoreError::Unavailable) => (StatusCode::SERVICE_UNAVAILABLE, format!("the store `{name}` does not answer")),
+        };
+        json_answer(status, &json!({ "error": error }))
     }
 
     async fn only(&self, method: Method, name: &str, asked: Asked, request: Request<Incoming>, peer: SocketAddr) -> Answer {
@@ -172,6 +198,15 @@ fn json_answer(status: StatusCode, value: &Value) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;
     set(&mut answer, CONTENT_TYPE, "application/json");
+    answer
+}
+
+/// Bytes of a filter's, which nobody is to take for a page.
+fn value_answer(value: Vec<u8>) -> Answer {
+    let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&value).is_ok();
+    let mut answer = Response::new(Full::new(Bytes::from(value)));
+    set(&mut answer, CONTENT_TYPE, if is_json { "application/json" } else { "application/octet-stream" });
+    set(&mut answer, X_CONTENT_TYPE_OPTIONS, "nosniff");
     answer
 }
 

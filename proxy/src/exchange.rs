@@ -74,6 +74,8 @@ pub struct Mirror {
     pub cluster: Arc<str>,
     /// Set on the copy only.
     pub fields: HeaderMap,
+    /// Its own host, in the place of the request's.
+    pub authority: Option<String>,
     /// A longer body is not mirrored.
     pub body_limit: usize,
     pub ticket: Rc<Ticket>,
@@ -83,37 +85,39 @@ pub struct Mirror {
 #[derive(Debug, Default)]
 pub struct Ticket {
     pub sent: Cell<bool>,
-    result: Cell<Option<MirrorResult>>,
+    result: RefCell<Option<MirrorResult>>,
     ended: Notify,
 }
 
 impl Ticket {
     /// `None`: it was not sent after all.
     pub fn end(&self, result: Option<MirrorResult>) {
-        self.result.set(result);
         self.sent.set(result.is_some());
+        self.result.replace(result);
         self.ended.notify_waiters();
     }
 
-    pub fn result(&self) -> Option<MirrorResult> {
-        self.result.get()
+    pub fn result(&self) -> Ref<'_, Option<MirrorResult>> {
+        self.result.borrow()
     }
 
     /// Waits for the result of a copy that was sent.
     pub async fn ended(&self) {
-        while self.sent.get() && self.result.get().is_none() {
+        while self.sent.get() && self.result().is_none() {
             self.ended.notified().await;
         }
     }
 }
 
 /// How a copy was answered.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct MirrorResult {
     /// Zero: not at all.
     pub status: u16,
     /// FNV-1a, 64 bits.
     pub body_hash: u64,
+    /// Of its head, as much as is kept.
+    pub headers: HeaderMap,
     pub duration: Duration,
 }
 

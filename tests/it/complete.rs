@@ -183,7 +183,9 @@ async fn only_the_filters_that_took_part_are_told(edge: Edge) {
 
 matrix!(the_result_of_a_copy_is_told);
 async fn the_result_of_a_copy_is_told(edge: Edge) {
-    let copies = origin().route_fn("*", |_| async { Reply::new(203).body("the copy's") }).run();
+    let copies = origin()
+        .route_fn("*", |_| async { Reply::new(203).header("x-copy", "a").header("x-copy", "b").body("the copy's") })
+        .run();
     // A copy goes out when the request has gone out whole: the origin reads it.
     let origin = origin().reflect("/").run();
     let proxy = telling(edge, &origin, &format!("[clusters.copies]\nendpoints = ['{copies}']\n"));
@@ -193,6 +195,7 @@ async fn the_result_of_a_copy_is_told(edge: Edge) {
     let told = outcome(&client, "one").await;
     let mirrored = &told["mirrored"];
     assert_eq!((&mirrored["status"], &mirrored["body-hash"]), (&json!(203), &json!(hash(b"the copy's"))), "{told}");
+    assert_eq!(mirrored["x-copy"], json!(["a", "b"]), "{told}");
     assert_eq!(copies.request().header("x-mirrored"), Some("1"));
     assert_eq!(origin.request().header("x-mirrored"), None, "the field is the copy's alone");
 }

@@ -83,12 +83,13 @@ fn request(
     if passage.as_ref().is_some_and(Passage::changes_length) {
         headers.remove(header::CONTENT_LENGTH);
     }
-    let copies = Copies::of(&exchange.mirrors, chain.reach(), |cluster, fields| {
+    let copies = Copies::of(&exchange.mirrors, chain.reach(), |cluster, mirror| {
         let mut headers = headers.clone();
-        fields.iter().for_each(|(name, value)| drop(headers.insert(name, value.clone())));
-        render(exchange, cluster, headers, None).ok()
+        mirror.fields.iter().for_each(|(name, value)| drop(headers.insert(name, value.clone())));
+        let authority = mirror.authority.as_ref().unwrap_or(&exchange.authority);
+        render(exchange, authority, cluster, headers, None).ok()
     });
-    let head = render(exchange, cluster, headers, upgrade)?;
+    let head = render(exchange, &exchange.authority, cluster, headers, upgrade)?;
     let body = outbound(exchange.request_body.take(), passage, copies, record.inflow.clone());
     Ok(head.map(|()| body))
 }
@@ -96,6 +97,7 @@ fn request(
 /// The head in the form the cluster's protocol wants.
 fn render(
     exchange: &Exchange,
+    authority: &str,
     cluster: &Cluster,
     mut headers: HeaderMap,
     upgrade: Option<&Upgrade>,
@@ -106,7 +108,7 @@ fn render(
     join_cookies(&mut headers);
     let version = match cluster.config.protocol {
         UpstreamProtocol::Http1 => {
-            headers.insert(header::HOST, HeaderValue::from_str(&exchange.authority).map_err(|_| unsendable("authority"))?);
+            headers.insert(header::HOST, HeaderValue::from_str(authority).map_err(|_| unsendable("authority"))?);
             if headers.contains_key(header::TE) {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
             }
@@ -118,7 +120,7 @@ fn render(
         }
         UpstreamProtocol::Http2 => {
             target.scheme = Some(Scheme::HTTP);
-            target.authority = Some(exchange.authority.parse::<Authority>().map_err(|_| unsendable("authority"))?);
+            target.authority = Some(authority.parse::<Authority>().map_err(|_| unsendable("authority"))?);
             Version::HTTP_2
         }
     };

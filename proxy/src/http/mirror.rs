@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request};
 use http_body::Frame;
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 
 use crate::cluster::{self, Cluster, Outgoing, Wishes};
 use crate::exchange::{Attempt, Mirror, MirrorResult};
@@ -16,11 +17,28 @@ use crate::worker;
 
 /// Copies under way on one worker: past this a slow cluster of copies would eat the memory of the proxy.
 pub const UNDER_WAY_MAX: usize = 256;
+/// How often a worker tells of copies that it did not send.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of the head of a copy's answer that are kept for complete hooks: more than the fields of most.
+pub const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Longest time of one copy where its cluster has no timeout.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 thread_local! {
     static UNDER_WAY: Cell<usize> = const { Cell::new(0) };
+    /// Copies that were not sent, and of which nothing was told yet; when something last was.
+    static UNSENT: Cell<(u64, Option<Instant>)> = const { Cell::new((0, None)) };
+}
+
+/// A slow cluster of copies can do this at each exchange: a line for each would cost more than the copy.
+fn tell_of_unsent(cluster: &Cluster) {
+    let (untold, told) = UNSENT.get();
+    if told.is_some_and(|told| told.elapsed() < TOLD_EVERY) {
+        return UNSENT.set((untold + 1, told));
+    }
+    let copies = untold + 1;
+    tracing::warn!(cluster = %cluster.name, copies, "copies were not sent: {UNDER_WAY_MAX} are under way on this worker");
+    UNSENT.set((0, Some(Instant::now())));
 }
 
 /// What is kept of a request until it can be copied.
@@ -33,13 +51,13 @@ pub struct Copies {
 
 impl Copies {
     /// `head` renders the request for a cluster. `None` where no filter asked for a copy.
-    pub fn of(mirrors: &[Mirror], reach: &Reach, head: impl Fn(&Cluster, &HeaderMap) -> Option<Request<()>>) -> Option<Self> {
+    pub fn of(mirrors: &[Mirror], reach: &Reach, head: impl Fn(&Cluster, &Mirror) -> Option<Request<()>>) -> Option<Self> {
         if mirrors.is_empty() {
             return None;
         }
         let copies = mirrors.iter().filter_map(|mirror| {
             let cluster = reach.clusters.get(&mirror.cluster)?;
-            Some((mirror.clone(), Arc::clone(cluster), head(cluster, &mirror.fields)?))
+            Some((mirror.clone(), Arc::clone(cluster), head(cluster, mirror)?))
         });
         Some(Self { copies: copies.collect(), body: BytesMut::new(), trailers: None })
     }
@@ -68,7 +86,7 @@ impl Copies {
         let body = self.body.freeze();
         for (mirror, cluster, head) in self.copies {
             if UNDER_WAY.get() >= UNDER_WAY_MAX {
-                tracing::warn!(cluster = %cluster.name, "a copy was not sent: {UNDER_WAY_MAX} are under way on this worker");
+                tell_of_unsent(&cluster);
                 mirror.ticket.end(None);
                 continue;
             }
@@ -86,8 +104,8 @@ impl Copies {
                 let usual = cluster.config.timeouts.request;
                 let limit = if usual.is_zero() { TIMEOUT } else { usual };
                 let answer = tokio::time::timeout(limit, answer(&cluster, request)).await.ok().flatten();
-                let (status, body_hash) = answer.unwrap_or_default();
-                mirror.ticket.end(Some(MirrorResult { status, body_hash, duration: began.elapsed() }));
+                let (status, headers, body_hash) = answer.unwrap_or_default();
+                mirror.ticket.end(Some(MirrorResult { status, body_hash, headers, duration: began.elapsed() }));
             });
         }
     }
@@ -101,20 +119,33 @@ impl Drop for Counted {
     }
 }
 
-/// Status and hash of a whole answer.
-async fn answer(cluster: &Arc<Cluster>, request: Request<Outgoing>) -> Option<(u16, u64)> {
+/// Status, fields and hash of a whole answer.
+async fn answer(cluster: &Arc<Cluster>, request: Request<Outgoing>) -> Option<(u16, HeaderMap, u64)> {
     let cluster::Answer { response, lease } =
         cluster::send(cluster, request, &Wishes::default(), &mut Attempt::default()).await.ok()?;
-    let status = response.status().as_u16();
-    let hash = hash(response).await?;
+    let (head, body) = response.into_parts();
+    let hash = hash(body).await?;
     lease.finish();
-    Some((status, hash))
+    Some((head.status.as_u16(), kept(head.headers), hash))
+}
+
+/// The first fields of a head: it waits in memory until the complete hooks have run.
+fn kept(headers: HeaderMap) -> HeaderMap {
+    let bytes = |(name, value): (&http::HeaderName, &http::HeaderValue)| name.as_str().len() + value.len();
+    if headers.iter().map(bytes).sum::<usize>() <= HEAD_BYTES_MAX {
+        return headers;
+    }
+    let mut left = HEAD_BYTES_MAX;
+    let fitting = headers.iter().map_while(|field| {
+        left = left.checked_sub(bytes(field))?;
+        Some((field.0.clone(), field.1.clone()))
+    });
+    fitting.collect()
 }
 
 /// FNV-1a of the body (Fowler, Noll, Vo; 64 bits).
-async fn hash(response: Response<hyper::body::Incoming>) -> Option<u64> {
+async fn hash(mut body: Incoming) -> Option<u64> {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    let mut body = response.into_body();
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.ok()?.into_data() {
             for byte in data {

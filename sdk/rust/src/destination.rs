@@ -90,8 +90,9 @@ impl Destination {
         host::destination::set_retry(attempts, &on, per_try.map(|time| ms::short(time).max(1))).map_err(Refused)
     }
 
-    /// Sends a copy of the request, body included, to another cluster, with these fields set on it. Nobody waits for it. A
-    /// body longer than `body_limit` is not mirrored. Refused if the cluster is not there or not granted.
+    /// Sends a copy of the request, body included, to another cluster, with these fields set on it; a field `host` takes the
+    /// place of the request's authority. Nobody waits for it. A body longer than `body_limit` is not mirrored. Refused if there
+    /// is no such cluster, or if a field is one that [`Request::set_header`](crate::Request::set_header) refuses.
     pub fn mirror(&mut self, cluster: &str, fields: &[(&str, &[u8])], body_limit: u32) -> Result<Mirror, Refused> {
         let field = |(name, value): &(&str, &[u8])| host::Field { name: (*name).to_owned(), value: value.to_vec() };
         let fields: Vec<_> = fields.iter().map(field).collect();

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use crate::destination::Mirror;
-use crate::{Connection, Destination, Notes, Request, Response, host};
+use crate::{Connection, Destination, Notes, Request, Response, fields, host};
 
 /// How the exchange went, once the client has its answer, or has gone.
 #[derive(Debug)]
@@ -70,6 +70,12 @@ impl Outcome {
             body_hash: result.body_hash,
             duration: Duration::from_micros(result.duration_us),
         })
+    }
+
+    /// Each value of the name in the head of a copy's answer, in the order in which they came. The proxy keeps the first 16 KiB
+    /// of a head.
+    pub fn mirrored_headers(&self, mirror: Mirror, name: &str) -> Vec<HeaderValue> {
+        host::outcome::mirrored_headers(mirror.0, name).into_iter().map(fields::value).collect()
     }
 
     /// The request, as the filters left it. A raw connection has none: its functions trap.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use super::fields;
+use super::{fields, request};
 use crate::exchange::Mirror;
 use crate::filter::hand::InHand;
 use crate::filter::witness::{self, Event, Missing};
@@ -36,7 +36,15 @@ pub fn add<'a>(
         return Ok(Err(format!("there are {MIRRORS_MAX} copies already")));
     }
     let mut map = HeaderMap::new();
+    let mut authority = None;
     for (name, value) in headers {
+        if name.eq_ignore_ascii_case("host") {
+            match request::authority(&String::from_utf8_lossy(value)) {
+                Ok(sound) => authority = Some(sound.to_owned()),
+                Err(why) => return Ok(Err(why)),
+            }
+            continue;
+        }
         if let Err(why) = fields::set(&mut map, name, value) {
             return Ok(Err(why));
         }
@@ -45,6 +53,7 @@ pub fn add<'a>(
     mirrors.push(Mirror {
         cluster: Arc::clone(known),
         fields: map,
+        authority,
         body_limit: body_limit.min(BODY_BYTES_MAX) as usize,
         ticket: Rc::default(),
     });

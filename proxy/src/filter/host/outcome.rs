@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::fields;
 use crate::exchange::{MirrorResult, Origin, Outcome};
 use crate::filter::hand::InHand;
 use crate::filter::{Hook, OutOfPlace};
@@ -33,6 +34,12 @@ pub fn failure(outcome: &Outcome) -> Option<String> {
 }
 
 /// How a copy was answered, if it has been by now.
-pub fn mirrored(outcome: &Outcome, id: u32) -> Option<MirrorResult> {
-    outcome.mirrors.get(usize::try_from(id).ok()?)?.ticket.result()
+pub fn mirrored<T>(outcome: &Outcome, id: u32, look: impl FnOnce(&MirrorResult) -> T) -> Option<T> {
+    let mirror = outcome.mirrors.get(usize::try_from(id).ok()?)?;
+    mirror.ticket.result().as_ref().map(look)
+}
+
+/// Each value of a field of that answer.
+pub fn mirrored_headers(outcome: &Outcome, id: u32, name: &str) -> Vec<Vec<u8>> {
+    mirrored(outcome, id, |result| fields::each(&result.headers, name)).unwrap_or_default()
 }

@@ -31,15 +31,20 @@ pub fn set_method(exchange: &mut Exchange, method: &str) -> Result<(), String> {
     Ok(())
 }
 
-pub fn set_authority(exchange: &mut Exchange, authority: &str) -> Result<(), String> {
+pub fn set_authority(exchange: &mut Exchange, text: &str) -> Result<(), String> {
+    authority(text)?.clone_into(&mut exchange.authority);
+    Ok(())
+}
+
+/// The same text, if it can be sent as an authority.
+pub fn authority(authority: &str) -> Result<&str, String> {
     if authority.len() > AUTHORITY_BYTES_MAX {
         return Err(format!("the authority has {} bytes, expected at most {AUTHORITY_BYTES_MAX}", authority.len()));
     }
     if !is_authority(authority) {
         return Err(format!("`{authority}` is no valid authority; expected a host, with a port or without"));
     }
-    authority.clone_into(&mut exchange.authority);
-    Ok(())
+    Ok(authority)
 }
 
 /// A host, with a port that is a number or without one. The parser lets any text stand for a port.

@@ -329,6 +329,16 @@ impl Exchange {
         self
     }
 
+    /// One more field of the answer to a copy that a filter sends to this cluster.
+    ///
+    /// # Panics
+    /// If it is no field that HTTP allows.
+    pub fn mirrored_header(mut self, cluster: &str, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let (name, value) = field(name, value.as_ref());
+        self.hand.ended.mirrored_headers.push((cluster.to_owned(), name, value));
+        self
+    }
+
     /// Sends it through the filter, to the upstream if the filter lets it, and back, as the proxy would. The filter's hooks do
     /// not see a reply of its own; its complete hook does.
     ///

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::body::Body;
 use super::host::quota::Ask;
@@ -94,6 +94,8 @@ pub(super) struct Ended {
     pub attempts: u32,
     pub failure: Option<String>,
     pub mirrored: Vec<(String, Mirrored)>,
+    /// Fields of the answers to copies, by cluster.
+    pub mirrored_headers: Vec<(String, HeaderName, HeaderValue)>,
 }
 
 /// Everything that the host's functions speak of.

@@ -50,6 +50,10 @@ impl CompleteHook for Complete {
                 "status": result.status.map(|status| status.as_u16()),
                 "body-hash": result.body_hash,
                 "duration-us": result.duration.as_micros() as u64,
+                "x-copy": mirror.map(|mirror| {
+                    let values = outcome.mirrored_headers(mirror, "X-Copy");
+                    values.iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect::<Vec<_>>()
+                }),
             })
         });
         let origin = outcome.response().map(|response| response.origin());

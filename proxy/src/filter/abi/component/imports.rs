@@ -472,7 +472,10 @@ fn outcome(mut interface: Interface<'_>) -> Result<()> {
         .hand("attempts", |hand, ()| outcome::of(hand, "attempts", |outcome| outcome.attempt.count))?
         .hand("failure", |hand, ()| outcome::of(hand, "failure", outcome::failure))?
         .hand("mirrored", |hand, (id,): (u32,)| {
-            outcome::of(hand, "mirrored", |outcome| outcome::mirrored(outcome, id).map(MirrorResult::from))
+            outcome::of(hand, "mirrored", |outcome| outcome::mirrored(outcome, id, |result| MirrorResult::from(result)))
+        })?
+        .hand("mirrored-headers", |hand, (id, name): (u32, String)| {
+            outcome::of(hand, "mirrored-headers", |outcome| outcome::mirrored_headers(outcome, id, &name))
         })?;
     Ok(())
 }

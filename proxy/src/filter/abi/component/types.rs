@@ -286,8 +286,8 @@ pub struct MirrorResult {
     pub duration_us: u64,
 }
 
-impl From<exchange::MirrorResult> for MirrorResult {
-    fn from(result: exchange::MirrorResult) -> Self {
+impl From<&exchange::MirrorResult> for MirrorResult {
+    fn from(result: &exchange::MirrorResult) -> Self {
         Self {
             status: result.status,
             body_hash: result.body_hash,

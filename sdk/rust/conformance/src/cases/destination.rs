@@ -65,6 +65,10 @@ pub(super) const CASES: &[Case] = &[
             refused("an unknown chain", destination.set_chain("no-such-chain"), "no-such-chain")?;
             let mirrored = destination.mirror("no-such-cluster", &[], 0).map(drop);
             refused("a copy for an unknown cluster", mirrored, "no-such-cluster")?;
+            let mirrored = destination.mirror(&cluster, &[("host", b"a b")], 0).map(drop);
+            refused("a copy for a host that is none", mirrored, "a b")?;
+            let mirrored = destination.mirror(&cluster, &[("connection", b"close")], 0).map(drop);
+            refused("a field of the framing on a copy", mirrored, "connection")?;
             is("cluster", destination.cluster().as_deref(), Some(cluster.as_str()))?;
             Ok(Verdict::Next)
         },

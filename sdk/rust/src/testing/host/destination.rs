@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::Field;
-use crate::testing::call;
 use crate::testing::hand::{Goal, Phase, with_exchange, with_request};
+use crate::testing::{call, target};
 
 const ATTEMPTS_MAX: u32 = 10;
 const MIRRORS_MAX: usize = 4;
@@ -95,7 +97,13 @@ pub fn mirror(cluster: &str, fields: &[Field], body_limit: u32) -> Result<u32, S
         if hand.goal.mirrors.len() >= MIRRORS_MAX {
             return Err(format!("there are {MIRRORS_MAX} copies already"));
         }
-        let fields = call::map(fields)?;
+        let (hosts, fields): (Vec<_>, Vec<_>) = fields.iter().cloned().partition(|field| field.name.eq_ignore_ascii_case("host"));
+        let mut fields = call::map(&fields)?;
+        if let Some(host) = hosts.last() {
+            let host = String::from_utf8_lossy(&host.value);
+            target::check_authority(&host)?;
+            fields.insert("host", HeaderValue::try_from(&*host).map_err(|error| error.to_string())?);
+        }
         hand.goal.mirrors.push((cluster.to_owned(), fields, body_limit.min(MIRRORED_BYTES_MAX)));
         Ok(hand.goal.mirrors.len() as u32 - 1)
     })

@@ -43,6 +43,15 @@ pub fn failure() -> Option<String> {
     with_outcome(|_, ended| ended.failure.clone())
 }
 
+pub fn mirrored_headers(id: u32, name: &str) -> Vec<Vec<u8>> {
+    with_outcome(|hand, ended| {
+        let Some((cluster, ..)) = hand.goal.mirrors.get(id as usize) else { return Vec::new() };
+        let of_cluster = ended.mirrored_headers.iter().filter(|(known, ..)| known == cluster);
+        let named = of_cluster.filter(|(_, field, _)| field.as_str().eq_ignore_ascii_case(name));
+        named.map(|(_, _, value)| value.as_bytes().to_vec()).collect()
+    })
+}
+
 pub fn mirrored(id: u32) -> Option<MirrorResult> {
     with_outcome(|hand, ended| {
         let (cluster, ..) = hand.goal.mirrors.get(id as usize)?;

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Every request is copied to a cluster that takes requests and never answers: the p99 of the exchanges themselves is that of a listener
+# without the filter, within 10 percent. Five rounds each, in turns, at a fixed rate of about 30 % of what the proxy can do here with
+# copies; the median of the rounds is compared. Requests come over HTTP/1, each at its moment, whether the one before has been
+# answered or not: times count from there.
+source "$(dirname "$0")/lib.sh"
+readonly ROUNDS=5 SECONDS_A_ROUND=6 CONNECTIONS=16 LOAD_PERCENT=30 P99_PERCENT_MAX=110
+
+build
+start_origin
+# Takes connections and requests, and answers nothing.
+cat >"$work/hang.py" <<'END'
+import asyncio
+
+async def hang(reader, writer):
+    while await reader.read(65536):
+        pass
+    writer.close()
+
+async def main():
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    print("%s:%d" % server.sockets[0].getsockname(), flush=True)
+    await server.serve_forever()
+
+asyncio.run(main())
+END
+start hang python3 "$work/hang.py"
+await grep -q : "$work/hang.log"
+hang="$(head -n 1 "$work/hang.log")"
+
+port_off="$(free_port)" port_on="$(free_port)" admin="$(free_port)"
+start_tamis <<END
+admin = { listen = "127.0.0.1:$admin" }
+access-log = { output = "off" }
+[listeners.off]
+listen = "127.0.0.1:$port_off"
+cluster = "origin"
+[listeners.on]
+listen = "127.0.0.1:$port_on"
+cluster = "origin"
+filters = ["shadow"]
+[clusters.origin]
+endpoints = ["$origin"]
+[clusters.hang]
+endpoints = ["$hang"]
+[filters.shadow]
+module = "builtin:shadow"
+config = { rules = [{ cluster = "hang" }] }
+END
+
+# Requests a second that the listener with copies answers when it is asked for all it can.
+most() {
+    h2load --h1 -c "$CONNECTIONS" -D 3 "http://127.0.0.1:$port_on/" | sed -n 's/^finished in .*, \([0-9]*\)\..* req\/s.*/\1/p'
+}
+
+# The p99 of one round against a port, in microseconds.
+p99() {
+    h2load --h1 -c "$CONNECTIONS" -D "$SECONDS_A_ROUND" --rps "$rate" --log-file="$work/exchanges" "http://127.0.0.1:$1/" >"$work/h2load.txt"
+    if ! grep -q ' 0 failed, 0 errored, 0 timeout' "$work/h2load.txt"; then
+        cat "$work/h2load.txt" >&2
+        exit 1
+    fi
+    sort -n -k 3 "$work/exchanges" | awk '{ took[NR] = $3 } END { print took[int(NR * 0.99)] }'
+    rm "$work/exchanges"
+}
+
+median() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
+
+copies() { curl --silent "http://127.0.0.1:$admin/metrics" | awk '/^shadow_copies_total/ { sum += $2 } END { print sum + 0 }'; }
+
+most="$(most)"
+rate="$((most * LOAD_PERCENT / 100 / CONNECTIONS))"
+say "at most $most exchanges a second with copies; measured at $((rate * CONNECTIONS))"
+off=() on=()
+for round in $(seq "$ROUNDS"); do
+    off+=("$(p99 "$port_off")")
+    on+=("$(p99 "$port_on")")
+    say "  round $round: p99 without copies ${off[-1]} us, with copies that hang ${on[-1]} us"
+done
+without="$(median "${off[@]}")" with="$(median "${on[@]}")"
+# What the complete hooks of the last exchanges count comes later.
+sleep 6
+asked="$(copies)"
+say "  copies that the filter counted: $asked"
+must "each exchange was to be copied" test "$asked" -ge "$((rate * CONNECTIONS * SECONDS_A_ROUND * ROUNDS * 9 / 10))"
+must "the median p99 is $with us with copies, $without us without: within 10 percent" \
+    test "$((with * 100))" -le "$((without * P99_PERCENT_MAX))"
