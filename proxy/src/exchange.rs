@@ -9,7 +9,7 @@ mod gate;
 mod inflow;
 mod record;
 
-use std::cell::Cell;
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::rc::Rc;
