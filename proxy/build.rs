@@ -12,8 +12,7 @@ use std::process::{Command, exit};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// The names after `builtin:`, each a package of that name in filters/.
-const FILTERS: [&str; 9] =
-    ["router", "headers", "cors", "acl", "jwt", "rewrite-body", "attributes", "shadow", "fault"];
+const FILTERS: [&str; 10] = ["router", "headers", "cors", "acl", "jwt", "rewrite-body", "attributes", "shadow", "fault", "quota"];
 
 fn main() {
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("..");
