@@ -53,8 +53,14 @@ async fn share(edge: Edge) {
         assert_eq!(client.post("/users/1", "x").header("x-user", "user-1").await.text(), "old");
         let expected = copied.len() * 2;
         if round == 0 {
-            // All copies have ended when the counts stand still at what the other side has seen.
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            // Nothing tells that no further copy comes: the count stands still for a while.
+            let (mut seen, mut still) = (0, 0);
+            while still < 10 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let now = new.requests().len();
+                still = if now == seen && now > 0 { still + 1 } else { 0 };
+                seen = now;
+            }
             copied = new.requests().iter().map(|seen| seen.header("x-user").unwrap().to_owned()).collect();
             assert!((1..15).contains(&copied.len()), "{copied:?}");
             counts(&proxy, r#"shadow_copies_total{filter="shadow",rule="users-v2",result="answered"}"#, copied.len() as f64)
