@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use matching::change::Name;
-use matching::{Match, Template, Text};
+use matching::change::{Name, with_fields};
+use matching::{Match, Template, Text, value};
 use tamis_sdk::config::OneOrMany;
 use tamis_sdk::prelude::*;
 
@@ -85,19 +85,13 @@ impl Denial {
     }
 
     pub fn answer(&self, request: &Request) -> Verdict {
-        let content_type = request.header("content-type");
-        if content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
+        if value::is_grpc(request) {
             return Reply::grpc(self.grpc_status, self.grpc_message.as_str()).into();
         }
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::FORBIDDEN);
-        let mut reply = Reply::new(status).header("content-type", self.content_type.expand(request));
-        for (name, template) in &self.headers {
-            let value = template.expand(request);
-            match HeaderValue::from_bytes(&value) {
-                Ok(_) => reply = reply.header(&name.0, value),
-                Err(_) => log::warn!("`{}` is left out: HTTP does not allow its value", name.0),
-            }
-        }
+        let fields = self.headers.iter().map(|(name, value)| (name.0.as_str(), value));
+        let fields = [("content-type", &self.content_type)].into_iter().chain(fields);
+        let reply = with_fields(Reply::new(status), fields, request);
         reply.body(self.body.0.expand(request)).into()
     }
 }

@@ -29,6 +29,10 @@ impl Ranges {
     pub fn read(content: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(content).map_err(|_| "expected text, found other bytes".to_owned())?;
         let mut ranges = Ranges::default();
+        // All at once: each smaller piece of memory on the way to a large one would stay in the image of the instance.
+        let of_v6 = text.lines().filter(|line| line.contains(':')).count();
+        ranges.v6.reserve_exact(of_v6);
+        ranges.v4.reserve_exact(text.lines().count() - of_v6);
         let mut mistakes = Vec::new();
         for (line, number) in text.lines().zip(1..) {
             let entry = line.split_once('#').map_or(line, |(entry, _)| entry).trim();
