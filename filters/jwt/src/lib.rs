@@ -99,7 +99,7 @@ impl RequestHook for Jwt {
                 request.notes().set(REFUSED, refusal.word());
             }
             if !passes {
-                return refusal.reply(self.realm.as_deref(), is_grpc(request)).into();
+                return refusal.reply(self.realm.as_deref(), matching::value::is_grpc(request)).into();
             }
         }
         self.clear(request);
@@ -212,9 +212,4 @@ fn tell(provider: &Provider, verified: &Verified, request: &mut Request) {
             log::warn!("a claim is not told to the service: {why}");
         }
     }
-}
-
-/// gRPC clients look for their status in fields of their own.
-fn is_grpc(request: &Request) -> bool {
-    request.header("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }

@@ -120,6 +120,18 @@ fn told(result: Result<(), Refused>) {
     }
 }
 
+/// A reply with these fields, whose values are of this exchange. One that cannot be sent is left out.
+pub fn with_fields<'a>(reply: Reply, fields: impl IntoIterator<Item = (&'a str, &'a Template)>, request: &Request) -> Reply {
+    fields.into_iter().fold(reply, |reply, (name, template)| {
+        let value = template.expand(request);
+        if HeaderValue::from_bytes(&value).is_err() {
+            log::warn!("`{name}` is left out: HTTP does not allow its value");
+            return reply;
+        }
+        reply.header(name, value)
+    })
+}
+
 impl Message for Request {
     fn remove(&mut self, name: &str) {
         self.remove_header(name);

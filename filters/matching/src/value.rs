@@ -4,6 +4,11 @@ use std::borrow::Cow;
 
 use tamis_sdk::Request;
 
+/// Whether it is a gRPC call, as the proxy sees it: such a client looks for its status in fields of their own.
+pub fn is_grpc(request: &Request) -> bool {
+    request.header("content-type").is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
 /// The values of a cookie, in the order in which they came.
 pub fn cookies(request: &Request, name: &str) -> Vec<String> {
     let mut values = Vec::new();

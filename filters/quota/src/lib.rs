@@ -176,7 +176,7 @@ impl Quota {
         notes.set(RULE_NOTE, &refusing.rule.name);
         let message = format!("the quota `{}` is used up", refusing.rule.name);
         let wait = refusing.retry_after();
-        if is_grpc(request) {
+        if matching::value::is_grpc(request) {
             // Such an answer has no fields of its own: the message has to tell.
             let when = if wait < Decision::NEVER { format!("; retry after {} s", fields::seconds(wait)) } else { String::new() };
             return Reply::grpc(GRPC_EXHAUSTED, format!("{message}{when}")).into();
@@ -208,7 +208,9 @@ impl Quota {
         log::warn!("no quota could be asked for: {why}");
         match self.on_store_failure {
             OnStoreFailure::Open => Verdict::Next,
-            OnStoreFailure::Closed if is_grpc(request) => Reply::grpc(GRPC_UNAVAILABLE, "quotas cannot be decided now").into(),
+            OnStoreFailure::Closed if matching::value::is_grpc(request) => {
+                Reply::grpc(GRPC_UNAVAILABLE, "quotas cannot be decided now").into()
+            }
             OnStoreFailure::Closed => Reply::new(StatusCode::SERVICE_UNAVAILABLE).text("quotas cannot be decided now\n").into(),
         }
     }
@@ -216,8 +218,4 @@ impl Quota {
     fn count(&self, rule: &Rule, decision: &str) {
         self.decisions.increment(&[&rule.name, decision]);
     }
-}
-
-fn is_grpc(request: &Request) -> bool {
-    request.header("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }

@@ -1,5 +1,6 @@
 //! Sending a client elsewhere.
 
+use matching::host::without_port;
 use tamis_sdk::prelude::*;
 
 use crate::config;
@@ -59,6 +60,7 @@ impl Redirect {
             To::Changed { https, host, prefix } => {
                 let authority = match host {
                     Some(host) => host.clone(),
+                    // The port of plain HTTP is not that of https.
                     None if *https => without_port(&request.authority()).to_owned(),
                     None => request.authority(),
                 };
@@ -75,13 +77,5 @@ impl Redirect {
             }
         };
         Reply::new(self.status).header("location", location).into()
-    }
-}
-
-/// The port of plain HTTP is not that of https.
-fn without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
     }
 }

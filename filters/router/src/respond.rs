@@ -1,5 +1,6 @@
 //! Answers of the router's own.
 
+use matching::change::with_fields;
 use matching::{Template, Text};
 use tamis_sdk::prelude::*;
 
@@ -28,14 +29,8 @@ impl Respond {
     }
 
     pub fn take(&self, request: &Request) -> Verdict {
-        let mut reply = Reply::new(self.status);
-        for (name, template) in &self.fields {
-            let value = template.expand(request);
-            match HeaderValue::from_bytes(&value) {
-                Ok(_) => reply = reply.header(name, value),
-                Err(_) => log::warn!("`{name}` is left out: HTTP does not allow its value"),
-            }
-        }
+        let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value));
+        let reply = with_fields(Reply::new(self.status), fields, request);
         let body = self.body.as_ref().map(|body| body.expand(request)).unwrap_or_default();
         reply.body(body).into()
     }
