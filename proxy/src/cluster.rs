@@ -9,17 +9,22 @@ pub mod call;
 pub mod discovery;
 pub mod endpoint;
 pub mod hash;
+pub mod health;
 pub mod outgoing;
 pub mod pool;
 mod replay;
 mod retry;
+mod seen;
 mod wishes;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 pub use call::{Answer, send};
 pub use endpoint::Endpoint;
 pub use outgoing::Outgoing;
+pub use seen::{Ended, Seen};
 pub use wishes::{Wishes, choose};
 
 use crate::config::{self, Labels};
@@ -34,6 +39,8 @@ pub struct Cluster {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Of each endpoint. They are the configuration's and may change while an endpoint stays.
     labels: Vec<Arc<Labels>>,
+    /// Those that picks choose among: what is in, or all where nothing is.
+    candidates: ArcSwap<Vec<Arc<Endpoint>>>,
     balancer: Balancer,
 }
 
@@ -54,7 +61,7 @@ impl Cluster {
             return Arc::clone(previous);
         }
         let (addresses, labels): (Vec<_>, Vec<_>) = addresses.into_iter().unzip();
-        let endpoints = addresses
+        let endpoints: Vec<_> = addresses
             .into_iter()
             .map(|address| {
                 kept.and_then(|previous| previous.endpoints.iter().find(|endpoint| endpoint.address == address))
@@ -63,21 +70,33 @@ impl Cluster {
             })
             .collect();
         let balancer = Balancer::new(config.balance);
-        Arc::new(Self { name: Arc::clone(name), config: Arc::clone(config), endpoints, labels, balancer })
+        let candidates = ArcSwap::from_pointee(candidates(&endpoints));
+        Arc::new(Self { name: Arc::clone(name), config: Arc::clone(config), endpoints, labels, candidates, balancer })
+    }
+
+    /// Has picks choose among the endpoints that are in now: for whoever has changed the health of one.
+    pub fn refresh(&self) {
+        self.candidates.store(Arc::new(candidates(&self.endpoints)));
+    }
+
+    /// An attempt is over, as far as its endpoint is to be judged by it.
+    pub fn saw(&self, endpoint: &Endpoint, seen: &Seen) {
+        tracing::trace!(cluster = %self.name, address = %endpoint.address, ?seen, "attempted");
     }
 
     /// The endpoint for the next attempt: rather one that has not been tried, then rather not the last one that was.
     /// `None` if the cluster has none that the exchange may use.
-    pub fn pick(&self, wishes: &Wishes, tried: &[u64]) -> Option<&Arc<Endpoint>> {
+    pub fn pick(&self, wishes: &Wishes, tried: &[u64]) -> Option<Arc<Endpoint>> {
         if wishes.endpoint.is_none() && wishes.subset.is_empty() && tried.is_empty() {
-            return self.balancer.pick(&self.endpoints, wishes.key).map(|place| &self.endpoints[place]);
+            let candidates = self.candidates.load();
+            return self.balancer.pick(&candidates, wishes.key).map(|place| Arc::clone(&candidates[place]));
         }
-        let eligible: Vec<_> = self.eligible(wishes).collect();
+        let eligible = candidates(self.eligible(wishes));
         let without =
-            |refused: &[u64]| -> Vec<_> { eligible.iter().copied().filter(|endpoint| !refused.contains(&endpoint.id)).collect() };
+            |refused: &[u64]| -> Vec<_> { eligible.iter().filter(|endpoint| !refused.contains(&endpoint.id)).cloned().collect() };
         let last = tried.last().map_or(&[][..], std::slice::from_ref);
         let candidates = [without(tried), without(last)].into_iter().find(|left| !left.is_empty()).unwrap_or(eligible);
-        self.balancer.pick(&candidates, wishes.key).map(|place| candidates[place])
+        self.balancer.pick(&candidates, wishes.key).map(|place| Arc::clone(&candidates[place]))
     }
 
     /// Whether there is an endpoint that the exchange may use.
@@ -90,10 +109,16 @@ impl Cluster {
         self.eligible(wishes).any(|endpoint| !tried.contains(&endpoint.id))
     }
 
-    fn eligible(&self, wishes: &Wishes) -> impl Iterator<Item = &Arc<Endpoint>> {
+    fn eligible<'a>(&'a self, wishes: &'a Wishes) -> impl Iterator<Item = &'a Arc<Endpoint>> + Clone {
         let all = self.endpoints.iter().zip(&self.labels);
         all.filter(|(endpoint, labels)| wishes.allow(endpoint.address, labels)).map(|(endpoint, _)| endpoint)
     }
+}
+
+/// Those of these that are in; all of them where none is, for somebody may still answer.
+fn candidates<'a>(endpoints: impl IntoIterator<Item = &'a Arc<Endpoint>> + Clone) -> Vec<Arc<Endpoint>> {
+    let well: Vec<_> = endpoints.clone().into_iter().filter(|endpoint| endpoint.health.is_in()).cloned().collect();
+    if well.is_empty() { endpoints.into_iter().cloned().collect() } else { well }
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use super::endpoint::Active;
 use super::pool::{self, Place, Pool};
-use super::retry::{self, Ended};
-use super::{Cluster, Endpoint, Outgoing, Wishes};
+use super::retry;
+use super::{Cluster, Ended, Endpoint, Outgoing, Seen, Wishes};
 use crate::config::UpstreamProtocol;
 use crate::exchange::{Attempt, Failure, Kind, Retry};
 
@@ -68,7 +68,8 @@ pub fn send<'a>(
             let Some(endpoint) = cluster.pick(wishes, &tried) else { return Err(no_endpoint(cluster, wishes)) };
             attempt.endpoint = Some(endpoint.address);
             attempt.count += 1;
-            let once = send_once(cluster, endpoint, &mut unsent);
+            let began = Instant::now();
+            let once = send_once(cluster, &endpoint, &mut unsent);
             let outcome = match (retry.and_then(|retry| retry.per_try_timeout), &spare) {
                 (Some(limit), Some(spare)) => tokio::select! {
                     biased;
@@ -82,6 +83,7 @@ pub fn send<'a>(
                 Ok(answer) => Ended::Answered(answer.response.status()),
                 Err(failure) => Ended::of(failure, unsent.is_some()),
             };
+            cluster.saw(&endpoint, &Seen { ended, took: began.elapsed() });
             if !retry::is_worth_it(ended, retry) {
                 return outcome;
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::hash;
+use super::health::Health;
 
 /// Shared by all workers and carried from snapshot to snapshot.
 #[derive(Debug)]
@@ -14,13 +15,20 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// Of the address alone, so that every proxy and every restart sends a hash key to the same place.
     pub hash: u64,
+    pub health: Health,
     active: AtomicU32,
 }
 
 impl Endpoint {
     pub fn new(address: SocketAddr) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), address, hash: hash::of_address(address), active: AtomicU32::new(0) }
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            address,
+            hash: hash::of_address(address),
+            health: Health::default(),
+            active: AtomicU32::new(0),
+        }
     }
 
     /// Exchanges under way, over all workers.

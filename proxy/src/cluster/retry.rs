@@ -3,53 +3,17 @@
 //! Without a word of a filter, only a request of which nothing was sent goes to one other endpoint. A filter that names
 //! occasions is taken at its word, whatever the method: it knows whether the service bears to be asked twice.
 
-use std::error::Error;
 use std::time::Duration;
 
-use http::StatusCode;
-
+use super::Ended;
 use crate::config::defaults::{RETRY_BACKOFF, RETRY_BACKOFF_MAX};
+use crate::exchange::Retry;
 use crate::exchange::destination::Occasion;
-use crate::exchange::{Failure, Kind, Retry, failure};
 
 /// Endpoints that a request is offered to if no filter says otherwise.
 const OFFERS_MAX: u32 = 2;
 
-/// How an attempt ended, as far as a further one depends on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    Answered(StatusCode),
-    /// No connection; nothing was sent.
-    Unconnected,
-    /// The same, for it took too long.
-    UnconnectedInTime,
-    /// Something was sent and no answer came in time.
-    Unanswered,
-    /// The connection or the stream ended, or broke its protocol, before an answer came.
-    Reset,
-    /// The endpoint has not begun to process the request.
-    Refused,
-    /// Another attempt would end the same.
-    Useless,
-}
-
 impl Ended {
-    /// `unsent`: the request has not left.
-    pub fn of(failure: &Failure, unsent: bool) -> Self {
-        match failure.kind {
-            Kind::ConnectTimeout if unsent => Self::UnconnectedInTime,
-            kind if unsent && kind.retry() == failure::Retry::Safe => Self::Unconnected,
-            Kind::Timeout => Self::Unanswered,
-            Kind::UpstreamReset if was_refused(failure) => Self::Refused,
-            Kind::UpstreamReset | Kind::UpstreamProtocol => Self::Reset,
-            _ => Self::Useless,
-        }
-    }
-
-    const fn is_unsent(self) -> bool {
-        matches!(self, Self::Unconnected | Self::UnconnectedInTime)
-    }
-
     /// Whether it is an occasion that the filter named.
     fn was_named(self, retry: &Retry) -> bool {
         let any = |occasions: &[Occasion]| occasions.iter().any(|occasion| retry.on.contains(*occasion));
@@ -91,21 +55,11 @@ fn backoff(made: u32) -> Duration {
     limit.mul_f64(fastrand::f64())
 }
 
-/// REFUSED_STREAM (RFC 9113, 8.7).
-fn was_refused(failure: &Failure) -> bool {
-    let mut cause = failure.source.as_ref().map(|source| &**source as &dyn Error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-        }
-        cause = error.source();
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use http::StatusCode;
 
     fn retry(attempts: u32, on: &[&str]) -> Retry {
         Retry::parse(attempts, &on.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), None).expect("valid")
@@ -179,24 +133,5 @@ mod tests {
         let retry = retry(5, &["connect"]);
         assert_eq!(pause(Ended::Unconnected, Some(&retry), 4, true), Some(Duration::ZERO));
         assert!(pause(Ended::Unconnected, Some(&retry), 4, false).is_some());
-    }
-
-    #[test]
-    fn what_failed_says_how_it_ended() {
-        let cases = [
-            (Kind::ConnectFailed, true, Ended::Unconnected),
-            (Kind::ConnectTimeout, true, Ended::UnconnectedInTime),
-            (Kind::ConnectFailed, false, Ended::Useless),
-            (Kind::Timeout, false, Ended::Unanswered),
-            (Kind::UpstreamReset, false, Ended::Reset),
-            (Kind::UpstreamProtocol, false, Ended::Reset),
-            (Kind::ClientGone, false, Ended::Useless),
-            (Kind::Overloaded, false, Ended::Useless),
-        ];
-        for (kind, unsent, expected) in cases {
-            assert_eq!(Ended::of(&Failure::new(kind, "x"), unsent), expected, "{kind:?}");
-        }
-        let refused = Failure::new(Kind::UpstreamReset, "x").because(h2::Error::from(h2::Reason::REFUSED_STREAM));
-        assert_eq!(Ended::of(&refused, false), Ended::Reset, "said by this side");
     }
 }
