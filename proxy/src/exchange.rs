@@ -253,6 +253,7 @@ pub mod tests {
             tls_version: None,
             server_name: None,
             permit: None,
+            open: None,
             ended: std::sync::OnceLock::new(),
         };
         let (head, ()) = http::Request::new(()).into_parts();

@@ -11,12 +11,13 @@ use arc_swap::ArcSwap;
 use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
 use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source, Step};
-use crate::exchange::Names;
+use crate::exchange::{Names, failure};
 use crate::filter::host::inputs::{Input, Inputs};
 use crate::filter::{Around, Filter, Grants, LoadError, Module, Plan, Reach, Role, Taken, chain};
 use crate::store::{Store, Stores};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Registry;
+use crate::telemetry::traffic::Traffic;
 use crate::tls;
 
 /// The snapshot that new exchanges see.
@@ -66,6 +67,7 @@ pub struct Listener {
     pub filters: Arc<[Arc<Filter>]>,
     pub tls: Option<tls::Server>,
     pub access_log: Arc<AccessLog>,
+    pub traffic: Arc<Traffic>,
 }
 
 impl Snapshot {
@@ -124,6 +126,8 @@ impl Snapshot {
                     }
                 },
             };
+            let counted = previous.map(|previous| &*previous.traffic);
+            let workers = config.workers.unwrap_or(1);
             if let Some(access_log) = &access_log {
                 let listener = Listener {
                     name: Arc::clone(name),
@@ -131,6 +135,7 @@ impl Snapshot {
                     filters: chain,
                     tls,
                     access_log: Arc::clone(access_log),
+                    traffic: Arc::new(Traffic::new(name, clusters.keys(), workers, failure::Kind::REASONS, counted)),
                 };
                 listeners.insert(Arc::clone(name), Arc::new(listener));
             }

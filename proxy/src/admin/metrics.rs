@@ -7,18 +7,23 @@ use http::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body_util::Full;
 
-use crate::filter::Filter;
+use crate::filter::{Calls, Filter};
 use crate::snapshot::Snapshot;
 use crate::store::{Memory, Store};
 use crate::telemetry::metrics::{Exposition, Kind};
+use crate::telemetry::traffic::Traffic;
 
 pub fn answer(snapshot: &Snapshot) -> Response<Full<Bytes>> {
     let mut exposition = Exposition::default();
     snapshot.metrics.render(&mut exposition);
+    let mut listeners: Vec<_> = snapshot.listeners.values().map(|listener| &*listener.traffic).collect();
+    listeners.sort_by(|one, other| one.listener().cmp(other.listener()));
+    Traffic::render(listeners.into_iter(), &mut exposition);
     stores(snapshot, &mut exposition);
     let beside = |filter: &Arc<Filter>| filter.beside.as_ref().map(|(second, _)| Arc::clone(second));
     let filters: Vec<_> =
         snapshot.filters.values().flat_map(|filter| [Some(Arc::clone(filter)), beside(filter)]).flatten().collect();
+    Calls::render(filters.iter().map(|filter| &filter.calls), &mut exposition);
     let instruments = filters.iter().filter_map(|filter| filter.identity.instruments.get());
     instruments.for_each(|instruments| instruments.render(&mut exposition));
     let mut response = Response::new(Full::new(Bytes::from(exposition.finish())));

@@ -38,8 +38,10 @@ macro_rules! kinds {
         pub enum Kind { $($(#[$doc])* $kind),+ }
 
         impl Kind {
-            /// Every kind, for documentation and tests.
+            /// Every kind, in the order of their numbers.
             pub const ALL: &[Kind] = &[$(Kind::$kind),+];
+            /// Their words, in the same order.
+            pub const REASONS: &[&str] = &[$($reason),+];
 
             pub const fn at(self) -> At {
                 match self { $(Kind::$kind => At::$at),+ }

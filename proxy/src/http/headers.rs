@@ -78,7 +78,7 @@ pub fn receive(
     exchange.is_grpc = is_grpc;
     exchange.request_body = Body::from_client(body, http2, inflow.clone(), pace(is_grpc, listener));
     exchange.destination.cluster.clone_from(&listener.config.cluster);
-    let record = Record::new(exchange, inflow, Arc::clone(&listener.access_log));
+    let record = Record::new(exchange, inflow, Arc::clone(&listener.access_log), Arc::clone(&listener.traffic));
     let accepted = match (under_way.over_limit(), checked, authority) {
         (_, Err(failure), _) | (_, _, Err(failure)) => Err(failure),
         (true, ..) => Err(Failure::new(Kind::Overloaded, "too many requests are under way")),
