@@ -1,27 +1,35 @@
 //! Clusters: named sets of endpoints, which of them is chosen, and how a request gets there.
 //!
-//! `wishes` is what an exchange wants; `call` is the way of a request, with `retry` to say whether it is gone once more and
-//! `replay` to keep what is sent again; `pool` keeps a worker's connections; `discovery` turns names into addresses. A
-//! cluster decides nothing about traffic: filters have chosen it before.
+//! `wishes` is what an exchange wants; `call` is the way of a request, `attempt` one go of it, `hedge` two beside each other, with
+//! `retry` to say whether there is a further one, `budget` how many all exchanges have together, and `spare` and `replay` to
+//! keep what is sent again; `breaker` is what is in use and how much may be; `pool` keeps a worker's connections; `discovery`
+//! turns names into addresses. A cluster decides nothing about traffic: filters have chosen it before.
 
+pub mod attempt;
 pub mod balance;
-pub mod call;
+pub mod breaker;
+pub mod budget;
+mod call;
 pub mod discovery;
 pub mod endpoint;
 pub mod hash;
 pub mod health;
+mod hedge;
+pub mod kept;
 pub mod outgoing;
 pub mod pool;
 mod replay;
 mod retry;
 mod seen;
+mod spare;
 mod wishes;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-pub use call::{Answer, send};
+pub use attempt::{Answer, Lease};
+pub use call::send;
 pub use endpoint::Endpoint;
 pub use outgoing::Outgoing;
 pub use seen::{Ended, Seen};
@@ -30,6 +38,7 @@ pub use wishes::{Wishes, choose};
 use crate::config::{self, Labels};
 use balance::Balancer;
 use discovery::Resolved;
+use kept::Kept;
 
 /// One cluster of one snapshot.
 #[derive(Debug)]
@@ -42,6 +51,8 @@ pub struct Cluster {
     /// Those that picks choose among: what is in, or all where nothing is.
     candidates: ArcSwap<Vec<Arc<Endpoint>>>,
     balancer: Balancer,
+    /// What the next cluster of this name goes on with.
+    pub kept: Kept,
 }
 
 impl Cluster {
@@ -49,12 +60,12 @@ impl Cluster {
     /// their load and connections as long as they are spoken to in the same way.
     pub fn build(name: &Arc<str>, config: &Arc<config::Cluster>, resolved: &Resolved, previous: Option<&Arc<Self>>) -> Arc<Self> {
         let addresses = resolved.addresses(&config.endpoints);
-        let kept = previous.filter(|previous| {
+        let alike = previous.filter(|previous| {
             previous.config.protocol == config.protocol
                 && previous.config.limits == config.limits
                 && previous.config.timeouts == config.timeouts
         });
-        if let Some(previous) = kept
+        if let Some(previous) = alike
             && previous.config == *config
             && previous.endpoints.iter().map(|endpoint| endpoint.address).eq(addresses.iter().map(|(address, _)| *address))
         {
@@ -64,14 +75,16 @@ impl Cluster {
         let endpoints: Vec<_> = addresses
             .into_iter()
             .map(|address| {
-                kept.and_then(|previous| previous.endpoints.iter().find(|endpoint| endpoint.address == address))
+                alike
+                    .and_then(|previous| previous.endpoints.iter().find(|endpoint| endpoint.address == address))
                     .cloned()
                     .unwrap_or_else(|| Arc::new(Endpoint::new(address)))
             })
             .collect();
         let balancer = Balancer::new(config.balance);
         let candidates = ArcSwap::from_pointee(candidates(&endpoints));
-        Arc::new(Self { name: Arc::clone(name), config: Arc::clone(config), endpoints, labels, candidates, balancer })
+        let kept = Kept::of(config, previous.map(|previous| &previous.kept));
+        Arc::new(Self { name: Arc::clone(name), config: Arc::clone(config), endpoints, labels, candidates, balancer, kept })
     }
 
     /// Has picks choose among the endpoints that are in now: for whoever has changed the health of one.

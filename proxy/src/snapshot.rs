@@ -16,9 +16,12 @@ use crate::filter::host::inputs::{Input, Inputs};
 use crate::filter::{Around, Filter, Grants, LoadError, Module, Plan, Reach, Role, Taken, chain};
 use crate::store::{Store, Stores};
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::metrics::Registry;
+use crate::telemetry::metrics::{Family, Registry};
 use crate::telemetry::traffic::Traffic;
 use crate::tls;
+
+/// What the counter of refused exchanges says of itself.
+const OVERLOADED: &str = "Exchanges that were refused because more than limits.exchanges were under way.";
 
 /// The snapshot that new exchanges see.
 pub type Live = ArcSwap<Snapshot>;
@@ -57,6 +60,8 @@ pub struct Snapshot {
     pub access_log: Arc<AccessLog>,
     /// The proxy's own metrics, handed on from the first snapshot to the last.
     pub metrics: Arc<Registry>,
+    /// Counts exchanges that are refused because too many are under way in the process.
+    pub overloaded: Arc<Family>,
 }
 
 /// What exchanges of one listener need.
@@ -154,6 +159,7 @@ impl Snapshot {
                 filters,
                 stores,
                 access_log,
+                overloaded: metrics.counter("tamis_overloaded_total", OVERLOADED, &[]),
                 metrics,
             }),
             _ => Err(Problems::from(problems)),

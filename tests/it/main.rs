@@ -51,6 +51,7 @@ mod quota_filter;
 mod redis;
 mod redis_rate;
 mod reload;
+mod retries;
 mod rewrite_body_filter;
 mod router;
 mod router_examples;

@@ -16,6 +16,9 @@ use super::*;
 use crate::config::{Balance, ClusterLimits, ClusterTimeouts, EndpointSpec, UpstreamProtocol};
 use crate::exchange::{Attempt, Destination, Failure, Kind, Retry};
 
+mod limits;
+mod policy;
+
 fn labels(pairs: &[(&str, &str)]) -> Arc<Labels> {
     Arc::new(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>())
 }
@@ -30,6 +33,9 @@ fn config(balance: Balance, endpoints: &[(SocketAddr, &[(&str, &str)])]) -> Arc<
         balance,
         protocol: UpstreamProtocol::Http1,
         limits: ClusterLimits { replay_bytes: 1000, ..ClusterLimits::default() },
+        breakers: config::Breakers::default(),
+        retry: config::Retry::default(),
+        retry_budget: config::RetryBudget::default(),
         timeouts: ClusterTimeouts::default(),
     })
 }

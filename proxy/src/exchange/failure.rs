@@ -94,6 +94,8 @@ kinds! {
     FilterTripped = Filter, SERVICE_UNAVAILABLE, "filter-tripped", Useless;
     /// A filter decided to end the exchange without an answer.
     FilterReset = Filter, INTERNAL_SERVER_ERROR, "filter-reset", Useless;
+    /// As much of the cluster is in use as its limits allow.
+    ClusterOverloaded = Proxy, SERVICE_UNAVAILABLE, "cluster-overloaded", Safe;
     /// The cluster has no endpoint.
     NoEndpoint = Upstream, SERVICE_UNAVAILABLE, "no-endpoint", Safe;
     ConnectFailed = Upstream, BAD_GATEWAY, "connect-failed", Safe;

@@ -5,7 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use limits::{Breakers, ClusterLimits};
+pub use retry::{ATTEMPTS_MAX, Occasion, Occasions, Retry, RetryBudget, STATUSES_MAX};
+
 use crate::config::defaults;
+
+mod limits;
+mod retry;
 
 /// `[clusters.NAME]`
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +20,9 @@ pub struct Cluster {
     pub balance: Balance,
     pub protocol: UpstreamProtocol,
     pub limits: ClusterLimits,
+    pub breakers: Breakers,
+    pub retry: Retry,
+    pub retry_budget: RetryBudget,
     pub timeouts: ClusterTimeouts,
 }
 
@@ -51,21 +60,6 @@ pub enum UpstreamProtocol {
     Http2,
 }
 
-/// `[clusters.NAME.limits]`, each for one worker and one endpoint unless it says otherwise.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ClusterLimits {
-    pub idle_connections: usize,
-    /// Exchanges on one HTTP/2 connection; a further connection is opened at 80 % of it.
-    pub streams: u32,
-    pub stream_window_bytes: u32,
-    pub connection_window_bytes: u32,
-    pub header_bytes: usize,
-    pub header_count: usize,
-    pub buffer_bytes: usize,
-    /// What is kept of one request's body for a retry.
-    pub replay_bytes: usize,
-}
-
 /// `[clusters.NAME.timeouts]`. Zero switches one off.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterTimeouts {
@@ -76,14 +70,4 @@ pub struct ClusterTimeouts {
     pub idle: Duration,
 }
 
-from_defaults!(ClusterLimits {
-    idle_connections: UPSTREAM_IDLE_CONNECTIONS,
-    streams: UPSTREAM_STREAMS,
-    stream_window_bytes: UPSTREAM_STREAM_WINDOW_BYTES,
-    connection_window_bytes: UPSTREAM_CONNECTION_WINDOW_BYTES,
-    header_bytes: UPSTREAM_HEADER_BYTES,
-    header_count: UPSTREAM_HEADER_COUNT,
-    buffer_bytes: UPSTREAM_BUFFER_BYTES,
-    replay_bytes: REPLAY_BYTES,
-});
 from_defaults!(ClusterTimeouts { connect: CONNECT, request: REQUEST, idle: UPSTREAM_IDLE });

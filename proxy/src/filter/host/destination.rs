@@ -124,6 +124,9 @@ mod tests {
             balance: config::Balance::LeastRequest,
             protocol: config::UpstreamProtocol::Http1,
             limits: config::ClusterLimits::default(),
+            breakers: config::Breakers::default(),
+            retry: config::Retry::default(),
+            retry_budget: config::RetryBudget::default(),
             timeouts: config::ClusterTimeouts::default(),
         };
         Cluster::build(&"users".into(), &Arc::new(config), &Resolved::default(), None)
