@@ -159,6 +159,6 @@ async fn endpoints_that_die_and_come_back_are_not_noticed() {
     }
     over.store(true, Ordering::Relaxed);
     for client in clients {
-        assert!(client.await.expect("no client saw an error") > 100);
+        assert!(client.await.expect("no client saw an error") > 0);
     }
 }
