@@ -168,7 +168,7 @@ pub struct Certificate {
 /// `paths = { normalize = true, merge-slashes = true, escaped-slashes = "reject" }`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Paths {
-    /// Dot segments are removed (RFC 3986, 5.2.4) before any filter sees the path.
+    /// Escapes that change nothing are decoded (RFC 3986, 6.2.2.2) and dot segments removed (5.2.4) before any filter sees the path.
     pub normalize: bool,
     /// `//` becomes `/` before any filter sees the path.
     pub merge_slashes: bool,

@@ -15,9 +15,10 @@ pub enum PathError {
     BadEscape,
 }
 
-/// Checks escapes, decodes escaped dots, removes dot segments (RFC 3986, 5.2.4) and merges slashes, as configured.
+/// Checks escapes, decodes those of characters that need none (RFC 3986, 6.2.2.2), removes dot segments (5.2.4) and merges
+/// slashes, as configured. What is left of escapes means something else than the character itself.
 pub fn clean<'a>(path: &'a str, config: &Paths) -> Result<Cow<'a, str>, PathError> {
-    let mut has_escaped_dot = false;
+    let mut is_escaped_in_vain = false;
     if path.contains('%') {
         let bytes = path.as_bytes();
         for (at, _) in path.match_indices('%') {
@@ -26,8 +27,10 @@ pub fn clean<'a>(path: &'a str, config: &Paths) -> Result<Cow<'a, str>, PathErro
                 Some([b'2', b'f' | b'F'] | [b'5', b'c' | b'C']) if config.reject_escaped_slashes => {
                     return Err(PathError::EscapedSlash);
                 }
-                Some([b'2', b'e' | b'E']) => has_escaped_dot = true,
-                Some([high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {}
+                Some([high, low]) => {
+                    let byte = escaped(*high, *low).ok_or(PathError::BadEscape)?;
+                    is_escaped_in_vain |= is_unreserved(byte);
+                }
                 _ => return Err(PathError::BadEscape),
             }
         }
@@ -36,8 +39,8 @@ pub fn clean<'a>(path: &'a str, config: &Paths) -> Result<Cow<'a, str>, PathErro
         return Err(PathError::EscapedSlash);
     }
     let mut path = Cow::Borrowed(path);
-    if config.normalize && has_escaped_dot {
-        path = Cow::Owned(path.replace("%2e", ".").replace("%2E", "."));
+    if config.normalize && is_escaped_in_vain {
+        path = Cow::Owned(unescaped(&path));
     }
     if config.merge_slashes && path.contains("//") {
         path = Cow::Owned(merged(&path));
@@ -46,6 +49,35 @@ pub fn clean<'a>(path: &'a str, config: &Paths) -> Result<Cow<'a, str>, PathErro
         path = Cow::Owned(without_dots(&path));
     }
     Ok(path)
+}
+
+fn escaped(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| (byte as char).to_digit(16);
+    u8::try_from(digit(high)? << 4 | digit(low)?).ok()
+}
+
+/// A character that means the same with and without an escape.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+/// Without the escapes that change nothing; every `%` is known to escape something.
+fn unescaped(path: &str) -> String {
+    let mut parts = path.split('%');
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.as_bytes() {
+            [high, low, ..] if escaped(*high, *low).is_some_and(is_unreserved) => {
+                whole.extend(escaped(*high, *low).map(char::from));
+                whole.push_str(&part[2..]);
+            }
+            _ => {
+                whole.push('%');
+                whole.push_str(part);
+            }
+        }
+    }
+    whole
 }
 
 fn merged(path: &str) -> String {
@@ -100,6 +132,20 @@ mod tests {
             ("/a/..b/c...", "/a/..b/c..."),
             ("/", "/"),
             ("/a//../b", "/b"),
+        ] {
+            assert_eq!(cleaned(path).as_deref(), Ok(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_character_that_needs_no_escape_has_none() {
+        for (path, expected) in [
+            ("/%61dmin", "/admin"),
+            ("/%41%5A%30%39%2d%5f%7E", "/AZ09-_~"),
+            ("/a%20b%3Fc%C3%BC", "/a%20b%3Fc%C3%BC"),
+            ("/%2561dmin", "/%2561dmin"),
+            ("/%25%36%31", "/%2561"),
+            ("/users/%2e%2e/%61dmin", "/admin"),
         ] {
             assert_eq!(cleaned(path).as_deref(), Ok(expected), "{path}");
         }

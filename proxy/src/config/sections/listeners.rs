@@ -74,7 +74,8 @@ fn paths(table: &mut Table<'_>) -> Paths {
             "normalize",
             &Flag,
             default.normalize,
-            "Dot segments are removed (RFC 3986, 5.2.4), so that an access rule and the upstream see the same path.",
+            "Escapes of letters, digits, `-`, `.`, `_` and `~` are decoded (RFC 3986, 6.2.2.2) and dot segments removed (5.2.4), so that an \
+             access rule and the upstream see the same path.",
         ),
         merge_slashes: table.or("merge-slashes", &Flag, default.merge_slashes, "`//` becomes `/`."),
         reject_escaped_slashes: table.or(
