@@ -83,7 +83,7 @@ impl Ranges {
                 (address, address)
             }
         };
-        match (first, last) {
+        match canonical(first, last) {
             (IpAddr::V4(first), IpAddr::V4(last)) if first <= last => {
                 self.v4.push(Span { first: first.to_bits(), last: last.to_bits() });
             }
@@ -122,6 +122,14 @@ fn block(address: IpAddr, bits: u8) -> Option<(IpAddr, IpAddr)> {
         }
         _ => return None,
     })
+}
+
+/// Clients come as what they are: addresses of IPv4 that are written as ones of IPv6 would be in the list and never be found.
+fn canonical(first: IpAddr, last: IpAddr) -> (IpAddr, IpAddr) {
+    match (first.to_canonical(), last.to_canonical()) {
+        (IpAddr::V4(low), IpAddr::V4(high)) => (low.into(), high.into()),
+        _ => (first, last),
+    }
 }
 
 /// Sorts them, and makes one of those that overlap or touch.
@@ -175,6 +183,15 @@ mod tests {
         ] {
             assert_eq!(has(&ranges, address), inside, "{address}");
         }
+    }
+
+    #[test]
+    fn addresses_of_ipv4_are_found_however_they_are_written() {
+        let ranges = read("::ffff:10.0.0.0/104\n::ffff:192.0.2.1\n::ffff:198.51.100.5-::ffff:198.51.100.9\n");
+        for (address, inside) in [("10.1.2.3", true), ("11.0.0.0", false), ("192.0.2.1", true), ("198.51.100.7", true)] {
+            assert_eq!(has(&ranges, address), inside, "{address}");
+        }
+        assert!(!has(&read("::/0"), "10.0.0.1"), "all of IPv6 is not all of IPv4");
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn offset(zone: &str) -> Option<i64> {
         return Some(0);
     }
     let sign = if zone.starts_with('+') { 1 } else { -1 };
-    let sound = zone.len() == 6 && zone.starts_with(['+', '-']) && zone[3..].starts_with(':');
+    let sound = zone.len() == 6 && zone.starts_with(['+', '-']) && zone.as_bytes()[3] == b':';
     let (hours, minutes) = (number(zone, 1, 2)?, number(zone, 4, 2)?);
     (sound && hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
@@ -118,6 +118,7 @@ mod tests {
             "1969-12-31T23:59:59Z",
             "2026-12-01T08:00:0éZ",
             "2026-12-0éT08:00:00Z",
+            "2026-12-01T08:00:00+0é00",
             "+026-12-01T08:00:00Z",
         ] {
             assert_eq!(Until::parse(bad), None, "{bad}");

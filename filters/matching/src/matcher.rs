@@ -8,7 +8,7 @@ use tamis_sdk::{ConfigError, Request};
 
 use crate::condition::Conditions;
 use crate::field::FieldMatch;
-use crate::name::{Path, Token};
+use crate::name::{Field, Path, Token};
 use crate::pattern::{Pattern, Template};
 use crate::regex::Regex;
 use crate::{host, identity, source};
@@ -24,7 +24,7 @@ pub struct Match {
     pub path_regex: Option<Regex>,
     pub method: OneOrMany<Token>,
     pub scheme: Option<Scheme>,
-    pub headers: BTreeMap<Token, FieldMatch>,
+    pub headers: BTreeMap<Field, FieldMatch>,
     pub query: BTreeMap<String, FieldMatch>,
     pub cookies: BTreeMap<String, FieldMatch>,
     pub source: OneOrMany<source::Range>,

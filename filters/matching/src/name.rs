@@ -10,6 +10,11 @@ pub struct Path(pub String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Token(pub String);
 
+/// The name of a field that a request may have. The proxy keeps its host apart: a rule that looked for it among the fields would
+/// never hold, and one that denies would deny nobody.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Field(pub String);
+
 /// A host, with a port or without.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority(pub String);
@@ -49,6 +54,16 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Token(name) = Token::deserialize(deserializer)?;
+        match name.eq_ignore_ascii_case("host") {
+            false => Ok(Field(name)),
+            true => Err(de::Error::custom("expected `host` beside `headers`, found it in them, where no request ever has it")),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Authority {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -56,6 +71,20 @@ impl<'de> Deserialize<'de> for Authority {
         match !text.is_empty() && text.bytes().all(allowed) {
             true => Ok(Authority(text)),
             false => Err(de::Error::custom(format!("expected a host, with a port or without, found \"{text}\""))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_no_field_of_a_request() {
+        assert_eq!(serde_json::from_str::<Field>("\"X-Tenant\"").unwrap(), Field("X-Tenant".to_owned()));
+        for name in ["host", "Host"] {
+            let error = serde_json::from_str::<Field>(&format!("\"{name}\"")).unwrap_err().to_string();
+            assert!(error.starts_with("expected `host` beside `headers`"), "{error}");
         }
     }
 }

@@ -11,7 +11,7 @@ pub struct Range(IpNet);
 
 impl Range {
     pub fn parse(text: &str) -> Result<Self, String> {
-        let range = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+        let range = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)).map(canonical);
         match range {
             Some(range) if range.trunc() != range => {
                 Err(format!("expected \"{}\", for bits are set in \"{text}\" that the range leaves open", range.trunc()))
@@ -24,6 +24,12 @@ impl Range {
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address)
     }
+}
+
+/// Clients come as what they are: of addresses of IPv4 that are written as ones of IPv6, a range would never hold.
+fn canonical(range: IpNet) -> IpNet {
+    let IpAddr::V4(address) = range.addr().to_canonical() else { return range };
+    range.prefix_len().checked_sub(96).and_then(|bits| IpNet::new(address.into(), bits).ok()).unwrap_or(range)
 }
 
 /// An address, grouped with its neighbours: whoever has one of IPv6 has a whole /64 of them.
@@ -56,6 +62,23 @@ mod tests {
         for bad in ["", "10.0.0/8", "10.0.0.0/33", "example.com"] {
             assert!(Range::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn addresses_of_ipv4_are_what_they_are_however_they_are_written() {
+        let holds = |range: &str, address: &str| Range::parse(range).unwrap().contains(address.parse().unwrap());
+        for (range, address, held) in [
+            ("::ffff:10.0.0.0/104", "10.1.2.3", true),
+            ("::ffff:10.0.0.0/104", "11.0.0.0", false),
+            ("::ffff:10.0.0.1", "10.0.0.1", true),
+            ("::ffff:0:0/96", "192.0.2.1", true),
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("::/0", "10.1.2.3", false),
+            ("::/0", "2001:db8::1", true),
+        ] {
+            assert_eq!(holds(range, address), held, "{range} {address}");
+        }
+        assert!(Range::parse("::ffff:10.0.0.1/104").unwrap_err().contains("10.0.0.0/8"));
     }
 
     #[test]

@@ -110,8 +110,12 @@ impl RequestHook for Quota {
         }
         if self.fields {
             let (policy, limits) = fields::of(asked.iter().map(|asked| (asked.rule, asked.decisions.as_slice())));
-            request.notes().set(POLICY_NOTE, &policy);
-            request.notes().set(RATELIMIT_NOTE, &limits);
+            // Another filter of this module may have come before: the client is told of both.
+            let mut notes = request.notes();
+            for (note, told) in [(POLICY_NOTE, policy), (RATELIMIT_NOTE, limits)] {
+                let all = notes.get(note).map_or_else(|| told.clone(), |before| format!("{before}, {told}"));
+                notes.set(note, &all);
+            }
         }
         let refusing = asked.iter().filter(|asked| !asked.is_allowed()).max_by_key(|asked| asked.retry_after());
         match refusing {
@@ -129,7 +133,8 @@ impl ResponseHook for Quota {
     fn on_response(&self, response: &mut Response) -> Verdict {
         let notes = response.notes();
         for (note, field) in [(POLICY_NOTE, fields::POLICY), (RATELIMIT_NOTE, fields::RATELIMIT)] {
-            if let Some(value) = notes.get(note)
+            // Another filter of this module, or a refusal, may have told it all already.
+            if let Some(value) = notes.get(note).filter(|value| !response.headers(field).iter().any(|known| known == value))
                 && let Err(why) = response.add_header(field, value)
             {
                 log::warn!("the field {field} cannot be set: {why}");

@@ -233,3 +233,21 @@ fn what_makes_no_sense_is_refused_with_its_place() {
         assert!(said.starts_with(place) && said.contains(word), "{rules}: {said}");
     }
 }
+
+/// As where a listener has a quota and a route appends a chain with another one.
+#[test]
+fn two_quotas_of_a_chain_are_both_told_and_each_once() {
+    let filter = filter(json!([{ "name": "second", "limit": "5/s" }]));
+    let after_the_first =
+        || Exchange::get("/").note("quota.policy", "\"first\";q=1;w=1").note("quota.ratelimit", "\"first\";r=0;t=1");
+    let told = |outcome: tamis_sdk::testing::Outcome| {
+        let answer = outcome.response().unwrap();
+        ["ratelimit-policy", "ratelimit"].map(|name| answer.headers().get_all(name).iter().cloned().collect::<Vec<_>>())
+    };
+    let [policy, limits] = told(after_the_first().through(&filter));
+    assert_eq!(policy, ["\"first\";q=1;w=1, \"second\";q=5;w=1"]);
+    assert_eq!(limits, ["\"first\";r=0;t=1, \"second\";r=4;t=1"]);
+    // The one that comes first in the chain is the last to see the answer, which has all of it by then.
+    let answered = after_the_first().answer_header("ratelimit", "\"first\";r=0;t=1, \"second\";r=3;t=1");
+    assert_eq!(told(answered.through(&filter))[1].len(), 1);
+}
