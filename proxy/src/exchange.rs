@@ -105,9 +105,14 @@ impl Ticket {
         self.result.borrow()
     }
 
+    /// It was sent, and has no result yet.
+    pub fn is_under_way(&self) -> bool {
+        self.sent.get() && self.result().is_none()
+    }
+
     /// Waits for the result of a copy that was sent.
     pub async fn ended(&self) {
-        while self.sent.get() && self.result().is_none() {
+        while self.is_under_way() {
             self.ended.notified().await;
         }
     }

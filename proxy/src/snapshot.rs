@@ -12,6 +12,7 @@ use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
 use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source, Step};
 use crate::exchange::{Names, failure};
+use crate::filter::hand::CopyCounts;
 use crate::filter::host::inputs::{Input, Inputs};
 use crate::filter::{Around, Filter, Grants, LoadError, Module, Plan, Reach, Role, Taken, chain};
 use crate::store::{Store, Stores};
@@ -155,6 +156,7 @@ impl Snapshot {
                     chains_complete: chains.values().any(|chain| chain::completes(chain)),
                     chains,
                     completing_max: config.limits.complete_hooks.div_ceil(config.workers.unwrap_or(1).max(1)),
+                    copies: CopyCounts::of(&metrics),
                 }),
                 filters,
                 stores,

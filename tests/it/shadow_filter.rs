@@ -55,10 +55,9 @@ async fn share(edge: Edge) {
             }
             copied = new.requests().iter().map(|seen| seen.header("x-user").unwrap().to_owned()).collect();
             assert!((1..15).contains(&copied.len()), "{copied:?}");
-            counts(&proxy, r#"shadow_copies_total{filter="shadow",rule="users-v2",result="answered"}"#, copied.len() as f64)
-                .await;
+            counts(&proxy, r#"tamis_copies_total{cluster="users-v2",result="answered"}"#, copied.len() as f64).await;
         } else {
-            counts(&proxy, r#"shadow_copies_total{filter="shadow",rule="users-v2",result="answered"}"#, expected as f64).await;
+            counts(&proxy, r#"tamis_copies_total{cluster="users-v2",result="answered"}"#, expected as f64).await;
         }
     }
     let mut again: Vec<_> =
@@ -122,8 +121,9 @@ async fn several(edge: Edge) {
         (&answer["body"], &answer["headers"]["host"], &answer["headers"]["x-shadow"]),
         (&json!("a thing"), &json!(["edge.test"]), &json!(null))
     );
-    for rule in ["staging", "archive-writes"] {
-        counts(&proxy, &format!("shadow_copies_total{{filter=\"shadow\",rule=\"{rule}\",result=\"answered\"}}"), 1.0).await;
+    for (rule, cluster) in [("staging", "staging"), ("archive-writes", "archive")] {
+        counts(&proxy, &format!("shadow_copies_total{{filter=\"shadow\",rule=\"{rule}\",result=\"asked\"}}"), 1.0).await;
+        counts(&proxy, &format!("tamis_copies_total{{cluster=\"{cluster}\",result=\"answered\"}}"), 1.0).await;
     }
     let (staged, archived) = (staging.1.request(), archive.1.request());
     assert_eq!(staged.header("x-staging-key"), Some("for-tests-only"));
@@ -131,7 +131,7 @@ async fn several(edge: Edge) {
     assert_eq!((staged.header("host"), archived.header("host")), (Some("orders.staging.example"), Some("edge.test")));
     assert_eq!((archived.header("x-archived-by"), archived.header("x-shadow")), (Some("archive-writes"), None));
     assert_eq!(client.get("/orders/1").await.status, 200);
-    counts(&proxy, r#"shadow_copies_total{filter="shadow",rule="staging",result="answered"}"#, 2.0).await;
+    counts(&proxy, r#"tamis_copies_total{cluster="staging",result="answered"}"#, 2.0).await;
     assert_eq!(archive.1.requests().len(), 1, "what is read is not archived");
 }
 
@@ -157,9 +157,13 @@ async fn nobody_waits_for_copies_that_hang_or_cannot_be_sent(edge: Edge) {
         gate.arrived().await;
         gate.open();
     }
-    for (rule, result) in [("hangs", "answered"), ("nobody", "unanswered"), ("unknown", "refused")] {
+    for (rule, result) in [("hangs", "asked"), ("nobody", "asked"), ("unknown", "refused")] {
         counts(&proxy, &format!("shadow_copies_total{{filter=\"shadow\",rule=\"{rule}\",result=\"{result}\"}}"), 3.0).await;
     }
+    for (cluster, result) in [("hangs", "answered"), ("nobody", "unanswered")] {
+        counts(&proxy, &format!("tamis_copies_total{{cluster=\"{cluster}\",result=\"{result}\"}}"), 3.0).await;
+    }
+    counts(&proxy, r#"shadow_compared_total{filter="shadow",rule="nobody",result="no-answer"}"#, 3.0).await;
     assert_eq!(proxy.failures("shadow").await, 0);
 }
 
@@ -175,7 +179,7 @@ async fn a_body_past_the_limit_is_not_copied(edge: Edge) {
         assert_eq!(client.post("/", body).await.json()["body"], body);
     }
     for result in ["answered", "unsent"] {
-        counts(&proxy, &format!("shadow_copies_total{{filter=\"shadow\",rule=\"copies\",result=\"{result}\"}}"), 1.0).await;
+        counts(&proxy, &format!("tamis_copies_total{{cluster=\"copies\",result=\"{result}\"}}"), 1.0).await;
     }
     assert_eq!(copies.request().header("content-length"), Some("5"));
 }

@@ -42,9 +42,10 @@ impl Filter for Shadow {
     fn configure(config: config::Config, setup: &mut Setup) -> Result<Self, ConfigError> {
         let counts = Counts::declare(setup).map_err(ConfigError::new)?;
         let rules = rule::build(config.rules)?;
-        let hooks = [Hook::Request, Hook::Complete].into_iter();
+        // Only who compares has to be told how it went: the proxy counts by itself what becomes of copies.
+        let compares = rules.iter().any(|rule| rule.compare.is_some()).then_some(Hook::Complete);
         let hashes = rules.iter().any(Rule::compares_body).then_some(Hook::ResponseChunk);
-        for hook in hooks.chain(hashes) {
+        for hook in [Hook::Request].into_iter().chain(compares).chain(hashes) {
             setup.want(hook).map_err(ConfigError::new)?;
         }
         Ok(Shadow { rules, body_note: format!("{}.body", config.note), note: config.note, counts })
@@ -54,7 +55,7 @@ impl Filter for Shadow {
 impl Counts {
     fn declare(setup: &mut Setup) -> Result<Self, Refused> {
         Ok(Counts {
-            copies: setup.counter("shadow_copies_total", "Copies by what became of them", &["rule", "result"])?,
+            copies: setup.counter("shadow_copies_total", "Copies: asked for, or refused by the proxy", &["rule", "result"])?,
             compared: setup.counter("shadow_compared_total", "Pairs of answers that were compared", &["rule", "result"])?,
             differences: setup.counter("shadow_differences_total", "What pairs of answers differed in", &["rule", "in"])?,
         })
@@ -68,6 +69,7 @@ impl RequestHook for Shadow {
         for rule in self.rules.iter().filter(|rule| rule.takes(request)) {
             match rule.copy(request) {
                 Ok(copy) => {
+                    self.counts.copies.add(&[&rule.name, "asked"], 1.0);
                     hashes |= rule.compares_body();
                     asked.push(copy);
                 }

@@ -1,4 +1,4 @@
-//! What became of a copy, and where its answer differs from the one that the client got.
+//! Where the answer to a copy differs from the one that the client got.
 
 use serde_json::{Map, Value, json};
 use tamis_sdk::Mirrored;
@@ -22,16 +22,11 @@ struct Difference {
 
 impl Shadow {
     pub(crate) fn judge(&self, rule: &Rule, asked: &Asked<'_>, outcome: &Outcome) {
-        let copies = |result: &str| self.counts.copies.add(&[&rule.name, result], 1.0);
-        let Some(copy) = outcome.mirrored(asked.mirror) else { return copies("unsent") };
-        if copy.status.is_none() {
-            return copies("unanswered");
-        }
-        copies("answered");
         let Some(compare) = &rule.compare else { return };
         let compared = |result: &str| self.counts.compared.add(&[&rule.name, result], 1.0);
-        // Of an exchange that was cut off, or that the proxy had to answer itself, there is nothing to compare with.
-        let (Some(_), None) = (outcome.response(), outcome.failure()) else { return compared("no-answer") };
+        // A copy that was not sent or has no answer; an exchange that was cut off, or that the proxy had to answer itself.
+        let copy = outcome.mirrored(asked.mirror).filter(|copy| copy.status.is_some());
+        let (Some(copy), Some(_), None) = (copy, outcome.response(), outcome.failure()) else { return compared("no-answer") };
         let differences = self.differences(compare, asked, &copy, outcome);
         if differences.is_empty() {
             return compared("same");

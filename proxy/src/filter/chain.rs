@@ -198,12 +198,14 @@ impl Chain {
             COMPLETING.set(COMPLETING.get() + 1);
             let counted = Counted;
             worker::spawn(async move {
-                let mirrors = async {
-                    for mirror in &outcome.mirrors {
-                        mirror.ticket.ended().await;
-                    }
-                };
-                let _ = tokio::time::timeout(MIRRORS_WAIT, mirrors).await;
+                if outcome.mirrors.iter().any(|mirror| mirror.ticket.is_under_way()) {
+                    let mirrors = async {
+                        for mirror in &outcome.mirrors {
+                            mirror.ticket.ended().await;
+                        }
+                    };
+                    let _ = tokio::time::timeout(MIRRORS_WAIT, mirrors).await;
+                }
                 chain.complete(outcome).await;
                 drop((counted, kept));
             });

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::{Filter, Hook};
 use crate::cluster::Cluster;
 use crate::exchange::{Exchange, Outcome, Reply};
+use crate::telemetry::metrics::{Family, Registry};
 
 /// What of its snapshot an exchange can still reach when another one has gone live.
 #[derive(Debug, Default)]
@@ -25,6 +26,39 @@ pub struct Reach {
     pub chains_complete: bool,
     /// Exchanges of one worker whose complete hooks may be pending.
     pub completing_max: usize,
+    pub copies: CopyCounts,
+}
+
+/// Counts the copies that filters ask for by what becomes of them, so that none has to wait for it.
+#[derive(Debug, Clone, Default)]
+pub struct CopyCounts(Option<Arc<Family>>);
+
+/// What becomes of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyResult {
+    Answered,
+    /// It was sent, and no answer came.
+    Unanswered,
+    Unsent,
+}
+
+impl CopyCounts {
+    pub fn of(metrics: &Registry) -> Self {
+        let help = "Copies of requests by what became of them: answered, unanswered or unsent.";
+        Self(Some(metrics.counter("tamis_copies_total", help, &["cluster", "result"])))
+    }
+
+    pub fn count(&self, cluster: &str, result: CopyResult) {
+        let word = match result {
+            CopyResult::Answered => "answered",
+            CopyResult::Unanswered => "unanswered",
+            CopyResult::Unsent => "unsent",
+        };
+        if let Some(counter) = &self.0 {
+            // One is a number, and both labels are there.
+            let _ = counter.observe(&[cluster, word], 1.0);
+        }
+    }
 }
 
 /// What a call of a hook is given, and what it leaves. Empty while a guest runs that has it in hand.

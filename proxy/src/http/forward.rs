@@ -82,17 +82,21 @@ fn request(
 ) -> Result<Request<cluster::Outgoing>, Failure> {
     let passage = Passage::new(chain, record.shared(), Way::Request, &record.exchange().request_body);
     let exchange = &mut *record.exchange_mut();
-    let keep_head = !exchange.mirrors.is_empty() || chain.wants(Hook::RequestChunk) || chain.wants_response();
-    let mut headers = if keep_head { exchange.request.headers.clone() } else { std::mem::take(&mut exchange.request.headers) };
-    if passage.as_ref().is_some_and(Passage::changes_length) {
-        headers.remove(header::CONTENT_LENGTH);
-    }
+    let changes_length = passage.as_ref().is_some_and(Passage::changes_length);
     let copies = Copies::of(&exchange.mirrors, chain.reach(), |cluster, mirror| {
-        let mut headers = headers.clone();
+        let mut headers = exchange.request.headers.clone();
+        if changes_length {
+            headers.remove(header::CONTENT_LENGTH);
+        }
         mirror.fields.iter().for_each(|(name, value)| drop(headers.insert(name, value.clone())));
         let authority = mirror.authority.as_ref().unwrap_or(&exchange.authority);
         render(exchange, authority, cluster, headers, None).ok()
     });
+    let keep_head = chain.wants(Hook::RequestChunk) || chain.wants_response();
+    let mut headers = if keep_head { exchange.request.headers.clone() } else { std::mem::take(&mut exchange.request.headers) };
+    if changes_length {
+        headers.remove(header::CONTENT_LENGTH);
+    }
     let head = render(exchange, &exchange.authority, cluster, headers, upgrade)?;
     let body = outbound(exchange.request_body.take(), passage, copies, record.inflow.clone());
     Ok(head.map(|()| body))

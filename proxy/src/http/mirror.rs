@@ -1,6 +1,7 @@
 //! Copies of a request for other clusters: sent when the request itself has gone out whole, waited for by nobody.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,9 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::cluster::{self, Cluster, Outgoing, Wishes};
-use crate::exchange::{Attempt, Mirror, MirrorResult};
+use crate::exchange::{Attempt, Mirror, MirrorResult, Ticket};
 use crate::filter::Reach;
+use crate::filter::hand::{CopyCounts, CopyResult};
 use crate::worker;
 
 /// Copies under way on one worker: past this a slow cluster of copies would eat the memory of the proxy.
@@ -44,32 +46,50 @@ fn tell_of_unsent(cluster: &Cluster) {
 /// What is kept of a request until it can be copied.
 #[derive(Debug)]
 pub struct Copies {
-    copies: Vec<(Mirror, Arc<Cluster>, Request<()>)>,
+    copies: Vec<Pending>,
+    counts: CopyCounts,
     body: BytesMut,
     trailers: Option<HeaderMap>,
 }
 
+/// A copy of a request that is on its way itself.
+#[derive(Debug)]
+struct Pending {
+    ticket: Rc<Ticket>,
+    body_limit: usize,
+    cluster: Arc<Cluster>,
+    head: Request<()>,
+}
+
 impl Copies {
-    /// `head` renders the request for a cluster. `None` where no filter asked for a copy.
+    /// `head` renders the request for a cluster. `None` where there is nothing to be copied: no filter asked for it, or so many
+    /// copies are under way that nothing is spent on one more.
     pub fn of(mirrors: &[Mirror], reach: &Reach, head: impl Fn(&Cluster, &Mirror) -> Option<Request<()>>) -> Option<Self> {
         if mirrors.is_empty() {
             return None;
         }
         let copies = mirrors.iter().filter_map(|mirror| {
             let cluster = reach.clusters.get(&mirror.cluster)?;
-            Some((mirror.clone(), Arc::clone(cluster), head(cluster, mirror)?))
+            let head = has_room(cluster).then(|| head(cluster, mirror)).flatten();
+            if head.is_none() {
+                leave_out(&mirror.ticket, cluster, &reach.copies);
+            }
+            let (ticket, body_limit, cluster) = (Rc::clone(&mirror.ticket), mirror.body_limit, Arc::clone(cluster));
+            Some(Pending { ticket, body_limit, cluster, head: head? })
         });
-        Some(Self { copies: copies.collect(), body: BytesMut::new(), trailers: None })
+        let copies: Vec<_> = copies.collect();
+        let counts = reach.copies.clone();
+        (!copies.is_empty()).then(|| Self { copies, counts, body: BytesMut::new(), trailers: None })
     }
 
     /// A part of the request has gone out.
     pub fn keep(&mut self, frame: &Frame<Bytes>) {
         if let Some(data) = frame.data_ref() {
             let length = self.body.len() + data.len();
-            self.copies.retain(|(mirror, ..)| {
-                let fits = length <= mirror.body_limit;
+            self.copies.retain(|copy| {
+                let fits = length <= copy.body_limit;
                 if !fits {
-                    mirror.ticket.end(None);
+                    leave_out(&copy.ticket, &copy.cluster, &self.counts);
                 }
                 fits
             });
@@ -82,33 +102,55 @@ impl Copies {
     }
 
     /// The request has gone out whole.
-    pub fn send(self) {
-        let body = self.body.freeze();
-        for (mirror, cluster, head) in self.copies {
-            if UNDER_WAY.get() >= UNDER_WAY_MAX {
-                tell_of_unsent(&cluster);
-                mirror.ticket.end(None);
+    pub fn send(mut self) {
+        let body = std::mem::take(&mut self.body).freeze();
+        for Pending { ticket, cluster, head, .. } in std::mem::take(&mut self.copies) {
+            if !has_room(&cluster) {
+                leave_out(&ticket, &cluster, &self.counts);
                 continue;
             }
             UNDER_WAY.set(UNDER_WAY.get() + 1);
             let counted = Counted;
-            mirror.ticket.sent.set(true);
+            ticket.sent.set(true);
             let body = match (body.is_empty(), &self.trailers) {
                 (true, None) => Outgoing::Empty,
                 (_, trailers) => Outgoing::Whole { body: body.clone(), trailers: trailers.clone() },
             };
             let request = head.map(|()| body);
+            let counts = self.counts.clone();
             worker::spawn(async move {
                 let _counted = counted;
                 let began = Instant::now();
                 let usual = cluster.config.timeouts.request;
                 let limit = if usual.is_zero() { TIMEOUT } else { usual };
                 let answer = tokio::time::timeout(limit, answer(&cluster, request)).await.ok().flatten();
+                counts.count(&cluster.name, if answer.is_some() { CopyResult::Answered } else { CopyResult::Unanswered });
                 let (status, headers, body_hash) = answer.unwrap_or_default();
-                mirror.ticket.end(Some(MirrorResult { status, body_hash, headers, duration: began.elapsed() }));
+                ticket.end(Some(MirrorResult { status, body_hash, headers, duration: began.elapsed() }));
             });
         }
     }
+}
+
+/// A request that breaks off is not copied.
+impl Drop for Copies {
+    fn drop(&mut self) {
+        self.copies.iter().for_each(|copy| leave_out(&copy.ticket, &copy.cluster, &self.counts));
+    }
+}
+
+/// Whether one more may be under way; it is told if not.
+fn has_room(cluster: &Cluster) -> bool {
+    let room = UNDER_WAY.get() < UNDER_WAY_MAX;
+    if !room {
+        tell_of_unsent(cluster);
+    }
+    room
+}
+
+fn leave_out(ticket: &Ticket, cluster: &Cluster, counts: &CopyCounts) {
+    counts.count(&cluster.name, CopyResult::Unsent);
+    ticket.end(None);
 }
 
 struct Counted;
