@@ -4,9 +4,10 @@
 //! A cache that cannot be used costs time, never more: whatever is wrong with it is told once, and work goes on as if it
 //! were empty. Several processes may share a folder: files appear whole and under their final name, or not at all.
 
-mod code;
+pub mod code;
 mod entry;
 mod folder;
+mod sealed;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -141,21 +142,19 @@ impl Cache {
         let key = key.made_by(engine);
         self.load(key, IMAGE, |verified| {
             let (note, code) = verified.split_note().ok_or("it has no note")?;
-            let component = code::load(engine, &code).map_err(|error| format!("{error:#}"))?;
+            let component = code::load_shared(engine, &code).map_err(|error| format!("{error:#}"))?;
             Ok((component, note.to_vec()))
         })
     }
 
-    /// Keeps an image, and a note beside it: both are found, or neither.
-    pub fn keep_image(&self, key: Key, component: &Component, note: &[u8]) {
+    /// Keeps the code of an image, and a note beside it: both are found, or neither.
+    pub fn keep_image(&self, engine: &wasmtime::Engine, key: Key, code: &[u8], note: &[u8]) {
         if self.folder.is_none() {
             return;
         }
-        let key = key.made_by(component.engine());
-        if let Some(code) = self.code_of(component) {
-            let length = entry::note_length(note);
-            self.write(&name(&key.0, IMAGE), &[&entry::header(key, &[&length, note, &code]), &length, note, &code]);
-        }
+        let key = key.made_by(engine);
+        let length = entry::note_length(note);
+        self.write(&name(&key.0, IMAGE), &[&entry::header(key, &[&length, note, code]), &length, note, code]);
     }
 
     fn code_of(&self, component: &Component) -> Option<Vec<u8>> {

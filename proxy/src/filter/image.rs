@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::abi::component::snapshot::{Instrumented, Unfit};
-use super::abi::component::{Instance, Prepared, compile, component_of};
-use super::cache::{Compiled, Key};
+use super::abi::component::{Instance, Prepared, component_of};
+use super::cache::{Compiled, Key, code};
 use super::host::inputs::Inputs;
 use super::{Fault, Identity, LoadError, Module, Setup, block_on};
 
@@ -77,12 +77,13 @@ impl Image {
         let instrumented = Instrumented::build(&module.engine, &module.cache, &original)?;
         let (bytes, mut setup) = block_on(module.prepared.waits(identity), instrumented.configured(identity, config, inputs))??;
         setup.settle(&module.prepared.hooks()).map_err(|why| LoadError::Refused(vec![why]))?;
-        let component = compile(&module.engine, &bytes)?;
-        drop(bytes);
+        let (component, code) =
+            code::compile_shared(module.engine.wasmtime(), &bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        drop((bytes, instrumented));
         let prepared = Prepared::link(&module.engine, &component)?;
         let (image, spare) = Self::begin(prepared, identity, began, Compiled::Now)?;
         if let Some(key) = key(module, identity, config, inputs) {
-            module.cache.keep_image(key, &component, &note::write(&setup));
+            module.cache.keep_image(module.engine.wasmtime(), key, &code, &note::write(&setup));
         }
         Ok((image, spare, setup))
     }

@@ -166,7 +166,7 @@ fn an_image_is_kept_with_its_note() {
     let kept = |cache: &Cache| cache.image(&engine, key).map(|(_, note)| note);
     assert_eq!(kept(&cache(folder.path())), None);
     for note in [b"what it said".as_slice(), b""] {
-        cache(folder.path()).keep_image(key, &component, note);
+        cache(folder.path()).keep_image(&engine, key, &component.serialize().unwrap(), note);
         assert_eq!(kept(&cache(folder.path())).as_deref(), Some(note));
     }
     assert_eq!(get(&cache(folder.path()), &engine, 1), Compiled::Now, "an image is no module");
