@@ -44,7 +44,7 @@ check: targets ## formatting, lints and the order of modules
 	cargo clippy --workspace --all-targets --manifest-path examples/Cargo.toml -- --deny warnings
 	cargo clippy --workspace --target $(WASM) --manifest-path tests/guests/Cargo.toml -- --deny warnings
 
-bench: targets ## one filter call, one exchange, and the router with many routes
+bench: targets ## one filter call, one exchange, one pick, and the router with many routes
 	cargo bench --package tamis-benches
 	cargo bench --manifest-path filters/Cargo.toml --package router
 

@@ -26,8 +26,6 @@ mod wishes;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-
 pub use attempt::{Answer, Lease};
 pub use call::send;
 pub use endpoint::Endpoint;
@@ -35,8 +33,8 @@ pub use outgoing::Outgoing;
 pub use seen::{Ended, Seen};
 pub use wishes::{Wishes, choose};
 
-use crate::config::{self, Labels};
-use balance::Balancer;
+use crate::config;
+use balance::{Balancer, Seat};
 use discovery::Resolved;
 use kept::Kept;
 
@@ -46,10 +44,6 @@ pub struct Cluster {
     pub name: Arc<str>,
     pub config: Arc<config::Cluster>,
     pub endpoints: Vec<Arc<Endpoint>>,
-    /// Of each endpoint. They are the configuration's and may change while an endpoint stays.
-    labels: Vec<Arc<Labels>>,
-    /// Those that picks choose among: what is in, or all where nothing is.
-    candidates: ArcSwap<Vec<Arc<Endpoint>>>,
     balancer: Balancer,
     /// What the next cluster of this name goes on with.
     pub kept: Kept,
@@ -67,71 +61,64 @@ impl Cluster {
         });
         if let Some(previous) = alike
             && previous.config == *config
-            && previous.endpoints.iter().map(|endpoint| endpoint.address).eq(addresses.iter().map(|(address, _)| *address))
+            && previous.endpoints.iter().map(|endpoint| endpoint.address).eq(addresses.iter().map(|found| found.address))
         {
             return Arc::clone(previous);
         }
-        let (addresses, labels): (Vec<_>, Vec<_>) = addresses.into_iter().unzip();
+        let now = balance::now_ms();
         let endpoints: Vec<_> = addresses
-            .into_iter()
-            .map(|address| {
-                alike
-                    .and_then(|previous| previous.endpoints.iter().find(|endpoint| endpoint.address == address))
-                    .cloned()
-                    .unwrap_or_else(|| Arc::new(Endpoint::new(address)))
+            .iter()
+            .map(|found| {
+                let known =
+                    |cluster: &&Arc<Self>| cluster.endpoints.iter().find(|endpoint| endpoint.address == found.address).cloned();
+                let endpoint = alike.as_ref().and_then(known).unwrap_or_else(|| {
+                    let endpoint = Endpoint::new(found.address);
+                    if previous.is_some_and(|previous| known(&previous).is_none()) {
+                        endpoint.since.begin(now);
+                    }
+                    Arc::new(endpoint)
+                });
+                endpoint.cost.seed(now, config.balancing.ewma_seed);
+                endpoint
             })
             .collect();
-        let balancer = Balancer::new(config.balance);
-        let candidates = ArcSwap::from_pointee(candidates(&endpoints));
+        let seats = endpoints.iter().zip(addresses).map(|(endpoint, found)| (Arc::clone(endpoint), found.labels, found.standing));
+        let balancer = Balancer::new(config, seats);
         let kept = Kept::of(config, previous.map(|previous| &previous.kept));
-        Arc::new(Self { name: Arc::clone(name), config: Arc::clone(config), endpoints, labels, candidates, balancer, kept })
+        Arc::new(Self { name: Arc::clone(name), config: Arc::clone(config), endpoints, balancer, kept })
     }
 
     /// Has picks choose among the endpoints that are in now: for whoever has changed the health of one.
     pub fn refresh(&self) {
-        self.candidates.store(Arc::new(candidates(&self.endpoints)));
+        self.balancer.refresh();
     }
 
     /// An attempt is over, as far as its endpoint is to be judged by it.
     pub fn saw(&self, endpoint: &Endpoint, seen: &Seen) {
+        balance::saw(&self.config, endpoint, seen);
         tracing::trace!(cluster = %self.name, address = %endpoint.address, ?seen, "attempted");
     }
 
     /// The endpoint for the next attempt: rather one that has not been tried, then rather not the last one that was.
     /// `None` if the cluster has none that the exchange may use.
     pub fn pick(&self, wishes: &Wishes, tried: &[u64]) -> Option<Arc<Endpoint>> {
-        if wishes.endpoint.is_none() && wishes.subset.is_empty() && tried.is_empty() {
-            let candidates = self.candidates.load();
-            return self.balancer.pick(&candidates, wishes.key).map(|place| Arc::clone(&candidates[place]));
-        }
-        let eligible = candidates(self.eligible(wishes));
-        let without =
-            |refused: &[u64]| -> Vec<_> { eligible.iter().filter(|endpoint| !refused.contains(&endpoint.id)).cloned().collect() };
-        let last = tried.last().map_or(&[][..], std::slice::from_ref);
-        let candidates = [without(tried), without(last)].into_iter().find(|left| !left.is_empty()).unwrap_or(eligible);
-        self.balancer.pick(&candidates, wishes.key).map(|place| Arc::clone(&candidates[place]))
+        self.balancer.pick(wishes, tried)
     }
 
     /// Whether there is an endpoint that the exchange may use.
     pub fn suits(&self, wishes: &Wishes) -> bool {
-        self.eligible(wishes).next().is_some()
+        self.balancer.suits(wishes)
     }
 
     /// Whether there is one that has not been tried.
     fn has_another(&self, wishes: &Wishes, tried: &[u64]) -> bool {
-        self.eligible(wishes).any(|endpoint| !tried.contains(&endpoint.id))
+        self.balancer.has_another(wishes, tried)
     }
 
-    fn eligible<'a>(&'a self, wishes: &'a Wishes) -> impl Iterator<Item = &'a Arc<Endpoint>> + Clone {
-        let all = self.endpoints.iter().zip(&self.labels);
-        all.filter(|(endpoint, labels)| wishes.allow(endpoint.address, labels)).map(|(endpoint, _)| endpoint)
+    /// The endpoints with what they are in this cluster.
+    pub fn seats(&self) -> &[Seat] {
+        self.balancer.seats()
     }
-}
-
-/// Those of these that are in; all of them where none is, for somebody may still answer.
-fn candidates<'a>(endpoints: impl IntoIterator<Item = &'a Arc<Endpoint>> + Clone) -> Vec<Arc<Endpoint>> {
-    let well: Vec<_> = endpoints.clone().into_iter().filter(|endpoint| endpoint.health.is_in()).cloned().collect();
-    if well.is_empty() { endpoints.into_iter().cloned().collect() } else { well }
 }
 
 #[cfg(test)]

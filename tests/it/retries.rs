@@ -24,6 +24,9 @@ fn failing(times: usize, answer: fn() -> Reply) -> Origin {
         .run()
 }
 
+/// What an endpoint says while it fails.
+type Answers = fn() -> Reply;
+
 async fn count(proxy: &Proxy, name: &str, label: &str) -> f64 {
     proxy.metric(&format!("tamis_cluster_{name}{{cluster=\"users\"{label}}}")).await.expect("the cluster is there")
 }
@@ -32,7 +35,7 @@ matrix!(a_cluster_has_failures_tried_again);
 async fn a_cluster_has_failures_tried_again(edge: Edge) {
     let busy = || Reply::new(503);
     let asks = || Reply::new(200).header("x-retriable", "yes");
-    let cases: [(fn() -> Reply, &str, &str, usize); 7] = [
+    let cases: [(Answers, &str, &str, usize); 7] = [
         (busy, "on = ['5xx']", "GET", 2),
         (busy, "on = [503]", "PUT", 2),
         (busy, "on = ['reset', 429]", "GET", 1),

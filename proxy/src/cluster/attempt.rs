@@ -17,7 +17,7 @@ use super::endpoint::Active;
 use super::pool::{self, Http1, Place, Pool};
 use super::retry::Policy;
 use super::spare::Spare;
-use super::{Cluster, Endpoint, Outgoing, Seen, seen};
+use super::{Cluster, Endpoint, Outgoing, Seen, balance, seen};
 use crate::config::{Breakers, UpstreamProtocol};
 use crate::exchange::{Failure, Kind};
 
@@ -157,13 +157,14 @@ async fn send_once(
     endpoint: &Arc<Endpoint>,
     unsent: &mut Option<Request<Outgoing>>,
 ) -> Result<Answer, Failure> {
-    let active = endpoint.begin();
+    let mut active = endpoint.begin(balance::decay(&cluster.config));
     let config = &cluster.config;
     let pool = pool::of(endpoint, &config.timeouts, &config.limits, &cluster.kept.load);
     let (response, connection) = match config.protocol {
         UpstreamProtocol::Http1 => send_http1(&pool, endpoint, &config.breakers, unsent).await?,
         UpstreamProtocol::Http2 => send_http2(&pool, endpoint, &config.breakers, unsent).await?,
     };
+    active.answered();
     Ok(Answer { response, first: None, lease: Lease { active, pool, connection, request: None, call: None } })
 }
 

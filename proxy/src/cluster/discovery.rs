@@ -13,11 +13,19 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use tokio::task::JoinSet;
 
-use crate::config::{self, EndpointSpec, Labels};
+use crate::config::{self, EndpointSpec, Labels, Standing};
 
 /// The last good answer for each name.
 #[derive(Debug, Clone, Default)]
 pub struct Resolved(HashMap<Arc<str>, Vec<IpAddr>>);
+
+/// An address, with what the configuration says of it or of its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub address: SocketAddr,
+    pub labels: Arc<Labels>,
+    pub standing: Standing,
+}
 
 impl Resolved {
     /// Keeps an answer. False if it says what was known already; the order of addresses means nothing.
@@ -35,16 +43,16 @@ impl Resolved {
         self.0.retain(|host, _| hosts.contains(host));
     }
 
-    /// Addresses with their labels, in the order of `endpoints`; a name without an answer yet has none.
-    pub fn addresses(&self, endpoints: &[config::Endpoint]) -> Vec<(SocketAddr, Arc<Labels>)> {
+    /// In the order of `endpoints`; a name without an answer yet has none.
+    pub fn addresses(&self, endpoints: &[config::Endpoint]) -> Vec<Found> {
         let mut addresses = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
-            let labels = || Arc::clone(&endpoint.labels);
+            let found = |address| Found { address, labels: Arc::clone(&endpoint.labels), standing: endpoint.standing.clone() };
             match &endpoint.at {
-                EndpointSpec::Address(address) => addresses.push((*address, labels())),
+                EndpointSpec::Address(address) => addresses.push(found(*address)),
                 EndpointSpec::Name { host, port } => {
                     let known = self.0.get(host).into_iter().flatten();
-                    addresses.extend(known.map(|ip| (SocketAddr::new(*ip, *port), labels())));
+                    addresses.extend(known.map(|ip| found(SocketAddr::new(*ip, *port))));
                 }
             }
         }
@@ -225,15 +233,28 @@ mod tests {
         let none = Arc::new(Labels::new());
         let zone = Arc::new(Labels::from([("zone".to_owned(), "a".to_owned())]));
         let endpoints = [
-            config::Endpoint { at: EndpointSpec::Name { host, port: 80 }, labels: Arc::clone(&zone) },
-            config::Endpoint { at: EndpointSpec::Address(([10, 0, 0, 9], 81).into()), labels: Arc::clone(&none) },
-            config::Endpoint { at: EndpointSpec::Name { host: "unknown".into(), port: 80 }, labels: Arc::clone(&none) },
+            config::Endpoint {
+                at: EndpointSpec::Name { host, port: 80 },
+                labels: Arc::clone(&zone),
+                standing: Standing::default(),
+            },
+            config::Endpoint {
+                at: EndpointSpec::Address(([10, 0, 0, 9], 81).into()),
+                labels: Arc::clone(&none),
+                standing: Standing::default(),
+            },
+            config::Endpoint {
+                at: EndpointSpec::Name { host: "unknown".into(), port: 80 },
+                labels: Arc::clone(&none),
+                standing: Standing::default(),
+            },
         ];
-        let expected = [
-            (([10, 0, 0, 1], 80).into(), Arc::clone(&zone)),
-            (([10, 0, 0, 2], 80).into(), zone),
-            (([10, 0, 0, 9], 81).into(), none),
-        ];
+        let found = |address: ([u8; 4], u16), labels: &Arc<Labels>| Found {
+            address: address.into(),
+            labels: Arc::clone(labels),
+            standing: Standing::default(),
+        };
+        let expected = [found(([10, 0, 0, 1], 80), &zone), found(([10, 0, 0, 2], 80), &zone), found(([10, 0, 0, 9], 81), &none)];
         assert_eq!(resolved.addresses(&endpoints), expected);
     }
 }

@@ -1,9 +1,11 @@
-//! One address of a cluster, with the load that all workers see.
+//! One address of a cluster, with the load, the health and the cost that all workers see.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
+use super::balance::{Cost, Since, now_ms};
 use super::hash;
 use super::health::Health;
 
@@ -16,6 +18,8 @@ pub struct Endpoint {
     /// Of the address alone, so that every proxy and every restart sends a hash key to the same place.
     pub hash: u64,
     pub health: Health,
+    pub cost: Cost,
+    pub since: Since,
     active: AtomicU32,
 }
 
@@ -27,6 +31,8 @@ impl Endpoint {
             address,
             hash: hash::of_address(address),
             health: Health::default(),
+            cost: Cost::default(),
+            since: Since::default(),
             active: AtomicU32::new(0),
         }
     }
@@ -36,25 +42,39 @@ impl Endpoint {
         self.active.load(Ordering::Relaxed)
     }
 
-    /// Counts one exchange for as long as the answer is held.
-    pub fn begin(self: &Arc<Self>) -> Active {
+    /// Counts one exchange for as long as the answer is held. `decay`: of the cost, where one is kept.
+    pub fn begin(self: &Arc<Self>, decay: Option<Duration>) -> Active {
         self.active.fetch_add(1, Ordering::Relaxed);
-        Active(Arc::clone(self))
+        Active { endpoint: Arc::clone(self), waiting: decay.map(|decay| (now_ms(), decay)) }
     }
 }
 
 /// One exchange under way at an endpoint.
 #[derive(Debug)]
-pub struct Active(Arc<Endpoint>);
+pub struct Active {
+    endpoint: Arc<Endpoint>,
+    /// Since when an answer is waited for, where that counts.
+    waiting: Option<(u64, Duration)>,
+}
 
 impl Active {
     pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.0
+        &self.endpoint
+    }
+
+    /// The head of an answer has come.
+    pub fn answered(&mut self) {
+        self.waiting = None;
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::Relaxed);
+        self.endpoint.active.fetch_sub(1, Ordering::Relaxed);
+        // Nobody waits any more, and so nobody will tell: the client has left, or the exchange took too long.
+        if let Some((since, decay)) = self.waiting {
+            let now = now_ms();
+            self.endpoint.cost.at_least(now, Duration::from_millis(now.saturating_sub(since)), decay);
+        }
     }
 }

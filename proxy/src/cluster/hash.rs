@@ -1,9 +1,9 @@
-//! Which endpoint a key belongs to: rendezvous hashing (Thaler and Ravishankar, 1998: "Using Name-Based Mappings to
-//! Increase Hit Rates").
+//! The numbers that keys and endpoints are compared by, the same in every process and every version; and rendezvous hashing
+//! (Thaler and Ravishankar, 1998: "Using Name-Based Mappings to Increase Hit Rates").
 //!
-//! Every endpoint has a score for the key, and the highest wins. So an endpoint that leaves loses its own keys only, one
-//! that comes takes a fair share from each, and the next best is where a retry goes. There is no table to build or to
-//! keep; a choice costs a multiplication or two an endpoint. The numbers are the same in every process and every version.
+//! In the latter every endpoint has a score for the key, and the highest wins. So an endpoint that leaves loses its own keys
+//! only, one that comes takes a fair share from each, and the next best is where a retry goes. There is no table to build or
+//! to keep; a choice costs a multiplication or two an endpoint.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -23,6 +23,19 @@ pub fn of_address(address: SocketAddr) -> u64 {
 /// How well an endpoint suits a key.
 pub fn score(key: u64, endpoint: u64) -> u64 {
     mixed(key ^ endpoint)
+}
+
+/// The same where endpoints have weights, each winning in proportion to its own: the first to come of as many independent
+/// processes, each with its weight as its rate. Without weights it has the same winner as [`score`].
+pub fn weighted(score: u64, weight: u32) -> f64 {
+    // In the middle of its place, so that neither end makes a logarithm of 0 or of 1.
+    let uniform = (score as f64 + 0.5) / 2_f64.powi(64);
+    -f64::from(weight) / uniform.min(1.0 - f64::EPSILON / 2.0).ln()
+}
+
+/// One of many numbers that an endpoint has beside its own.
+pub fn point(endpoint: u64, number: u64) -> u64 {
+    mixed(endpoint ^ mixed(number))
 }
 
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
@@ -60,6 +73,7 @@ mod tests {
         assert_eq!(of_key(b""), 0xc381_7c01_6ba4_ff30);
         assert_eq!(of_key(b"user-7"), 0x05f4_4f7f_e485_d83c);
         assert_eq!(of_address(([10, 0, 0, 1], 80).into()), 0xad60_4b20_ad54_4cd6);
+        assert_eq!(point(of_key(b"user-7"), 3), 0x9ef5_9454_5252_c165);
         assert_eq!(of_address("[::1]:80".parse().expect("an address")), 0x9ca8_bb58_5fc6_e92e);
     }
 

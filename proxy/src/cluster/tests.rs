@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
 use super::*;
-use crate::config::{Balance, ClusterLimits, ClusterTimeouts, EndpointSpec, UpstreamProtocol};
+use crate::config::{Balance, Balancing, ClusterLimits, ClusterTimeouts, EndpointSpec, Labels, Standing, UpstreamProtocol};
 use crate::exchange::{Attempt, Destination, Failure, Kind, Retry};
 
 mod limits;
@@ -26,11 +26,17 @@ fn labels(pairs: &[(&str, &str)]) -> Arc<Labels> {
 fn config(balance: Balance, endpoints: &[(SocketAddr, &[(&str, &str)])]) -> Arc<config::Cluster> {
     let endpoints = endpoints
         .iter()
-        .map(|(address, pairs)| config::Endpoint { at: EndpointSpec::Address(*address), labels: labels(pairs) })
+        .map(|(address, pairs)| config::Endpoint {
+            at: EndpointSpec::Address(*address),
+            labels: labels(pairs),
+            standing: Standing::default(),
+        })
         .collect();
     Arc::new(config::Cluster {
         endpoints,
         balance,
+        balancing: Balancing::default(),
+        zone: None,
         protocol: UpstreamProtocol::Http1,
         limits: ClusterLimits { replay_bytes: 1000, ..ClusterLimits::default() },
         breakers: config::Breakers::default(),

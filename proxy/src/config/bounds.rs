@@ -52,6 +52,25 @@ pub const RESETS_MAX: usize = 1_000_000;
 /// Idle connections to one endpoint: more than there are ports to open them from.
 pub const IDLE_CONNECTIONS_MAX: usize = 65_536;
 
+/// Of an endpoint, so that sums of a whole cluster fit; finer shares than this nobody measures.
+pub const WEIGHT_MAX: u32 = 10_000;
+/// Each is another tier of standbys.
+pub const PRIORITY_MAX: u32 = 15;
+/// Ten times the usual load: who can bear that needs no standby.
+pub const OVERPROVISIONING_PERCENT_MAX: u32 = 1000;
+/// More endpoints than one cluster has.
+pub const ENDPOINTS_MIN_MAX: usize = 1_000_000;
+/// A hundred times as aggressive is no slow start.
+pub const SLOW_START_AGGRESSION_PERCENT_MAX: u32 = 10_000;
+/// Latencies that anybody waits for.
+pub const EWMA_TIME_MAX: Duration = Duration::from_secs(3600);
+/// 768 MiB.
+pub const RING_ENTRIES_MAX_MAX: usize = 64 * MIB;
+/// The largest table that is worth its building; the inventors go up to 655,373.
+pub const MAGLEV_ENTRIES_MAX: usize = 5_000_011;
+/// Each of them is as large as the endpoints in it.
+pub const SUBSETS_MAX: usize = 100_000;
+
 /// Bytes of a label's name, and of its value: a word, not a document.
 pub const LABEL_BYTES_MAX: usize = 256;
 /// A buffer of every exchange that may be retried, not of the process.

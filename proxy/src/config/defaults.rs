@@ -112,6 +112,37 @@ pub const RETRY_BACKOFF: Duration = Duration::from_millis(25);
 /// Longest wait before any further attempt: somebody is waiting.
 pub const RETRY_BACKOFF_MAX: Duration = Duration::from_millis(250);
 
+/// Of an endpoint that says nothing of it.
+pub const WEIGHT: u32 = 1;
+/// Endpoints of a priority that have to be in, in percent: where most seem to be ill, it is likelier that who looks is wrong.
+pub const PANIC_PERCENT: u32 = 50;
+/// What endpoints can bear, in percent of their usual load: nobody runs a service at its limit.
+pub const OVERPROVISIONING_PERCENT: u32 = 140;
+/// Endpoints of a priority below which zones make no difference: one that is out would move too much.
+pub const ZONE_ENDPOINTS_MIN: usize = 6;
+/// How long an endpoint that comes is spared. Off: most services are quick from the first request on.
+pub const SLOW_START: Duration = Duration::ZERO;
+/// What it gets of its share at first, in percent: enough to warm up by.
+pub const SLOW_START_PERCENT_MIN: u32 = 10;
+/// How its share grows: evenly.
+pub const SLOW_START_AGGRESSION_PERCENT: u32 = 100;
+/// How long a slow answer is held against an endpoint: a pause is forgotten within half a minute.
+pub const EWMA_DECAY: Duration = Duration::from_secs(10);
+/// What an endpoint is taken for before its first answer: slower than one near by, quicker than one in trouble.
+pub const EWMA_SEED: Duration = Duration::from_millis(30);
+/// What a failure is taken for: failing is quick, and would draw more requests otherwise.
+pub const EWMA_PENALTY: Duration = Duration::from_secs(5);
+/// The most that an endpoint can ask for with `retry-after`.
+pub const EWMA_PENALTY_MAX: Duration = Duration::from_secs(300);
+/// Points on a ring, so that ten endpoints have a hundred each, and none has a tenth more than it should.
+pub const RING_ENTRIES_MIN: usize = 1024;
+/// The most: 96 MiB.
+pub const RING_ENTRIES_MAX: usize = 8 * MIB;
+/// Places in a table of Maglev hashing: the small one of its inventors, good for some hundred endpoints.
+pub const MAGLEV_ENTRIES: usize = 65_537;
+/// Subsets that are kept ready: more than services have versions and zones.
+pub const SUBSETS: usize = 1000;
+
 /// Labels of one endpoint, and so the most that a filter can ask for: they are looked up one by one.
 pub const LABELS_MAX: usize = 16;
 

@@ -6,12 +6,13 @@ mod listeners;
 mod stores;
 
 use super::bounds::*;
-use super::kind::{AccessLogTarget, CacheFolder, File, Folder, Integer, List, Listen, NameServer, Reference, Size, Time};
+use super::kind::{AccessLogTarget, CacheFolder, File, Folder, Integer, List, Listen, NameServer, Reference, Size, Time, Word};
 use super::table::Table;
 use super::types::{AccessLog, Admin, Chain, Config, Dns, Drain, Modules, ProcessLimits, State};
 
 /// Reads the top of the file.
 pub fn config(top: &mut Table<'_>) -> Config {
+    let zone = top.optional("zone", &Word, "Where this proxy is: clusters prefer endpoints of the same zone.");
     Config {
         workers: top.optional(
             "workers",
@@ -26,7 +27,8 @@ pub fn config(top: &mut Table<'_>) -> Config {
         dns: top.table("dns", "How host names in `endpoints` are resolved.", dns),
         modules: top.table("modules", "How modules are fetched, and what is kept of them.", modules),
         listeners: top.named("listeners", "A socket that clients connect to; at least one.", listeners::listener),
-        clusters: top.named("clusters", "A named set of endpoints that exchanges go to.", clusters::cluster),
+        clusters: top
+            .named("clusters", "A named set of endpoints that exchanges go to.", |table| clusters::cluster(table, zone.as_ref())),
         filters: top.named("filters", "A module with its configuration, for `filters` of listeners.", filters::filter),
         chains: top.named("chains", "Filters that a filter may append to those of the listener.", chain),
         stores: top.named("stores", "Small state that filters share; `allow` of a filter grants it.", stores::store),

@@ -124,6 +124,27 @@ fn every_value_reaches_its_field() {
     assert_eq!((edge.timeouts.idle, edge.timeouts.connection_age), (Duration::from_secs(90), Duration::ZERO));
     let users = &config.clusters["users.v1"];
     assert_eq!(users.endpoints[1].at, EndpointSpec::Name { host: Arc::from("users.internal"), port: 8080 });
+    let standing = |weight, priority, zone: Option<&str>| Standing { weight, priority, zone: zone.map(Arc::from) };
+    let standings: Vec<_> = users.endpoints.iter().map(|endpoint| endpoint.standing.clone()).collect();
+    assert_eq!(standings, [standing(1, 0, None), standing(1, 0, Some("a")), standing(10, 1, Some("b"))]);
+    assert_eq!((users.zone.as_deref(), config.clusters["nowhere"].zone.as_deref()), (Some("a"), Some("a")));
+    let balancing = Balancing {
+        panic_percent: 0,
+        overprovisioning_percent: 200,
+        zone_endpoints_min: 2,
+        slow_start: Duration::from_secs(30),
+        slow_start_percent_min: 5,
+        slow_start_aggression_percent: 150,
+        ewma_decay: Duration::from_secs(5),
+        ewma_seed: Duration::from_secs(1),
+        ewma_penalty: Duration::from_secs(2),
+        ewma_penalty_max: Duration::from_secs(60),
+        ring_entries_min: 2048,
+        ring_entries_max: 4096,
+        maglev_entries: 251,
+        subsets: 10,
+    };
+    assert_eq!((&users.balancing, &config.clusters["nowhere"].balancing), (&balancing, &Balancing::default()));
     let labels: Vec<_> = users.endpoints.iter().map(|endpoint| endpoint.labels.get("zone").map(String::as_str)).collect();
     assert_eq!(labels, [None, Some("a"), None]);
     assert_eq!(config.clusters["nowhere"].balance, Balance::Hash);

@@ -1,18 +1,18 @@
-//! An endpoint of a cluster: where it is, and its labels.
+//! An endpoint of a cluster: where it is, its labels, and its standing among the others.
 
 use std::sync::Arc;
 
-use super::super::bounds::LABEL_BYTES_MAX;
+use super::super::bounds::{LABEL_BYTES_MAX, PRIORITY_MAX, WEIGHT_MAX};
 use super::super::defaults::LABELS_MAX;
 use super::super::read::{Kind, Reader};
 use super::super::tree::{Entry, Node, Value};
-use super::super::types::{Endpoint, EndpointSpec, Labels};
-use super::super::words::{nearest, shortened};
-use super::address;
+use super::super::types::{Endpoint, EndpointSpec, Labels, Standing};
+use super::super::words::{listed, nearest, shortened};
+use super::{Integer, Word, address};
 
-const KEYS: [&str; 2] = ["address", "labels"];
+const KEYS: [&str; 5] = ["address", "labels", "weight", "priority", "zone"];
 
-/// An address or a host name, each with a port; or a table of that and labels.
+/// An address or a host name, each with a port; or a table of that and more.
 pub struct EndpointKind;
 
 impl Kind for EndpointKind {
@@ -23,34 +23,45 @@ impl Kind for EndpointKind {
     }
 
     fn takes(&self) -> String {
-        format!("{}, or a table such as {{ address = \"10.0.0.1:8080\", labels = {{ zone = \"a\" }} }}", self.expected())
+        format!(
+            "{}, or a table such as {{ address = \"10.0.0.1:8080\", weight = 2, labels = {{ zone = \"a\" }} }} with any of the keys \
+             `labels`, `weight` (1 to {WEIGHT_MAX}), `priority` (0 to {PRIORITY_MAX}) and `zone`",
+            self.expected()
+        )
     }
 
     fn read(&self, node: &Node, reader: &Reader<'_>) -> Option<Endpoint> {
         let Value::Table(entries) = &node.value else {
-            return Some(Endpoint { at: self.address(node, reader)?, labels: Arc::default() });
+            return Some(Endpoint { at: self.address(node, reader)?, labels: Arc::default(), standing: Standing::default() });
         };
         for entry in entries.iter().filter(|entry| !KEYS.contains(&entry.key.as_str())) {
             refuse(entry, reader);
         }
         let labels = node.get("labels").map_or_else(|| Some(Labels::new()), |node| labels(node, reader));
+        let standing = labels.as_ref().and_then(|labels| standing(node, labels, reader));
         let Some(at) = node.get("address") else {
             reader.report(node.span.clone(), format!("`address` is missing; expected {}", self.expected()));
             return None;
         };
-        Some(Endpoint { at: self.address(at, reader)?, labels: Arc::new(labels?) })
+        Some(Endpoint { at: self.address(at, reader)?, labels: Arc::new(labels?), standing: standing? })
     }
 
     fn show(&self, value: &Endpoint) -> String {
         let address = self.identity(value);
-        if value.labels.is_empty() {
-            return address;
+        let usual = Standing { zone: value.labels.get("zone").map(|zone| zone.as_str().into()), ..Standing::default() };
+        let standing = &value.standing;
+        let mut said = vec![format!("address = {address}")];
+        if !value.labels.is_empty() {
+            let labels: Vec<_> = value.labels.iter().map(|(name, value)| format!("{name:?} = {value:?}")).collect();
+            said.push(format!("labels = {{ {} }}", labels.join(", ")));
         }
-        let labels: Vec<_> = value.labels.iter().map(|(name, value)| format!("{name:?} = {value:?}")).collect();
-        format!("{{ address = {address}, labels = {{ {} }} }}", labels.join(", "))
+        said.extend((standing.weight != usual.weight).then(|| format!("weight = {}", standing.weight)));
+        said.extend((standing.priority != usual.priority).then(|| format!("priority = {}", standing.priority)));
+        said.extend(standing.zone.as_ref().filter(|_| standing.zone != usual.zone).map(|zone| format!("zone = {zone:?}")));
+        if said.len() == 1 { address } else { format!("{{ {} }}", said.join(", ")) }
     }
 
-    /// Labels do not make it another one.
+    /// What else is said of it does not make it another one.
     fn identity(&self, value: &Endpoint) -> String {
         match &value.at {
             EndpointSpec::Address(address) => format!("\"{address}\""),
@@ -64,6 +75,18 @@ impl EndpointKind {
         let Some(text) = node.as_str() else { return reader.mismatch(&self.expected(), node) };
         address::endpoint(text).map_err(|help| reader.mismatch_with_help::<()>(&self.expected(), node, help)).ok()
     }
+}
+
+fn standing(node: &Node, labels: &Labels, reader: &Reader<'_>) -> Option<Standing> {
+    let usual = Standing::default();
+    let number = |key, min, max, usual| node.get(key).map_or(Some(usual), |node| Integer::within(min, max).read(node, reader));
+    let weight = number("weight", 1, WEIGHT_MAX, usual.weight);
+    let priority = number("priority", 0, PRIORITY_MAX, usual.priority);
+    let zone = match node.get("zone") {
+        Some(node) => Word.read(node, reader).map(Some),
+        None => Some(labels.get("zone").filter(|zone| !zone.is_empty()).map(|zone| zone.as_str().into())),
+    };
+    Some(Standing { weight: weight?, priority: priority?, zone: zone? })
 }
 
 fn labels(node: &Node, reader: &Reader<'_>) -> Option<Labels> {
@@ -95,7 +118,7 @@ fn refuse(entry: &Entry, reader: &Reader<'_>) {
     let message = format!("unknown key `{}` of an endpoint", shortened(&entry.key));
     let help = match nearest(&entry.key, KEYS.into_iter()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "known keys: `address`, `labels`".to_owned(),
+        None => format!("known keys: {}", listed(KEYS.into_iter())),
     };
     reader.add(reader.problem(entry.key_span.clone(), message).with_help(help));
 }

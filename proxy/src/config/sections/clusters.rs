@@ -1,30 +1,28 @@
 //! The keys of `[clusters.NAME]`.
 
+mod balance;
 mod limits;
 mod retry;
+
+use std::sync::Arc;
 
 use crate::config::kind::{Choice, EndpointKind, List, Time};
 use crate::config::table::Table;
 use crate::config::types::{Balance, Cluster, ClusterTimeouts, UpstreamProtocol};
 
-const BALANCE: Choice<Balance> =
-    Choice::of(&[("least-request", Balance::LeastRequest), ("round-robin", Balance::RoundRobin), ("hash", Balance::Hash)]);
 const PROTOCOL: Choice<UpstreamProtocol> = Choice::of(&[("http/1.1", UpstreamProtocol::Http1), ("h2", UpstreamProtocol::Http2)]);
 
-pub fn cluster(table: &mut Table<'_>) -> Option<Cluster> {
+/// `zone`: where the proxy is.
+pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster> {
     let endpoints = table.required(
         "endpoints",
         &List::of_distinct(EndpointKind),
-        "Where the service is. A host name stands for all of its addresses, which have its labels. Labels are what \
-         filters choose endpoints by. An empty array is a cluster that answers 503 `no-endpoint`.",
+        "Where the service is. A host name stands for all of its addresses, which have its labels and its weight. Labels are \
+         what filters choose endpoints by; `weight` is an endpoint's share beside the others', `priority` 0 is asked first, \
+         `zone` (else the label of that name) is where it is. An empty array is a cluster that answers 503 `no-endpoint`.",
     );
-    let balance = table.or(
-        "balance",
-        &BALANCE,
-        Balance::LeastRequest,
-        "How an endpoint is chosen: the less busy of two random ones, one after the other, or by the hash key that a filter \
-         sets (without one, as `\"least-request\"` does).",
-    );
+    let balance = table.or("balance", &balance::BALANCE, Balance::LeastRequest, balance::BALANCE_MEANING);
+    let balancing = table.table("balancing", "How endpoints are chosen, in figures.", balance::balancing);
     let protocol = table.or(
         "protocol",
         &PROTOCOL,
@@ -50,7 +48,18 @@ pub fn cluster(table: &mut Table<'_>) -> Option<Cluster> {
         retry::budget,
     );
     let timeouts = table.table("timeouts", "Timeouts of this cluster; `\"0s\"` switches one off.", timeouts);
-    Some(Cluster { endpoints: endpoints?, balance, protocol, limits, breakers, retry, retry_budget, timeouts })
+    Some(Cluster {
+        endpoints: endpoints?,
+        balance,
+        balancing,
+        zone: zone.cloned(),
+        protocol,
+        limits,
+        breakers,
+        retry,
+        retry_budget,
+        timeouts,
+    })
 }
 
 fn timeouts(table: &mut Table<'_>) -> ClusterTimeouts {

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use balance::{Balance, Balancing, Standing};
 pub use limits::{Breakers, ClusterLimits};
 pub use retry::{ATTEMPTS_MAX, Occasion, Occasions, Retry, RetryBudget, STATUSES_MAX};
 
 use crate::config::defaults;
 
+mod balance;
 mod limits;
 mod retry;
 
@@ -18,6 +20,9 @@ mod retry;
 pub struct Cluster {
     pub endpoints: Vec<Endpoint>,
     pub balance: Balance,
+    pub balancing: Balancing,
+    /// Where the proxy itself is; the top of the file says it.
+    pub zone: Option<Arc<str>>,
     pub protocol: UpstreamProtocol,
     pub limits: ClusterLimits,
     pub breakers: Breakers,
@@ -26,12 +31,14 @@ pub struct Cluster {
     pub timeouts: ClusterTimeouts,
 }
 
-/// `"10.0.0.1:8080"`, or `{ address = "10.0.0.1:8080", labels = { zone = "a" } }`
+/// `"10.0.0.1:8080"`, or `{ address = "10.0.0.1:8080", weight = 2, labels = { zone = "a" } }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     pub at: EndpointSpec,
     /// Shared by all addresses of a name.
     pub labels: Arc<Labels>,
+    /// The same.
+    pub standing: Standing,
 }
 
 /// What an endpoint is, in words of the operator: `zone = "a"`, `version = "2"`.
@@ -42,15 +49,6 @@ pub type Labels = BTreeMap<String, String>;
 pub enum EndpointSpec {
     Address(SocketAddr),
     Name { host: Arc<str>, port: u16 },
-}
-
-/// `balance = "round-robin" | "least-request" | "hash"`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    RoundRobin,
-    LeastRequest,
-    /// By the key that a filter sets; `LeastRequest` for an exchange without one.
-    Hash,
 }
 
 /// `protocol = "http/1.1" | "h2"` (HTTP/2 by prior knowledge)

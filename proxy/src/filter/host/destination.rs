@@ -120,8 +120,14 @@ mod tests {
     fn cluster() -> Arc<Cluster> {
         let address = "10.0.0.1:80".parse().expect("an address");
         let config = config::Cluster {
-            endpoints: vec![config::Endpoint { at: config::EndpointSpec::Address(address), labels: Arc::default() }],
+            endpoints: vec![config::Endpoint {
+                at: config::EndpointSpec::Address(address),
+                labels: Arc::default(),
+                standing: config::Standing::default(),
+            }],
             balance: config::Balance::LeastRequest,
+            balancing: config::Balancing::default(),
+            zone: None,
             protocol: config::UpstreamProtocol::Http1,
             limits: config::ClusterLimits::default(),
             breakers: config::Breakers::default(),
