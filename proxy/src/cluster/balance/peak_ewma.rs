@@ -8,10 +8,15 @@ use http::StatusCode;
 use super::{Member, Members, Policy, now_ms};
 use crate::cluster::{Ended, Seen};
 use crate::config::Balancing;
+use crate::config::defaults::EWMA_PENALTY_MAX;
 
 /// Below this, in milliseconds, nobody is quicker than anybody else: one that has not been asked for long still counts as
 /// the busier one when it is.
 const COST_MIN: f64 = 0.01;
+
+/// Codes of gRPC that are no fault of the caller: unknown, deadline exceeded, resource exhausted, internal, unavailable, data
+/// loss.
+const GRPC_FAILED: [u32; 6] = [2, 4, 8, 13, 14, 15];
 
 #[derive(Debug)]
 pub struct PeakEwma {
@@ -41,8 +46,11 @@ impl Policy for PeakEwma {
 /// How slow an endpoint was in an attempt. Failing is quick, and so is saying that there is too much to do: both count as
 /// slow, or they would draw more requests. `None`: it says nothing about the endpoint.
 pub fn counts_as(seen: &Seen, balancing: &Balancing) -> Option<Duration> {
-    let penalty = seen.took.max(balancing.ewma_penalty);
+    // An endpoint that says for how long it is to be left alone is heard, within reason.
+    let asked = seen.retry_after.unwrap_or_default().min(EWMA_PENALTY_MAX);
+    let penalty = seen.took.max(balancing.ewma_penalty).max(asked);
     match seen.ended {
+        Ended::Answered(_) if seen.grpc.is_some_and(|code| GRPC_FAILED.contains(&code)) => Some(penalty),
         Ended::Answered(status) if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => Some(penalty),
         Ended::Answered(_) => Some(seen.took),
         Ended::Unconnected | Ended::UnconnectedInTime | Ended::Unanswered | Ended::Reset | Ended::Refused => Some(penalty),

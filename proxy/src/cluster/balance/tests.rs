@@ -33,6 +33,9 @@ fn config(balance: Balance) -> config::Cluster {
         protocol: UpstreamProtocol::Http1,
         limits: ClusterLimits::default(),
         timeouts: ClusterTimeouts::default(),
+        breakers: config::Breakers::default(),
+        retry: config::Retry::default(),
+        retry_budget: config::RetryBudget::default(),
     }
 }
 

@@ -109,7 +109,7 @@ fn failing_is_slow() {
 
     let balancing = Balancing::default();
     let took = Duration::from_millis(2);
-    let counts_as = |ended, took| peak_ewma::counts_as(&Seen { ended, took }, &balancing);
+    let counts_as = |ended, took| peak_ewma::counts_as(&Seen { ended, took, ..Seen::default() }, &balancing);
     for status in [200, 204, 304, 404] {
         let ended = Ended::Answered(StatusCode::from_u16(status).expect("a status"));
         assert_eq!(counts_as(ended, took), Some(took), "{status}");
@@ -121,6 +121,16 @@ fn failing_is_slow() {
     }
     for ended in [Ended::Unconnected, Ended::UnconnectedInTime, Ended::Unanswered, Ended::Reset, Ended::Refused] {
         assert_eq!(counts_as(ended, took), Some(Duration::from_secs(5)), "{ended:?}");
+    }
+    let grpc = |code| peak_ewma::counts_as(&Seen { took, grpc: Some(code), ..Seen::default() }, &balancing);
+    assert_eq!((grpc(0), grpc(5), grpc(14)), (Some(took), Some(took), Some(Duration::from_secs(5))));
+    for (seconds, expected) in [(1, 5), (60, 60), (9_999, 300)] {
+        let busy = Seen {
+            ended: Ended::Answered(StatusCode::SERVICE_UNAVAILABLE),
+            retry_after: Some(Duration::from_secs(seconds)),
+            ..Seen::default()
+        };
+        assert_eq!(peak_ewma::counts_as(&busy, &balancing), Some(Duration::from_secs(expected)), "asked for {seconds} s");
     }
     assert_eq!(counts_as(Ended::Useless, took), None, "no endpoint has anything to do with it");
 }

@@ -7,7 +7,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::cluster::endpoint::Active;
-use crate::cluster::{Ended, Seen, hash};
+use crate::cluster::{Seen, hash};
 
 const ENDPOINTS: usize = 10;
 const SLOW: usize = 3;
@@ -67,7 +67,7 @@ impl Simulation {
             if takes < DEADLINE {
                 active.answered();
                 self.seconds[(began / 1000) as usize].in_time += 1;
-                let seen = Seen { ended: Ended::Answered(http::StatusCode::OK), took: Duration::from_millis(takes) };
+                let seen = Seen { took: Duration::from_millis(takes), ..Seen::default() };
                 saw(&self.config, &self.members[place].endpoint, &seen);
             }
         }
