@@ -72,6 +72,7 @@ enum Holds {
 
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
+    crate::filter::heap::set_up();
     let arguments = Arguments::parse();
     if let Err(error) = start_log(&arguments) {
         eprintln!("error: {error}");

@@ -3,9 +3,9 @@
 //! `source` finds modules, with `fetch` where they are elsewhere; `engine` and `module` compile, and `cache` keeps what they
 //! made; `host` is what a filter can ask for, free of any ABI; `abi` carries it across the border of the sandbox; `hand` is
 //! what a running hook speaks of; `schema` knows what a configuration looks like; `image` copies what `configure` left in
-//! memory; `pool` keeps a worker's instances; `chain`
-//! runs them in order; `health` leaves alone what keeps failing; `witness` sees it all while somebody watches. Whatever a
-//! filter does wrong ends here as a [`Fault`], never as a panic.
+//! memory, and `heap` gives back what that took; `pool` keeps a worker's instances; `chain` runs them in order; `health` leaves
+//! alone what keeps failing; `witness` sees it all while somebody watches. Whatever a filter does wrong ends here as a
+//! [`Fault`], never as a panic.
 
 pub mod abi;
 pub mod cache;
@@ -17,6 +17,7 @@ mod fetch;
 mod guest;
 pub mod hand;
 mod health;
+pub mod heap;
 pub mod host;
 pub mod image;
 pub mod limits;
@@ -295,7 +296,10 @@ impl Filter {
             // What it holds may be as large as the image, and that is made of another one.
             drop(first);
             match Image::make(&self.module, &self.identity, &self.config_json, &self.inputs) {
-                Ok(made) => return Ok(self.copy(made)),
+                Ok(made) => {
+                    heap::give_back();
+                    return Ok(self.copy(made));
+                }
                 Err(unfit) => {
                     let why = unfit.to_string();
                     tracing::warn!(filter = %self.name, ?took, why, "each instance is configured by itself");

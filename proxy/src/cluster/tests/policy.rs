@@ -119,7 +119,9 @@ async fn a_second_endpoint_is_asked_beside_one_that_is_silent() {
             assert_eq!(ask(&cluster, Method::GET, Wishes::default()).await.0.expect("an answer"), 200);
         }
         let counts = &cluster.kept.counts;
-        assert_eq!((asked.borrow().len(), counts.hedges.get(), counts.hedges_won.get(), counts.retries.get()), (2, 2, 2, 2));
+        let asked = asked.borrow().len() as u64;
+        assert!(asked > 0, "in turns, the silent one was asked first at least once");
+        assert_eq!((counts.hedges.get(), counts.hedges_won.get(), counts.retries.get()), (asked, asked, asked));
         assert!(cluster.endpoints.iter().all(|endpoint| endpoint.active() == 0), "the one that was silent was given up");
     })
     .await;
