@@ -64,6 +64,12 @@ start_origin() {
     origin="$(head -n 1 "$work/origin.log")"
 }
 
+# Starts an origin of its own log, on an address; its process is $process.
+start_origin_at() {
+    start "$1" "$built/release/tamis-origin" "$2"
+    await grep -q : "$work/$1.log"
+}
+
 # Starts `tamis run` with the configuration on standard input; needs `admin` to be its port.
 start_tamis() {
     cat >"$work/tamis.toml"

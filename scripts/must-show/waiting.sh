@@ -3,7 +3,8 @@
 # 200, and the proxy stays under 400 MiB, its start included. With a service that takes 5 s all of them wait at the same moment.
 # Memory is what the proxy has resident, pages that instances share counted once: VmRSS and VmHWM count what a filter's memory begins
 # with anew for each instance that has looked at it, although it is there once (36 KiB in this filter, 156 MiB for 5,000 instances).
-# What has to be raised for so many: `limits.instances` (2,000) and the filter's `instances-max` (1,000). A worker gets half of the
+# What has to be raised for so many: `limits.instances` (2,000), the filter's `instances-max` (1,000), and `requests` and `pending` of
+# the cluster (1,024). A worker gets half of the
 # latter, and of two workers one can get more than half of the connections. The deadline (5 ms of CPU time) is raised as well: what a
 # hypervisor takes away in the middle of a hook counts as the hook's, which happens to one of some 60,000 here.
 # Requests come over HTTP/2, 50 connections with 100 streams each, and go out over HTTP/2 as well.
@@ -67,6 +68,7 @@ allow = { clusters = ["service"] }
 [clusters.service]
 endpoints = ["$origin"]
 protocol = "h2"
+limits = { requests = 10000, pending = 10000 }
 END
         say "workers = $workers, the service answers after $wait_ms ms; VmHWM after the start: $(peak_as_mapped) KiB"
         rm -f "$work/exchanges"

@@ -1,6 +1,7 @@
 //! An upstream service for scripts/must-show: `/` answers briefly, `/bytes/N` sends N bytes, `/count` takes a body and tells its
 //! length, `/sip` does so slowly, `/wait/MS` answers after so long, `/waiting/most` with how many waited so at once since it was last
-//! asked. Prints its address, and serves until it is killed.
+//! asked, `/busy` answers 503, `/busy/count` with how often it was asked. Listens on the address that it is given, or any; prints it, and
+//! serves until it is killed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,8 +19,11 @@ const SIP_EVERY: Duration = Duration::from_millis(4);
 
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 static WAITING_MOST: AtomicUsize = AtomicUsize::new(0);
+static BUSY: AtomicUsize = AtomicUsize::new(0);
 
 fn main() {
+    let address = std::env::args().nth(1).map_or(Ok(([127, 0, 0, 1], 0).into()), |address| address.parse());
+    let address = address.expect("an address with a port");
     let origin = origin()
         .route("*", "hello\n")
         .route_fn("/bytes/*", |request| async move {
@@ -42,8 +46,13 @@ fn main() {
         .route_fn("/waiting/most", |_| async { Reply::new(200).body(format!("{}\n", WAITING_MOST.swap(0, Ordering::Relaxed))) })
         .route_fn("/count", |request| count(request, Duration::ZERO))
         .route_fn("/sip", |request| count(request, SIP_EVERY))
+        .route_fn("/busy", |_| async {
+            BUSY.fetch_add(1, Ordering::Relaxed);
+            Reply::new(503).body("busy\n")
+        })
+        .route_fn("/busy/count", |_| async { Reply::new(200).body(format!("{}\n", BUSY.load(Ordering::Relaxed))) })
         .forgetting()
-        .run();
+        .run_at(address);
     println!("{origin}");
     loop {
         std::thread::park();

@@ -8,7 +8,20 @@ use tamis_sdk::prelude::*;
 use crate::config;
 
 /// Occasions that the proxy knows by name; beside them stand status codes.
-const OCCASIONS: [&str; 7] = ["connect", "refused-stream", "reset", "timeout", "5xx", "gateway-error", "retriable-4xx"];
+const OCCASIONS: [&str; 12] = [
+    "connect",
+    "reset",
+    "timeout",
+    "5xx",
+    "gateway-error",
+    "retriable-4xx",
+    "refused-stream",
+    "cancelled",
+    "deadline-exceeded",
+    "resource-exhausted",
+    "internal",
+    "unavailable",
+];
 /// Where nothing is said: nothing has reached the service then, so that even what must not be done twice may be tried again.
 const SAFE: [&str; 2] = ["connect", "refused-stream"];
 

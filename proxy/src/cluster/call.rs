@@ -28,8 +28,8 @@ pub fn send<'a>(
     let mut unsent = Some(request);
     async move {
         let config = &cluster.config;
-        cluster.kept.budget.deposit(Instant::now());
         let place = cluster.kept.load.claim(Limit::Requests, &config.breakers).ok_or_else(|| Limit::Requests.failure())?;
+        cluster.kept.budget.deposit(Instant::now());
         let means = Means { cluster, policy: &policy, spare: spare.as_deref() };
         let mut tried = Vec::new();
         let mut further: Option<Taken> = None;

@@ -83,8 +83,8 @@ impl Destination {
     }
 
     /// At most `attempts` in all, on these occasions: `connect`, `reset`, `timeout`, `5xx`, `gateway-error`, `retriable-4xx`,
-    /// `refused-stream`, or a status code. Refused if the proxy does not know one of them, or if there are none or too many
-    /// attempts.
+    /// `refused-stream`, a code of gRPC (`cancelled`, `deadline-exceeded`, `resource-exhausted`, `internal`, `unavailable`), or a
+    /// status code. Refused if the proxy does not know one of them, or if there are none or too many attempts.
     pub fn set_retry(&mut self, attempts: u32, on: &[&str], per_try: Option<Duration>) -> Result<(), Refused> {
         let on: Vec<_> = on.iter().map(|occasion| (*occasion).to_owned()).collect();
         host::destination::set_retry(attempts, &on, per_try.map(|time| ms::short(time).max(1))).map_err(Refused)

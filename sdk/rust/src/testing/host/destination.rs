@@ -11,7 +11,20 @@ use crate::testing::{call, target};
 const ATTEMPTS_MAX: u32 = 10;
 const MIRRORS_MAX: usize = 4;
 const MIRRORED_BYTES_MAX: u32 = 1 << 20;
-const OCCASIONS: [&str; 7] = ["connect", "reset", "timeout", "5xx", "gateway-error", "retriable-4xx", "refused-stream"];
+const OCCASIONS: [&str; 12] = [
+    "connect",
+    "reset",
+    "timeout",
+    "5xx",
+    "gateway-error",
+    "retriable-4xx",
+    "refused-stream",
+    "cancelled",
+    "deadline-exceeded",
+    "resource-exhausted",
+    "internal",
+    "unavailable",
+];
 
 pub fn cluster() -> Option<String> {
     with_exchange(|hand| hand.goal.cluster.clone())
