@@ -1,22 +1,26 @@
 //! Clusters: named sets of endpoints, which of them is chosen, and how a request gets there.
 //!
 //! `wishes` is what an exchange wants; `call` is the way of a request, with `retry` to say whether it is gone once more and
-//! `replay` to keep what is sent again; `pool` keeps a worker's connections; `discovery` turns names into addresses. A
-//! cluster decides nothing about traffic: filters have chosen it before.
+//! `replay` to keep what is sent again; `pool` keeps a worker's connections; `discovery` knows where endpoints are. A
+//! cluster decides nothing about traffic: filters have chosen it before. `health` and `outlier` say which endpoints are
+//! asked at all; `choices` remembers the last ones for whoever wants to know.
 
 pub mod balance;
 pub mod call;
+pub mod choices;
 pub mod discovery;
 pub mod endpoint;
 pub mod hash;
 pub mod health;
 pub mod outgoing;
+pub mod outlier;
 pub mod pool;
 mod replay;
 mod retry;
 mod seen;
 mod wishes;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -29,7 +33,9 @@ pub use wishes::{Wishes, choose};
 
 use crate::config::{self, Labels};
 use balance::Balancer;
+use choices::Choices;
 use discovery::Resolved;
+use outlier::Alarm;
 
 /// One cluster of one snapshot.
 #[derive(Debug)]
@@ -38,17 +44,19 @@ pub struct Cluster {
     pub config: Arc<config::Cluster>,
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Of each endpoint. They are the configuration's and may change while an endpoint stays.
-    labels: Vec<Arc<Labels>>,
+    pub labels: Vec<Arc<Labels>>,
     /// Those that picks choose among: what is in, or all where nothing is.
     candidates: ArcSwap<Vec<Arc<Endpoint>>>,
     balancer: Balancer,
+    pub alarm: Arc<Alarm>,
+    pub choices: Arc<Choices>,
 }
 
 impl Cluster {
     /// Builds a cluster, or carries the previous one over when nothing about it has changed. Endpoints that stay keep
     /// their load and connections as long as they are spoken to in the same way.
     pub fn build(name: &Arc<str>, config: &Arc<config::Cluster>, resolved: &Resolved, previous: Option<&Arc<Self>>) -> Arc<Self> {
-        let addresses = resolved.addresses(&config.endpoints);
+        let addresses = resolved.endpoints(config);
         let kept = previous.filter(|previous| {
             previous.config.protocol == config.protocol
                 && previous.config.limits == config.limits
@@ -61,17 +69,18 @@ impl Cluster {
             return Arc::clone(previous);
         }
         let (addresses, labels): (Vec<_>, Vec<_>) = addresses.into_iter().unzip();
+        let known = kept.map_or(&[][..], |previous| &previous.endpoints).iter();
+        let known: HashMap<_, _> = known.map(|endpoint| (endpoint.address, endpoint)).collect();
         let endpoints: Vec<_> = addresses
             .into_iter()
-            .map(|address| {
-                kept.and_then(|previous| previous.endpoints.iter().find(|endpoint| endpoint.address == address))
-                    .cloned()
-                    .unwrap_or_else(|| Arc::new(Endpoint::new(address)))
-            })
+            .map(|address| known.get(&address).map_or_else(|| Arc::new(Endpoint::new(address)), |known| Arc::clone(known)))
             .collect();
         let balancer = Balancer::new(config.balance);
         let candidates = ArcSwap::from_pointee(candidates(&endpoints));
-        Arc::new(Self { name: Arc::clone(name), config: Arc::clone(config), endpoints, labels, candidates, balancer })
+        let alarm = previous.map(|previous| Arc::clone(&previous.alarm)).unwrap_or_default();
+        let choices = previous.map(|previous| Arc::clone(&previous.choices)).unwrap_or_default();
+        let (name, config) = (Arc::clone(name), Arc::clone(config));
+        Arc::new(Self { name, config, endpoints, labels, candidates, balancer, alarm, choices })
     }
 
     /// Has picks choose among the endpoints that are in now: for whoever has changed the health of one.
@@ -82,6 +91,8 @@ impl Cluster {
     /// An attempt is over, as far as its endpoint is to be judged by it.
     pub fn saw(&self, endpoint: &Endpoint, seen: &Seen) {
         tracing::trace!(cluster = %self.name, address = %endpoint.address, ?seen, "attempted");
+        outlier::saw(endpoint, seen, &self.config.outliers, &self.alarm);
+        self.choices.note(endpoint, seen);
     }
 
     /// The endpoint for the next attempt: rather one that has not been tried, then rather not the last one that was.

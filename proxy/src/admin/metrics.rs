@@ -1,4 +1,4 @@
-//! `GET /metrics`: the proxy's own numbers, those of its stores, and those that filters declared.
+//! `GET /metrics`: the proxy's own numbers, those of its clusters and stores, and those that filters declared.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use crate::telemetry::metrics::{Exposition, Kind};
 pub fn answer(snapshot: &Snapshot) -> Response<Full<Bytes>> {
     let mut exposition = Exposition::default();
     snapshot.metrics.render(&mut exposition);
+    super::clusters::metrics(snapshot, &mut exposition);
     stores(snapshot, &mut exposition);
     let beside = |filter: &Arc<Filter>| filter.beside.as_ref().map(|(second, _)| Arc::clone(second));
     let filters: Vec<_> =

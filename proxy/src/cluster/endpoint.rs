@@ -1,11 +1,12 @@
 //! One address of a cluster, with the load that all workers see.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::hash;
-use super::health::Health;
+use super::health::{Checks, Health, Out};
+use super::outlier::{Ejection, Tally, Term};
 
 /// Shared by all workers and carried from snapshot to snapshot.
 #[derive(Debug)]
@@ -16,6 +17,11 @@ pub struct Endpoint {
     /// Of the address alone, so that every proxy and every restart sends a hash key to the same place.
     pub hash: u64,
     pub health: Health,
+    /// What workers count of its attempts.
+    pub tally: Tally,
+    /// Of the control runtime and the admin; no worker looks here.
+    ejection: Mutex<Ejection>,
+    checks: Mutex<Checks>,
     active: AtomicU32,
 }
 
@@ -27,8 +33,27 @@ impl Endpoint {
             address,
             hash: hash::of_address(address),
             health: Health::default(),
+            tally: Tally::default(),
+            ejection: Mutex::default(),
+            checks: Mutex::default(),
             active: AtomicU32::new(0),
         }
+    }
+
+    pub fn ejection(&self) -> MutexGuard<'_, Ejection> {
+        self.ejection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever calls this refreshes the cluster.
+    pub fn end_ejection(&self) -> Option<Term> {
+        let term = self.ejection().end();
+        self.tally.forget();
+        self.health.set(Out::Ejected, false);
+        term
+    }
+
+    pub fn checks(&self) -> MutexGuard<'_, Checks> {
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Exchanges under way, over all workers.

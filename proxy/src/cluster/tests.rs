@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
 use super::*;
-use crate::config::{Balance, ClusterLimits, ClusterTimeouts, EndpointSpec, UpstreamProtocol};
+use crate::config::{Balance, ClusterLimits, EndpointSpec, UpstreamProtocol};
 use crate::exchange::{Attempt, Destination, Failure, Kind, Retry};
 
 fn labels(pairs: &[(&str, &str)]) -> Arc<Labels> {
@@ -26,11 +26,9 @@ fn config(balance: Balance, endpoints: &[(SocketAddr, &[(&str, &str)])]) -> Arc<
         .map(|(address, pairs)| config::Endpoint { at: EndpointSpec::Address(*address), labels: labels(pairs) })
         .collect();
     Arc::new(config::Cluster {
-        endpoints,
         balance,
-        protocol: UpstreamProtocol::Http1,
         limits: ClusterLimits { replay_bytes: 1000, ..ClusterLimits::default() },
-        timeouts: ClusterTimeouts::default(),
+        ..config::Cluster::of(endpoints)
     })
 }
 

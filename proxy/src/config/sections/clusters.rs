@@ -1,7 +1,10 @@
 //! The keys of `[clusters.NAME]`.
 
+mod discovery;
+mod health;
+
 use crate::config::bounds::*;
-use crate::config::kind::{Choice, EndpointKind, Integer, List, Size, Time};
+use crate::config::kind::{Choice, Integer, Size, Time};
 use crate::config::table::Table;
 use crate::config::types::{Balance, Cluster, ClusterLimits, ClusterTimeouts, UpstreamProtocol};
 
@@ -10,12 +13,7 @@ const BALANCE: Choice<Balance> =
 const PROTOCOL: Choice<UpstreamProtocol> = Choice::of(&[("http/1.1", UpstreamProtocol::Http1), ("h2", UpstreamProtocol::Http2)]);
 
 pub fn cluster(table: &mut Table<'_>) -> Option<Cluster> {
-    let endpoints = table.required(
-        "endpoints",
-        &List::of_distinct(EndpointKind),
-        "Where the service is. A host name stands for all of its addresses, which have its labels. Labels are what \
-         filters choose endpoints by. An empty array is a cluster that answers 503 `no-endpoint`.",
-    );
+    let discovered = discovery::read(table);
     let balance = table.or(
         "balance",
         &BALANCE,
@@ -35,7 +33,18 @@ pub fn cluster(table: &mut Table<'_>) -> Option<Cluster> {
         limits,
     );
     let timeouts = table.table("timeouts", "Timeouts of this cluster; `\"0s\"` switches one off.", timeouts);
-    Some(Cluster { endpoints: endpoints?, balance, protocol, limits, timeouts })
+    let health = table.optional_table(
+        "health",
+        "How endpoints are asked whether they are well. Without it only what is seen of exchanges counts.",
+        health::check,
+    );
+    let outliers = table.table(
+        "outliers",
+        "Which endpoints are left out for a while for how they serve, and for how long. The last one that is in never is.",
+        health::outliers,
+    );
+    let (endpoints, srv, endpoints_file) = discovered?;
+    Some(Cluster { endpoints, srv, endpoints_file, balance, protocol, limits, timeouts, health, outliers })
 }
 
 fn limits(table: &mut Table<'_>) -> ClusterLimits {

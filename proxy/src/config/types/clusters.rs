@@ -2,19 +2,48 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use health::*;
+
 use crate::config::defaults;
+
+mod health;
 
 /// `[clusters.NAME]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
     pub endpoints: Vec<Endpoint>,
+    /// A service whose SRV records name further ones.
+    pub srv: Option<Arc<str>>,
+    /// A file that lists further ones.
+    pub endpoints_file: Option<Arc<Path>>,
     pub balance: Balance,
     pub protocol: UpstreamProtocol,
     pub limits: ClusterLimits,
     pub timeouts: ClusterTimeouts,
+    /// Without it nobody asks endpoints how they are.
+    pub health: Option<HealthCheck>,
+    pub outliers: Outliers,
+}
+
+impl Cluster {
+    /// With these endpoints and every default.
+    pub fn of(endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            endpoints,
+            srv: None,
+            endpoints_file: None,
+            balance: Balance::LeastRequest,
+            protocol: UpstreamProtocol::Http1,
+            limits: ClusterLimits::default(),
+            timeouts: ClusterTimeouts::default(),
+            health: None,
+            outliers: Outliers::default(),
+        }
+    }
 }
 
 /// `"10.0.0.1:8080"`, or `{ address = "10.0.0.1:8080", labels = { zone = "a" } }`

@@ -119,13 +119,8 @@ mod tests {
 
     fn cluster() -> Arc<Cluster> {
         let address = "10.0.0.1:80".parse().expect("an address");
-        let config = config::Cluster {
-            endpoints: vec![config::Endpoint { at: config::EndpointSpec::Address(address), labels: Arc::default() }],
-            balance: config::Balance::LeastRequest,
-            protocol: config::UpstreamProtocol::Http1,
-            limits: config::ClusterLimits::default(),
-            timeouts: config::ClusterTimeouts::default(),
-        };
+        let endpoint = config::Endpoint { at: config::EndpointSpec::Address(address), labels: Arc::default() };
+        let config = config::Cluster::of(vec![endpoint]);
         Cluster::build(&"users".into(), &Arc::new(config), &Resolved::default(), None)
     }
 
