@@ -1,11 +1,13 @@
-//! The operator's listener: is the proxy ready, what are its filters doing, what should they do instead, and its metrics. It runs on
-//! the control runtime, so that it answers however busy the workers are.
+//! The operator's listener: is the proxy ready, what are its filters doing, what should they do instead, its metrics, and a page
+//! that shows all of it. It runs on the control runtime, so that it answers however busy the workers are.
 
 pub mod api;
 mod clusters;
+mod dashboard;
 pub mod guard;
 pub mod ledger;
 mod metrics;
+pub mod stats;
 pub mod versions;
 mod views;
 
@@ -31,6 +33,7 @@ use crate::store::{Access, Error as StoreError};
 use api::{Api, Asked};
 use guard::{Denied, Guard};
 use ledger::Ledger;
+use stats::History;
 
 /// Connections of operators at once. Scrapers and probes need a few.
 const CONNECTIONS_MAX: usize = 64;
@@ -39,6 +42,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const INDEX: &str = "\
 tamis admin
 
+GET    /dashboard               a page for browsers: traffic, filters and clusters, now and over the last half hour
 GET    /ready                   200 while it serves, 503 while it drains
 GET    /filters                 every filter: what is live, where it came from, what failed (JSON)
 GET    /filters/NAME            one of them
@@ -48,6 +52,8 @@ POST   /filters/NAME/rollback   to the version before, or {\"to\": VERSION or \"
 GET    /clusters                every cluster, and how many of its endpoints are in (JSON)
 GET    /clusters/NAME           why each of its endpoints is in or out, and who was chosen last
 GET    /stores/NAME/KEY         the value that a store keeps under this key, for whoever may change filters
+GET    /metrics                 everything that is counted, for Prometheus
+GET    /stats                   what the dashboard shows, as JSON; /stats/history: of the last half hour
 DELETE /filters/NAME            takes back everything that was pushed; the file holds again
 
 ?over=file makes a push or a rollback hold although the file has changed since the last one.
@@ -62,6 +68,7 @@ pub struct Admin {
     pub drain: Signal,
     pub api: Api,
     pub guard: Guard,
+    pub history: History,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -73,6 +80,7 @@ impl Admin {
             Ok(socket) => socket,
             Err(error) => return tracing::error!(%error, "the admin socket cannot be served"),
         };
+        tokio::spawn(self.history.clone().keep(Arc::clone(&self.live)));
         let room = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
         loop {
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
@@ -97,6 +105,9 @@ impl Admin {
         let path = request.uri().path().to_owned();
         let steps: Vec<&str> = path.split('/').skip(1).collect();
         match steps[..] {
+            [""] if dashboard::is_browser(request.headers()) => {
+                looking(&request, || dashboard::file(&["dashboard"]).unwrap_or_else(nothing))
+            }
             [""] => looking(&request, || text(StatusCode::OK, INDEX)),
             ["ready"] if self.drain.is_draining() => looking(&request, || text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")),
             ["ready"] => looking(&request, || text(StatusCode::OK, "ready\n")),
@@ -109,8 +120,11 @@ impl Admin {
             ["stores", name, ref key @ ..] if !key.is_empty() => self.stored(name, &key.join("/"), &request, peer).await,
             ["clusters"] => looking(&request, || json_answer(StatusCode::OK, &clusters::all(&self.live.load()))),
             ["clusters", name] => looking(&request, || self.cluster(name)),
+            ["dashboard", ..] => looking(&request, || dashboard::file(&steps).unwrap_or_else(nothing)),
+            ["stats"] => looking(&request, || json_answer(StatusCode::OK, &stats::now(&self.live.load()))),
+            ["stats", "history"] => looking(&request, || json_answer(StatusCode::OK, &self.history.shown())),
             ["metrics"] => looking(&request, || metrics::answer(&self.live.load())),
-            _ => text(StatusCode::NOT_FOUND, "nothing here; GET / lists what is\n"),
+            _ => nothing(),
         }
     }
 
@@ -181,6 +195,10 @@ impl Admin {
             Err(refused) => json_answer(refused.status(), &json!({ "error": refused.to_string() })),
         }
     }
+}
+
+fn nothing() -> Answer {
+    text(StatusCode::NOT_FOUND, "nothing here; GET / lists what is\n")
 }
 
 fn looking(request: &Request<Incoming>, look: impl FnOnce() -> Answer) -> Answer {

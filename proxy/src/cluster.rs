@@ -1,23 +1,30 @@
 //! Clusters: named sets of endpoints, which of them is chosen, and how a request gets there.
 //!
-//! `wishes` is what an exchange wants; `call` is the way of a request, with `retry` to say whether it is gone once more and
-//! `replay` to keep what is sent again; `pool` keeps a worker's connections; `discovery` knows where endpoints are. A
-//! cluster decides nothing about traffic: filters have chosen it before. `health` and `outlier` say which endpoints are
-//! asked at all; `choices` remembers the last ones for whoever wants to know.
+//! `wishes` is what an exchange wants; `call` is the way of a request, `attempt` one go of it, `hedge` two beside each other, with
+//! `retry` to say whether there is a further one, `budget` how many all exchanges have together, and `spare` and `replay` to
+//! keep what is sent again; `breaker` is what is in use and how much may be; `pool` keeps a worker's connections; `discovery`
+//! knows where endpoints are; `health` and `outlier` say which of them are asked at all; `choices` remembers the last ones for
+//! whoever wants to know. A cluster decides nothing about traffic: filters have chosen it before.
 
+pub mod attempt;
 pub mod balance;
-pub mod call;
+pub mod breaker;
+pub mod budget;
+mod call;
 pub mod choices;
 pub mod discovery;
 pub mod endpoint;
 pub mod hash;
 pub mod health;
+mod hedge;
+pub mod kept;
 pub mod outgoing;
 pub mod outlier;
 pub mod pool;
 mod replay;
 mod retry;
 mod seen;
+mod spare;
 mod wishes;
 
 use std::collections::HashMap;
@@ -25,7 +32,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-pub use call::{Answer, send};
+pub use attempt::{Answer, Lease};
+pub use call::send;
 pub use endpoint::Endpoint;
 pub use outgoing::Outgoing;
 pub use seen::{Ended, Seen};
@@ -33,9 +41,8 @@ pub use wishes::{Wishes, choose};
 
 use crate::config::{self, Labels};
 use balance::Balancer;
-use choices::Choices;
 use discovery::Resolved;
-use outlier::Alarm;
+use kept::Kept;
 
 /// One cluster of one snapshot.
 #[derive(Debug)]
@@ -48,8 +55,8 @@ pub struct Cluster {
     /// Those that picks choose among: what is in, or all where nothing is.
     candidates: ArcSwap<Vec<Arc<Endpoint>>>,
     balancer: Balancer,
-    pub alarm: Arc<Alarm>,
-    pub choices: Arc<Choices>,
+    /// What the next cluster of this name goes on with.
+    pub kept: Kept,
 }
 
 impl Cluster {
@@ -57,19 +64,19 @@ impl Cluster {
     /// their load and connections as long as they are spoken to in the same way.
     pub fn build(name: &Arc<str>, config: &Arc<config::Cluster>, resolved: &Resolved, previous: Option<&Arc<Self>>) -> Arc<Self> {
         let addresses = resolved.endpoints(config);
-        let kept = previous.filter(|previous| {
+        let alike = previous.filter(|previous| {
             previous.config.protocol == config.protocol
                 && previous.config.limits == config.limits
                 && previous.config.timeouts == config.timeouts
         });
-        if let Some(previous) = kept
+        if let Some(previous) = alike
             && previous.config == *config
             && previous.endpoints.iter().map(|endpoint| endpoint.address).eq(addresses.iter().map(|(address, _)| *address))
         {
             return Arc::clone(previous);
         }
         let (addresses, labels): (Vec<_>, Vec<_>) = addresses.into_iter().unzip();
-        let known = kept.map_or(&[][..], |previous| &previous.endpoints).iter();
+        let known = alike.map_or(&[][..], |previous| &previous.endpoints).iter();
         let known: HashMap<_, _> = known.map(|endpoint| (endpoint.address, endpoint)).collect();
         let endpoints: Vec<_> = addresses
             .into_iter()
@@ -77,10 +84,8 @@ impl Cluster {
             .collect();
         let balancer = Balancer::new(config.balance);
         let candidates = ArcSwap::from_pointee(candidates(&endpoints));
-        let alarm = previous.map(|previous| Arc::clone(&previous.alarm)).unwrap_or_default();
-        let choices = previous.map(|previous| Arc::clone(&previous.choices)).unwrap_or_default();
-        let (name, config) = (Arc::clone(name), Arc::clone(config));
-        Arc::new(Self { name, config, endpoints, labels, candidates, balancer, alarm, choices })
+        let kept = Kept::of(config, previous.map(|previous| &previous.kept));
+        Arc::new(Self { name: Arc::clone(name), config: Arc::clone(config), endpoints, labels, candidates, balancer, kept })
     }
 
     /// Has picks choose among the endpoints that are in now: for whoever has changed the health of one.
@@ -91,8 +96,8 @@ impl Cluster {
     /// An attempt is over, as far as its endpoint is to be judged by it.
     pub fn saw(&self, endpoint: &Endpoint, seen: &Seen) {
         tracing::trace!(cluster = %self.name, address = %endpoint.address, ?seen, "attempted");
-        outlier::saw(endpoint, seen, &self.config.outliers, &self.alarm);
-        self.choices.note(endpoint, seen);
+        outlier::saw(endpoint, seen, &self.config.outliers, &self.kept.alarm);
+        self.kept.choices.note(endpoint, seen);
     }
 
     /// The endpoint for the next attempt: rather one that has not been tried, then rather not the last one that was.

@@ -3,6 +3,7 @@
 
 pub mod body;
 mod connection;
+pub mod deadline;
 pub mod destination;
 pub mod failure;
 mod gate;
@@ -22,6 +23,7 @@ use tokio::sync::Notify;
 
 pub use body::Body;
 pub use connection::Connection;
+pub use deadline::Deadline;
 pub use destination::{Destination, Retry};
 pub use failure::{Failure, Kind};
 pub use gate::{Gate, Permit};
@@ -55,8 +57,10 @@ pub struct Exchange {
     pub notes_dropped: bool,
     /// The clusters that a filter may name.
     pub clusters: Arc<Names>,
-    /// When the client no longer waits, as it said itself (`grpc-timeout`).
+    /// When the client no longer waits, as it said itself.
     pub deadline: Option<Instant>,
+    /// The field in which it said so, if the listener has one.
+    pub deadline_field: Option<(http::HeaderName, deadline::Form)>,
     /// How far the request has come, from the moment somebody owns the exchange.
     pub inflow: Option<Rc<Inflow>>,
     pub is_grpc: bool,
@@ -174,6 +178,7 @@ impl Exchange {
             notes_dropped: false,
             clusters,
             deadline: None,
+            deadline_field: None,
             inflow: None,
             is_grpc: false,
             answered: false,
@@ -201,6 +206,7 @@ impl Exchange {
             notes_dropped: self.notes_dropped,
             clusters: Arc::clone(&self.clusters),
             deadline: self.deadline,
+            deadline_field: self.deadline_field.clone(),
             inflow: self.inflow.clone(),
             is_grpc: self.is_grpc,
             answered: self.answered,
@@ -253,6 +259,7 @@ pub mod tests {
             tls_version: None,
             server_name: None,
             permit: None,
+            open: None,
             ended: std::sync::OnceLock::new(),
         };
         let (head, ()) = http::Request::new(()).into_parts();

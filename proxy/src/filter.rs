@@ -9,6 +9,7 @@
 
 pub mod abi;
 pub mod cache;
+mod calls;
 pub mod chain;
 pub mod engine;
 pub mod failures;
@@ -32,6 +33,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+pub use calls::Calls;
 pub use chain::Chain;
 pub use engine::Engine;
 pub use failures::Failures;
@@ -157,6 +159,7 @@ pub struct Filter {
     pub inputs: Inputs,
     /// How often it failed.
     pub failures: Failures,
+    pub calls: Calls,
     pub beside: Option<(Arc<Filter>, Role)>,
     /// What was seen while it was only watched.
     pub observed: Observed,
@@ -243,6 +246,7 @@ impl Filter {
             setup: Setup::default(),
             inputs,
             failures: Failures::of(&name, around.metrics),
+            calls: Calls::of(&name, workers, around.previous.map(|previous| &previous.calls)),
             observed: Observed::of(&name, around.metrics),
             beside,
             config_json: config.config.to_string().into(),

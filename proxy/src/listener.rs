@@ -104,6 +104,7 @@ impl Acceptor {
         let listener = Arc::clone(&self.listener);
         let limits = (snapshot.config.limits.connections, listener.config.limits.connections);
         let Some(permit) = self.gate.enter(limits.0, limits.1) else {
+            listener.traffic.refused();
             tracing::debug!(listener = %listener.name, %peer, "too many connections; this one is closed");
             return;
         };
@@ -119,6 +120,7 @@ impl Acceptor {
             tls_version: None,
             server_name: None,
             permit: Some(permit),
+            open: Some(listener.traffic.opened()),
             ended: OnceLock::new(),
         };
         tokio::task::spawn_local(serve_stream(stream, connection, listener, Arc::clone(&self.live), self.drain.clone()));
@@ -143,6 +145,7 @@ async fn serve_stream(
         let late = || Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long"));
         tokio::time::timeout(limit, handshake).await.unwrap_or_else(|_| late())
     };
+    listener.traffic.handshake(outcome.is_ok());
     match outcome {
         Ok(stream) => {
             let http2 = describe(&stream, &mut connection);

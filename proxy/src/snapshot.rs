@@ -11,13 +11,17 @@ use arc_swap::ArcSwap;
 use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
 use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source, Step};
-use crate::exchange::Names;
+use crate::exchange::{Names, failure};
 use crate::filter::host::inputs::{Input, Inputs};
 use crate::filter::{Around, Filter, Grants, LoadError, Module, Plan, Reach, Role, Taken, chain};
 use crate::store::{Store, Stores};
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::metrics::Registry;
+use crate::telemetry::metrics::{Family, Registry};
+use crate::telemetry::traffic::Traffic;
 use crate::tls;
+
+/// What the counter of refused exchanges says of itself.
+const OVERLOADED: &str = "Exchanges that were refused because more than limits.exchanges were under way.";
 
 /// The snapshot that new exchanges see.
 pub type Live = ArcSwap<Snapshot>;
@@ -56,6 +60,8 @@ pub struct Snapshot {
     pub access_log: Arc<AccessLog>,
     /// The proxy's own metrics, handed on from the first snapshot to the last.
     pub metrics: Arc<Registry>,
+    /// Counts exchanges that are refused because too many are under way in the process.
+    pub overloaded: Arc<Family>,
 }
 
 /// What exchanges of one listener need.
@@ -66,6 +72,7 @@ pub struct Listener {
     pub filters: Arc<[Arc<Filter>]>,
     pub tls: Option<tls::Server>,
     pub access_log: Arc<AccessLog>,
+    pub traffic: Arc<Traffic>,
 }
 
 impl Snapshot {
@@ -124,6 +131,8 @@ impl Snapshot {
                     }
                 },
             };
+            let counted = previous.map(|previous| &*previous.traffic);
+            let workers = config.workers.unwrap_or(1);
             if let Some(access_log) = &access_log {
                 let listener = Listener {
                     name: Arc::clone(name),
@@ -131,6 +140,7 @@ impl Snapshot {
                     filters: chain,
                     tls,
                     access_log: Arc::clone(access_log),
+                    traffic: Arc::new(Traffic::new(name, clusters.keys(), workers, failure::Kind::REASONS, counted)),
                 };
                 listeners.insert(Arc::clone(name), Arc::new(listener));
             }
@@ -149,6 +159,7 @@ impl Snapshot {
                 filters,
                 stores,
                 access_log,
+                overloaded: metrics.counter("tamis_overloaded_total", OVERLOADED, &[]),
                 metrics,
             }),
             _ => Err(Problems::from(problems)),

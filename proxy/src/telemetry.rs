@@ -1,4 +1,6 @@
-//! What the proxy tells about itself: the access log, one JSON line an exchange, and metrics, which a scraper reads.
+//! What the proxy tells about itself: the access log, one JSON line an exchange, and metrics, which a scraper reads; `traffic`
+//! are those of exchanges.
 
 pub mod access_log;
 pub mod metrics;
+pub mod traffic;

@@ -105,7 +105,12 @@ impl Builder {
     }
 
     pub fn run(self) -> Origin {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("the origin can listen");
+        self.run_at(([127, 0, 0, 1], 0).into())
+    }
+
+    /// At an address that another origin has given back.
+    pub fn run_at(self, address: SocketAddr) -> Origin {
+        let listener = std::net::TcpListener::bind(address).expect("the origin can listen");
         listener.set_nonblocking(true).expect("the origin's socket can be non-blocking");
         let address = listener.local_addr().expect("a bound socket has an address");
         let state = Arc::new(State { recording: self.recording, ..State::default() });

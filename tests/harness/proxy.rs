@@ -20,6 +20,8 @@ use crate::raw::Raw;
 
 /// How often something of the proxy that nobody announces is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// After so many looks a test gives up: far more than a busy machine needs.
+const LOOKS_MAX: usize = 4000;
 
 /// A proxy whose listener `edge` speaks without TLS.
 pub fn proxy(toml: impl AsRef<str>) -> Proxy {
@@ -152,6 +154,19 @@ impl Proxy {
         let metrics = self.admin("/metrics").await;
         let line = metrics.text().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.map(|value| value.parse().unwrap_or_else(|_| panic!("no number: {value}")))
+    }
+
+    /// Waits until `/metrics` says of a series what is wished for.
+    pub async fn metric_becomes(&self, series: &str, wished: impl Fn(f64) -> bool) -> f64 {
+        let mut found = None;
+        for _ in 0..LOOKS_MAX {
+            found = self.metric(series).await;
+            match found.filter(|value| wished(*value)) {
+                Some(value) => return value,
+                None => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
+        panic!("{series} is {found:?}, for a long time");
     }
 
     /// How often a filter failed in any way.

@@ -1,7 +1,7 @@
 //! Versions of a filter that are tried out: watched on copies, given a share of the exchanges, or on probation.
 
 use serde_json::json;
-use tamis_tests::{Edge, Origin, Proxy, guest, matrix, origin, scenario};
+use tamis_tests::{Edge, Origin, guest, matrix, origin, scenario};
 
 fn with(origin: &Origin, module: &str, more: &str) -> String {
     format!(
@@ -18,17 +18,6 @@ fn with(origin: &Origin, module: &str, more: &str) -> String {
     )
 }
 
-/// Waits until something was counted.
-async fn counted(proxy: &Proxy, series: &str) -> f64 {
-    for _ in 0..500 {
-        match proxy.metric(series).await {
-            Some(value) if value > 0.0 => return value,
-            _ => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
-        }
-    }
-    panic!("{series} never counted:\n{}", proxy.admin("/metrics").await.text());
-}
-
 matrix!(what_is_observed_changes_nothing);
 async fn what_is_observed_changes_nothing(edge: Edge) {
     let origin = origin().route("/", "the origin's").run();
@@ -36,7 +25,7 @@ async fn what_is_observed_changes_nothing(edge: Edge) {
     let answer = proxy.client().await.get("/").header("x-reply", "1").await;
     assert_eq!((answer.status, answer.text()), (200, "the origin's"));
     let series = r#"tamis_filter_observed_total{filter="f",hook="request",verdict="replied",agrees="false"}"#;
-    assert_eq!(counted(&proxy, series).await, 1.0);
+    assert_eq!(proxy.metric_becomes(series, |count| count > 0.0).await, 1.0);
 }
 
 matrix!(a_second_version_is_compared_with_the_live_one);
@@ -48,7 +37,7 @@ async fn a_second_version_is_compared_with_the_live_one(edge: Edge) {
         assert_eq!(proxy.client().await.get("/").await.header("x-stamp"), Some("a"));
         let series =
             format!(r#"tamis_filter_observed_total{{filter="f@observed",hook="response",verdict="next",agrees="{agrees}"}}"#);
-        assert_eq!(counted(&proxy, &series).await, 1.0, "{second}");
+        assert_eq!(proxy.metric_becomes(&series, |count| count > 0.0).await, 1.0, "{second}");
     }
 }
 
@@ -61,7 +50,7 @@ async fn what_is_observed_may_fail_as_it_likes() {
         assert_eq!(client.get("/").header("x-trap", "1").await.status, 200);
     }
     let series = r#"tamis_filter_observed_total{filter="f",hook="request",verdict="failed",agrees="false"}"#;
-    assert!(counted(&proxy, series).await >= 1.0);
+    assert!(proxy.metric_becomes(series, |count| count > 0.0).await >= 1.0);
 }
 
 scenario!(what_is_observed_writes_where_nobody_reads);
@@ -91,7 +80,7 @@ async fn what_is_observed_writes_where_nobody_reads() {
         assert_eq!(answer.json(), json!({ "ok": count }), "the watched one counts for itself");
     }
     let series = r#"tamis_filter_observed_total{filter="watched",hook="request",verdict="replied",agrees="false"}"#;
-    assert!(counted(&proxy, series).await >= 1.0);
+    assert!(proxy.metric_becomes(series, |count| count > 0.0).await >= 1.0);
     assert_eq!(client.get("/stores/s/get/k").await.json()["ok"], json!("3"));
 }
 

@@ -123,9 +123,7 @@ async fn a_client_that_leaves_ends_its_delay() {
     let proxy = faulty(Edge::HTTP1_PLAIN, &app, config);
     let client = proxy.client().await;
     let asking = tokio::spawn(client.get("/slow").header("x-request-id", "one").whole());
-    while proxy.metric(r#"fault_injected_total{filter="fault",rule="slow",fault="delay"}"#).await.is_none() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    proxy.metric_becomes(r#"fault_injected_total{filter="fault",rule="slow",fault="delay"}"#, |delayed| delayed > 0.0).await;
     asking.abort();
     drop(client);
     let line = proxy.access_log().line_where("request_id", "one").await;

@@ -38,6 +38,23 @@ async fn a_grpc_client_and_server_talk(edge: Edge) {
     client_passes("grpc_client.py", edge, &proxy).await;
 }
 
+matrix!(a_grpc_call_that_is_unavailable_is_tried_again, http2, because "gRPC is HTTP/2");
+async fn a_grpc_call_that_is_unavailable_is_tried_again(edge: Edge) {
+    let (_server, port) = server("grpc_server.py").await;
+    let proxy = edge.proxy(format!(
+        r#"
+        [listeners.edge]
+        cluster = "grpc"
+        [clusters.grpc]
+        endpoints = ["127.0.0.1:{port}"]
+        protocol = "h2"
+        retry = {{ attempts = 3, on = ["unavailable"] }}
+        "#
+    ));
+    client_passes("grpc_retry_client.py", edge, &proxy).await;
+    assert_eq!(proxy.metric(r#"tamis_cluster_retries_total{cluster="grpc"}"#).await, Some(5.0));
+}
+
 matrix!(a_websocket_client_and_server_talk, http1, because "WebSocket over HTTP/2 is not offered");
 async fn a_websocket_client_and_server_talk(edge: Edge) {
     let (_server, port) = server("websocket_server.py").await;

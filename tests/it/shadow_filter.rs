@@ -13,15 +13,7 @@ fn service(name: &'static str) -> Origin {
 
 /// Waits until a series has counted so much.
 async fn counts(proxy: &Proxy, series: &str, wished: f64) {
-    let mut counted = None;
-    for _ in 0..1000 {
-        counted = proxy.metric(series).await;
-        if counted == Some(wished) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("{series} is {counted:?}, expected {wished}");
+    proxy.metric_becomes(series, |counted| counted == wished).await;
 }
 
 /// Waits until the pairs of a rule are kept.

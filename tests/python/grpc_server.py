@@ -36,6 +36,23 @@ def fail(request, context):
     context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not today: 100 % ünlikely")
 
 
+class Flaky:
+    """Fails as many calls of one name as it says, before a message, and answers the next one with how many there were."""
+
+    def __init__(self):
+        self.calls = {}
+
+    def __call__(self, request, context):
+        sent = dict(context.invocation_metadata())
+        number = self.calls[sent["name"]] = self.calls.get(sent["name"], 0) + 1
+        if number <= int(sent["fails"]):
+            # With a head of its own the status comes behind it, in trailers; without one it comes in the head.
+            if sent["head"] == "yes":
+                context.send_initial_metadata((("begun", "yes"),))
+            context.abort(grpc.StatusCode.UNAVAILABLE, f"call {number}")
+        return str(number).encode()
+
+
 def fail_late(request, context):
     yield b"first"
     context.abort(grpc.StatusCode.DATA_LOSS, "after one message")
@@ -54,6 +71,7 @@ HANDLERS = {
     "Add": grpc.stream_unary_rpc_method_handler(add),
     "Chat": grpc.stream_stream_rpc_method_handler(chat),
     "Fail": grpc.unary_unary_rpc_method_handler(fail),
+    "Flaky": grpc.unary_unary_rpc_method_handler(Flaky()),
     "FailLate": grpc.unary_stream_rpc_method_handler(fail_late),
     "Slow": grpc.unary_unary_rpc_method_handler(slow),
 }

@@ -32,10 +32,11 @@ pub fn one(snapshot: &Snapshot, name: &str) -> Option<Value> {
             // One that has left the list since has no address any more.
             "endpoint": addresses.get(&choice.endpoint),
             "ended": ended(choice.seen.ended),
+            "grpc": choice.seen.grpc,
             "took_us": micros(choice.seen.took),
         })
     };
-    shown["choices"] = cluster.choices.last().iter().map(choice).collect();
+    shown["choices"] = cluster.kept.choices.last().iter().map(choice).collect();
     Some(shown)
 }
 
@@ -55,7 +56,7 @@ fn summary(cluster: &Cluster) -> Value {
         "ejected": count(|endpoint| endpoint.health.has(Out::Ejected)),
         "failing_checks": count(|endpoint| endpoint.health.has(Out::Checks)),
         "active": cluster.endpoints.iter().map(|endpoint| u64::from(endpoint.active())).sum::<u64>(),
-        "ejections": cluster.alarm.ejections(),
+        "ejections": cluster.kept.alarm.ejections(),
     })
 }
 
@@ -126,7 +127,7 @@ pub fn metrics(snapshot: &Snapshot, exposition: &mut Exposition) {
     each("tamis_cluster_endpoints", endpoints, Kind::Gauge, Some("in"), |cluster| count(cluster, true));
     each("tamis_cluster_endpoints", endpoints, Kind::Gauge, Some("out"), |cluster| count(cluster, false));
     let ejections = "Endpoints that were left out for how they served.";
-    each("tamis_cluster_ejections_total", ejections, Kind::Counter, None, |cluster| cluster.alarm.ejections() as f64);
+    each("tamis_cluster_ejections_total", ejections, Kind::Counter, None, |cluster| cluster.kept.alarm.ejections() as f64);
 }
 
 fn count(cluster: &Cluster, is_in: bool) -> f64 {

@@ -7,19 +7,28 @@ use http::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body_util::Full;
 
-use crate::filter::Filter;
+use crate::cluster::Cluster;
+use crate::cluster::breaker::Limit;
+use crate::cluster::kept::{Count, Counts, Kept};
+use crate::filter::{Calls, Filter};
 use crate::snapshot::Snapshot;
 use crate::store::{Memory, Store};
 use crate::telemetry::metrics::{Exposition, Kind};
+use crate::telemetry::traffic::Traffic;
 
 pub fn answer(snapshot: &Snapshot) -> Response<Full<Bytes>> {
     let mut exposition = Exposition::default();
     snapshot.metrics.render(&mut exposition);
+    let mut listeners: Vec<_> = snapshot.listeners.values().map(|listener| &*listener.traffic).collect();
+    listeners.sort_by(|one, other| one.listener().cmp(other.listener()));
+    Traffic::render(listeners.into_iter(), &mut exposition);
+    clusters(snapshot, &mut exposition);
     super::clusters::metrics(snapshot, &mut exposition);
     stores(snapshot, &mut exposition);
     let beside = |filter: &Arc<Filter>| filter.beside.as_ref().map(|(second, _)| Arc::clone(second));
     let filters: Vec<_> =
         snapshot.filters.values().flat_map(|filter| [Some(Arc::clone(filter)), beside(filter)]).flatten().collect();
+    Calls::render(filters.iter().map(|filter| &filter.calls), &mut exposition);
     let instruments = filters.iter().filter_map(|filter| filter.identity.instruments.get());
     instruments.for_each(|instruments| instruments.render(&mut exposition));
     let mut response = Response::new(Full::new(Bytes::from(exposition.finish())));
@@ -27,7 +36,44 @@ pub fn answer(snapshot: &Snapshot) -> Response<Full<Bytes>> {
     response
 }
 
-/// A store counts by itself, so it is asked when somebody wants to know.
+/// A cluster counts by itself, so it is asked when somebody wants to know.
+fn clusters(snapshot: &Snapshot, exposition: &mut Exposition) {
+    let mut clusters: Vec<&Cluster> = snapshot.reach.clusters.values().map(|cluster| &**cluster).collect();
+    clusters.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut each = |name, help, kind, label: Option<(&str, &str)>, of: &dyn Fn(&Kept) -> f64| {
+        for cluster in &clusters {
+            let mut labels = vec![("cluster", &*cluster.name)];
+            labels.extend(label);
+            exposition.metric(name, help, kind).sample("", &labels, None, of(&cluster.kept));
+        }
+    };
+    let in_use = [
+        ("tamis_cluster_connections", "Open connections to a cluster.", Limit::Connections),
+        ("tamis_cluster_pending", "Exchanges that wait for a connection to a cluster.", Limit::Pending),
+        ("tamis_cluster_requests", "Exchanges under way in a cluster.", Limit::Requests),
+        ("tamis_cluster_retrying", "Exchanges of a cluster in a further attempt.", Limit::Retries),
+    ];
+    for (name, help, limit) in in_use {
+        each(name, help, Kind::Gauge, None, &|kept| kept.load.taken(limit) as f64);
+        let overflows = "What was refused because a limit of the cluster was reached.";
+        let label = Some(("limit", limit.name()));
+        each("tamis_cluster_overflows_total", overflows, Kind::Counter, label, &|kept| kept.load.overflows(limit) as f64);
+    }
+    let mut count = |name, help, label, of: fn(&Counts) -> &Count| {
+        each(name, help, Kind::Counter, label, &|kept| of(&kept.counts).get() as f64);
+    };
+    let retries = "Further attempts at a request, hedges included.";
+    count("tamis_cluster_retries_total", retries, None, |counts| &counts.retries);
+    let refused = "Further attempts that were not made: the budget was spent, or the time would have been over.";
+    count("tamis_cluster_retries_refused_total", refused, Some(("by", "budget")), |counts| &counts.over_budget);
+    count("tamis_cluster_retries_refused_total", refused, Some(("by", "deadline")), |counts| &counts.too_late);
+    count("tamis_cluster_hedges_total", "Attempts beside one that took long.", None, |counts| &counts.hedges);
+    count("tamis_cluster_hedges_won_total", "Those of them whose answer came first.", None, |counts| &counts.hedges_won);
+    let expired = "Requests that were not sent because the client's deadline had passed.";
+    count("tamis_cluster_expired_total", expired, None, |counts| &counts.expired);
+}
+
+/// So does a store.
 fn stores(snapshot: &Snapshot, exposition: &mut Exposition) {
     let mut stores: Vec<&Store> = snapshot.stores.values().collect();
     stores.sort_by(|one, other| one.name().cmp(other.name()));

@@ -26,6 +26,7 @@ use super::{Bound, Left, RunError};
 use crate::admin::Admin;
 use crate::admin::api::{self, Api, Command, Done, Refused};
 use crate::admin::ledger::Ledger;
+use crate::admin::stats::History;
 use crate::cluster::discovery::{Answer, Query, Resolver};
 use crate::cluster::pool;
 use crate::config::Input;
@@ -131,7 +132,7 @@ impl Control {
             let (sender, commands) = mpsc::channel(api::COMMANDS);
             if let Some((socket, guard)) = admin {
                 let (live, ledger) = (Arc::clone(&live), Arc::clone(&ledger));
-                let admin = Admin { live, ledger, drain: leaving, api: Api::new(sender), guard };
+                let admin = Admin { live, ledger, drain: leaving, api: Api::new(sender), guard, history: History::default() };
                 tokio::spawn(admin.serve(socket));
             }
             let watch = Watch::new(events.clone());

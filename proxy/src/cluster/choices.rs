@@ -62,7 +62,7 @@ impl Choices {
         slot.endpoint.store(endpoint, Ordering::Relaxed);
         slot.at.store(at, Ordering::Relaxed);
         let took = u64::try_from(seen.took.as_micros()).unwrap_or(u64::MAX).min(u64::MAX >> 16);
-        slot.outcome.store(took << 16 | u64::from(code(seen.ended)), Ordering::Relaxed);
+        slot.outcome.store(took << 16 | u64::from(code(seen)), Ordering::Relaxed);
         slot.turn.store(turn, Ordering::Release);
     }
 
@@ -84,7 +84,8 @@ impl Slot {
         if turn == 0 || self.turn.load(Ordering::Relaxed) != turn {
             return None;
         }
-        let seen = Seen { ended: ended((outcome & 0xffff) as u16)?, took: Duration::from_micros(outcome >> 16) };
+        let (ended, grpc) = decoded((outcome & 0xffff) as u16)?;
+        let seen = Seen { ended, took: Duration::from_micros(outcome >> 16), grpc, ..Seen::default() };
         Some(Choice { endpoint, at: UNIX_EPOCH + Duration::from_millis(at), seen })
     }
 }
@@ -105,16 +106,23 @@ const CODES: [(Ended, u16); 6] = [
     (Ended::Useless, 6),
 ];
 
-fn code(ended: Ended) -> u16 {
-    match ended {
+/// Above the status, one more than the code of gRPC.
+const GRPC_SHIFT: u16 = 10;
+
+fn code(seen: &Seen) -> u16 {
+    let ended = match seen.ended {
         Ended::Answered(status) => status.as_u16(),
         other => CODES.iter().find(|(known, _)| *known == other).map_or(0, |(_, code)| *code),
-    }
+    };
+    let grpc = seen.grpc.and_then(|code| u16::try_from(code + 1).ok()).filter(|code| *code < 1 << (16 - GRPC_SHIFT));
+    ended | grpc.unwrap_or(0) << GRPC_SHIFT
 }
 
-fn ended(code: u16) -> Option<Ended> {
+fn decoded(code: u16) -> Option<(Ended, Option<u32>)> {
+    let (grpc, code) = (code >> GRPC_SHIFT, code & ((1 << GRPC_SHIFT) - 1));
     let known = CODES.iter().find(|(_, known)| *known == code).map(|(ended, _)| *ended);
-    known.or_else(|| StatusCode::from_u16(code).ok().map(Ended::Answered))
+    let ended = known.or_else(|| StatusCode::from_u16(code).ok().map(Ended::Answered))?;
+    Some((ended, grpc.checked_sub(1).map(u32::from)))
 }
 
 #[cfg(test)]
@@ -124,11 +132,11 @@ mod tests {
     #[test]
     fn the_last_ones_of_every_worker_are_kept() {
         let choices = Choices::default();
-        let seen = Seen { ended: Ended::Answered(StatusCode::OK), took: Duration::from_micros(1500) };
+        let seen = Seen { ended: Ended::Answered(StatusCode::OK), took: Duration::from_micros(1500), ..Seen::default() };
         for at in 1..=20 {
             choices.write(0, at, at, &seen);
         }
-        choices.write(1, 100, 100, &Seen { ended: Ended::Reset, took: Duration::from_secs(1 << 40) });
+        choices.write(1, 100, 100, &Seen { ended: Ended::Reset, took: Duration::from_secs(1 << 40), ..Seen::default() });
         let last = choices.last();
         assert_eq!(last.len(), KEPT + 1);
         assert_eq!((last[0].endpoint, last[0].seen.ended), (100, Ended::Reset));
@@ -140,9 +148,13 @@ mod tests {
     #[test]
     fn every_end_has_a_code_of_its_own() {
         let all = CODES.iter().map(|(ended, _)| *ended).chain([Ended::Answered(StatusCode::IM_A_TEAPOT)]);
-        for one in all {
-            assert_eq!(ended(code(one)), Some(one));
+        for ended in all {
+            for grpc in [None, Some(0), Some(16), Some(62)] {
+                assert_eq!(decoded(code(&Seen { ended, grpc, ..Seen::default() })), Some((ended, grpc)));
+            }
         }
+        let unheard_of = Seen { grpc: Some(u32::MAX - 1), ..Seen::default() };
+        assert_eq!(decoded(code(&unheard_of)), Some((unheard_of.ended, None)));
     }
 
     #[test]
@@ -151,7 +163,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for number in 1..100_000 {
-                    let seen = Seen { ended: Ended::Reset, took: Duration::from_micros(number) };
+                    let seen = Seen { ended: Ended::Reset, took: Duration::from_micros(number), ..Seen::default() };
                     choices.write(0, number, number, &seen);
                 }
             });

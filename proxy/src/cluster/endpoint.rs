@@ -72,6 +72,12 @@ impl Endpoint {
 #[derive(Debug)]
 pub struct Active(Arc<Endpoint>);
 
+impl Active {
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.0
+    }
+}
+
 impl Drop for Active {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Relaxed);

@@ -56,6 +56,14 @@ impl Outgoing {
             Self::Replay(replay) => replay.again().map(Self::Replay),
         }
     }
+
+    /// The same beside a body that is on its way already.
+    pub fn beside(&self) -> Option<Self> {
+        match self {
+            Self::Replay(replay) => replay.beside().map(|(body, trailers)| Self::Whole { body, trailers }),
+            other => other.again(),
+        }
+    }
 }
 
 impl Body for Outgoing {

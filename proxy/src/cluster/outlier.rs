@@ -26,7 +26,7 @@ use tally::Verdict;
 
 /// What a worker does about one attempt that is over.
 pub fn saw(endpoint: &Endpoint, seen: &Seen, rules: &Outliers, alarm: &Alarm) {
-    let Some(verdict) = Verdict::of(seen.ended) else { return };
+    let Some(verdict) = Verdict::of(seen) else { return };
     // The clock is only read where a share is asked for.
     let slot = if Tally::has_window(rules) { now_slot(rules) } else { 0 };
     if endpoint.tally.saw(verdict, rules, slot) {

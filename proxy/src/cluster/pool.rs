@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
+use super::breaker::{Limit, Load, Taken};
 use super::{Endpoint, Outgoing};
-use crate::config::{ClusterLimits, ClusterTimeouts};
+use crate::config::{Breakers, ClusterLimits, ClusterTimeouts};
 use crate::exchange::{Failure, Kind};
 
 /// How often a worker drops connections that have been idle for too long.
@@ -34,6 +35,9 @@ thread_local! {
 pub struct Pool {
     timeouts: ClusterTimeouts,
     limits: ClusterLimits,
+    /// Of the cluster, with the connections of all its pools.
+    load: Arc<Load>,
+    line: Rc<Line>,
     idle: RefCell<Vec<Idle>>,
     shared: RefCell<Vec<Rc<Shared>>>,
     /// Held while an HTTP/2 connection is opened, so that a burst opens one and not one each.
@@ -42,10 +46,33 @@ pub struct Pool {
     refused: RefCell<Option<(Instant, Kind)>>,
 }
 
+/// An HTTP/1 connection.
+#[derive(Debug)]
+pub struct Http1 {
+    pub sender: http1::SendRequest<Outgoing>,
+    /// Its place among those of the cluster; its own task holds it too, until the socket is closed.
+    _open: Rc<Taken>,
+}
+
 #[derive(Debug)]
 struct Idle {
-    sender: http1::SendRequest<Outgoing>,
+    connection: Http1,
     since: Instant,
+}
+
+/// Those of this pool who wait because all connections of the cluster are open.
+#[derive(Debug, Default)]
+struct Line {
+    waiting: Cell<usize>,
+    given_back: Notify,
+}
+
+/// What somebody in line gets.
+enum Got<T> {
+    /// A new connection may be opened.
+    New(Taken),
+    /// One of the pool's has room.
+    Present(T),
 }
 
 /// An HTTP/2 connection with the exchanges on it.
@@ -56,6 +83,7 @@ pub struct Shared {
     /// How many exchanges the peer allows, as it last said.
     peer_streams: Rc<Cell<u32>>,
     last_used: Cell<Instant>,
+    line: Rc<Line>,
 }
 
 /// One exchange's place on an HTTP/2 connection.
@@ -66,11 +94,21 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.0.active.set(self.0.active.get() - 1);
         self.0.last_used.set(Instant::now());
+        self.0.line.tell();
+    }
+}
+
+impl Line {
+    /// Something can be had again.
+    fn tell(&self) {
+        if self.waiting.get() > 0 {
+            self.given_back.notify_one();
+        }
     }
 }
 
 /// This worker's pool for an endpoint. One that has left the configuration gets a pool that ends with its exchange.
-pub fn of(endpoint: &Endpoint, timeouts: &ClusterTimeouts, limits: &ClusterLimits) -> Rc<Pool> {
+pub fn of(endpoint: &Endpoint, timeouts: &ClusterTimeouts, limits: &ClusterLimits, load: &Arc<Load>) -> Rc<Pool> {
     POOLS.with_borrow_mut(|pools| {
         if let Some(pool) = pools.get(&endpoint.id) {
             return Rc::clone(pool);
@@ -78,6 +116,8 @@ pub fn of(endpoint: &Endpoint, timeouts: &ClusterTimeouts, limits: &ClusterLimit
         let pool = Rc::new(Pool {
             timeouts: timeouts.clone(),
             limits: limits.clone(),
+            load: Arc::clone(load),
+            line: Rc::default(),
             idle: RefCell::default(),
             shared: RefCell::default(),
             opening: Mutex::new(()),
@@ -108,29 +148,41 @@ pub async fn tend() {
 
 impl Pool {
     /// The HTTP/1 connection that was used last and still lives, if any.
-    pub async fn idle(&self) -> Option<http1::SendRequest<Outgoing>> {
+    pub async fn idle(&self) -> Option<Http1> {
         loop {
-            let idle = self.idle.borrow_mut().pop()?;
-            if !idle.sender.is_ready() {
+            let connection = self.idle.borrow_mut().pop()?.connection;
+            if !connection.sender.is_ready() {
                 // Its task may still have to notice that its last exchange is over, or that the peer has closed it.
                 tokio::task::yield_now().await;
             }
-            if idle.sender.is_ready() {
-                return Some(idle.sender);
+            if connection.sender.is_ready() {
+                return Some(connection);
             }
         }
     }
 
-    /// Keeps an HTTP/1 connection whose exchange is over.
-    pub fn keep(&self, sender: http1::SendRequest<Outgoing>) {
+    /// Keeps an HTTP/1 connection whose exchange is over, unless somebody elsewhere waits for one.
+    pub fn keep(&self, connection: Http1) {
         let mut idle = self.idle.borrow_mut();
-        if !sender.is_closed() && idle.len() < self.limits.idle_connections {
-            idle.push(Idle { sender, since: Instant::now() });
+        let is_wanted = self.line.waiting.get() > 0 || (!self.load.is_awaited() && idle.len() < self.limits.idle_connections);
+        if !connection.sender.is_closed() && is_wanted {
+            idle.push(Idle { connection, since: Instant::now() });
+            self.line.tell();
         }
     }
 
-    /// Opens an HTTP/1 connection.
-    pub async fn open(&self, endpoint: &Endpoint) -> Result<http1::SendRequest<Outgoing>, Failure> {
+    /// Opens an HTTP/1 connection, and says whether it is new: where the cluster may have no further one, it is one that was
+    /// opened before.
+    pub async fn open(&self, endpoint: &Endpoint, breakers: &Breakers) -> Result<(Http1, bool), Failure> {
+        let _pending = self.load.claim(Limit::Pending, breakers).ok_or_else(|| Limit::Pending.failure())?;
+        let open = match self.load.take(Limit::Connections, breakers) {
+            Some(open) => open,
+            None => match self.stand_in_line(breakers, async || self.idle().await).await? {
+                Got::New(open) => open,
+                Got::Present(connection) => return Ok((connection, false)),
+            },
+        };
+        let open = Rc::new(open);
         let stream = self.connect(endpoint).await?;
         let mut builder = http1::Builder::new();
         builder.max_buf_size(self.limits.buffer_bytes).max_header_size(self.limits.header_bytes);
@@ -138,40 +190,89 @@ impl Pool {
             // hyper keeps up to 100 fields on its stack, any other number costs an allocation a message.
             builder.max_headers(self.limits.header_count);
         }
-        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(refused)?;
-        let address = endpoint.address;
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(refused_by)?;
+        let (address, held) = (endpoint.address, Rc::clone(&open));
         tokio::task::spawn_local(async move {
+            let _held = held;
             if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%address, %error, "an upstream connection ended");
             }
         });
-        Ok(sender)
+        Ok((Http1 { sender, _open: open }, true))
+    }
+
+    /// Waits until the cluster may have another connection, or one of this pool has room: as long as for a connection that
+    /// is opened.
+    async fn stand_in_line<T>(&self, breakers: &Breakers, present: impl AsyncFn() -> Option<T>) -> Result<Got<T>, Failure> {
+        struct Waits<'a>(&'a Cell<usize>);
+        impl Drop for Waits<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.0.get() - 1);
+            }
+        }
+        let line = self.load.stand_in_line();
+        self.line.waiting.set(self.line.waiting.get() + 1);
+        let _waits = Waits(&self.line.waiting);
+        give_up_an_idle_one(&self.load);
+        let waiting = async {
+            loop {
+                let closed = line.closed();
+                if let Some(open) = self.load.take(Limit::Connections, breakers) {
+                    return Got::New(open);
+                }
+                if let Some(present) = present().await {
+                    return Got::Present(present);
+                }
+                tokio::select! {
+                    () = closed => {}
+                    () = self.line.given_back.notified() => {}
+                }
+            }
+        };
+        if self.timeouts.connect.is_zero() {
+            return Ok(waiting.await);
+        }
+        tokio::time::timeout(self.timeouts.connect, waiting).await.map_err(|_| {
+            self.load.overflowed(Limit::Connections);
+            Limit::Connections.failure()
+        })
     }
 
     /// A place on an HTTP/2 connection; opens a further one when the others are well used.
-    pub async fn place(&self, endpoint: &Endpoint) -> Result<Place, Failure> {
+    pub async fn place(&self, endpoint: &Endpoint, breakers: &Breakers) -> Result<Place, Failure> {
         if let Some(place) = self.free_place(STREAMS_IN_USE_PERCENT) {
             return Ok(place);
         }
         let asked = Instant::now();
+        let _pending = self.load.claim(Limit::Pending, breakers).ok_or_else(|| Limit::Pending.failure())?;
         let _opening = self.opening.lock().await;
         // Boxed: opening one is rare, and each exchange would have to have room for it.
-        Box::pin(self.open_shared(endpoint, asked)).await
+        Box::pin(self.open_shared(endpoint, breakers, asked)).await
     }
 
     /// Opens a further connection for many exchanges, unless somebody else has since it was asked for.
-    async fn open_shared(&self, endpoint: &Endpoint, asked: Instant) -> Result<Place, Failure> {
+    async fn open_shared(&self, endpoint: &Endpoint, breakers: &Breakers, asked: Instant) -> Result<Place, Failure> {
         if let Some((at, kind)) = *self.refused.borrow()
             && at > asked
         {
             // Whoever was first has found out for all that waited.
-            return Err(Failure::new(kind, "the upstream could not be connected to a moment ago"));
+            return Err(match kind {
+                Kind::ClusterOverloaded => Limit::Connections.failure(),
+                kind => Failure::new(kind, "the upstream could not be connected to a moment ago"),
+            });
         }
         if let Some(place) = self.free_place(STREAMS_IN_USE_PERCENT) {
             return Ok(place);
         }
-        let stream = self.connect(endpoint).await;
-        let stream = stream.inspect_err(|failure| *self.refused.borrow_mut() = Some((Instant::now(), failure.kind)))?;
+        let refused = |failure: &Failure| *self.refused.borrow_mut() = Some((Instant::now(), failure.kind));
+        let open = match self.load.take(Limit::Connections, breakers) {
+            Some(open) => open,
+            None => match self.stand_in_line(breakers, async || self.free_place(100)).await.inspect_err(refused)? {
+                Got::New(open) => open,
+                Got::Present(place) => return Ok(place),
+            },
+        };
+        let stream = self.connect(endpoint).await.inspect_err(refused)?;
         let (sender, mut connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .initial_stream_window_size(self.limits.stream_window_bytes)
@@ -179,11 +280,12 @@ impl Pool {
             .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX))
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(refused)?;
+            .map_err(refused_by)?;
         let address = endpoint.address;
         let peer_streams = Rc::new(Cell::new(u32::MAX));
         let said = Rc::clone(&peer_streams);
         tokio::task::spawn_local(async move {
+            let _open = open;
             let driven = std::future::poll_fn(|context| {
                 let outcome = Pin::new(&mut connection).poll(context);
                 said.set(u32::try_from(connection.current_max_send_streams()).unwrap_or(u32::MAX));
@@ -194,7 +296,7 @@ impl Pool {
             }
         });
         let (active, last_used) = (Cell::new(0), Cell::new(Instant::now()));
-        let shared = Rc::new(Shared { sender, active, peer_streams, last_used });
+        let shared = Rc::new(Shared { sender, active, peer_streams, last_used, line: Rc::clone(&self.line) });
         self.shared.borrow_mut().push(Rc::clone(&shared));
         Ok(shared.place())
     }
@@ -220,15 +322,18 @@ impl Pool {
                 .await
                 .map_err(|_| Failure::new(Kind::ConnectTimeout, "the upstream did not accept a connection in time"))?
         };
-        let stream = stream.map_err(refused)?;
+        let stream = stream.map_err(refused_by)?;
         // Requests are written whole; waiting for more to write only delays them.
         let _ = stream.set_nodelay(true);
         Ok(stream)
     }
 
     fn expire(&self, now: Instant) {
-        let old = |since: Instant| !self.timeouts.idle.is_zero() && now.saturating_duration_since(since) >= self.timeouts.idle;
-        self.idle.borrow_mut().retain(|idle| !idle.sender.is_closed() && !old(idle.since));
+        // Where somebody waits for a connection, on another worker perhaps, none is kept that nobody uses.
+        let spared = self.load.is_awaited();
+        let late = |since: Instant| !self.timeouts.idle.is_zero() && now.saturating_duration_since(since) >= self.timeouts.idle;
+        let old = |since: Instant| spared || late(since);
+        self.idle.borrow_mut().retain(|idle| !idle.connection.sender.is_closed() && !old(idle.since));
         self.shared.borrow_mut().retain(|connection| {
             !connection.sender.is_closed() && (connection.active.get() > 0 || !old(connection.last_used.get()))
         });
@@ -242,7 +347,15 @@ impl Shared {
     }
 }
 
-fn refused(error: impl Into<crate::exchange::failure::BoxError>) -> Failure {
+/// Closes an idle HTTP/1 connection of this cluster, whichever endpoint it is to.
+fn give_up_an_idle_one(load: &Arc<Load>) {
+    POOLS.with_borrow(|pools| {
+        let of_cluster = pools.values().filter(|pool| Arc::ptr_eq(&pool.load, load));
+        of_cluster.map(|pool| pool.idle.borrow_mut().pop()).find(Option::is_some)
+    });
+}
+
+fn refused_by(error: impl Into<crate::exchange::failure::BoxError>) -> Failure {
     Failure::new(Kind::ConnectFailed, "the upstream refused the connection").because(error)
 }
 

@@ -91,6 +91,18 @@ impl Replay {
         Some(Self { shared: Rc::clone(&self.shared), attempt, sent: 0, trailers_sent: false })
     }
 
+    /// The same for an attempt beside others, which go on: only of a body that is here as a whole.
+    pub fn beside(&self) -> Option<(Bytes, Option<HeaderMap>)> {
+        let shared = self.shared.borrow();
+        let whole = shared.state == State::Ended || (shared.state == State::Whole && shared.source.is_end_stream());
+        whole.then(|| (Bytes::copy_from_slice(&shared.kept), shared.trailers.clone()))
+    }
+
+    /// All that has come is kept, and more may come.
+    pub fn is_kept(&self) -> bool {
+        matches!(self.shared.borrow().state, State::Whole | State::Ended)
+    }
+
     /// When the client's body last moved; `None` while it is the client that is waited for.
     pub fn moved(&self) -> Option<Instant> {
         let shared = self.shared.borrow();

@@ -16,6 +16,9 @@ use super::*;
 use crate::config::{Balance, ClusterLimits, EndpointSpec, UpstreamProtocol};
 use crate::exchange::{Attempt, Destination, Failure, Kind, Retry};
 
+mod limits;
+mod policy;
+
 fn labels(pairs: &[(&str, &str)]) -> Arc<Labels> {
     Arc::new(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>())
 }
@@ -141,7 +144,7 @@ fn who_stays_keeps_what_is_known_of_it_whoever_comes_and_goes() {
     assert!(after.endpoints[5_000..].iter().all(|new| new.id > before.endpoints[9_999].id));
     assert!(!after.endpoints[2_000].health.is_in());
     assert_eq!(after.endpoints[2_001].active(), 1);
-    assert!(Arc::ptr_eq(&before.alarm, &after.alarm) && Arc::ptr_eq(&before.choices, &after.choices));
+    assert!(Arc::ptr_eq(&before.kept.alarm, &after.kept.alarm) && Arc::ptr_eq(&before.kept.choices, &after.kept.choices));
 }
 
 fn clusters() -> HashMap<Arc<str>, Arc<Cluster>> {

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::Cluster;
 use crate::config::Labels;
-use crate::exchange::{Destination, Failure, Kind, Retry};
+use crate::exchange::{Deadline, Destination, Failure, Inflow, Kind, Retry};
 
 /// See the module. The default wants nothing in particular, and allocates nothing.
 #[derive(Debug, Default)]
@@ -17,13 +19,31 @@ pub struct Wishes {
     pub subset: Vec<(String, String)>,
     /// The hash of the key that a filter set.
     pub key: Option<u64>,
+    /// What a filter says of retries.
     pub retry: Option<Retry>,
+    /// Where no filter does, the cluster's policy holds. Copies and calls of filters have none.
+    pub by_policy: bool,
+    /// When the client no longer waits.
+    pub deadline: Option<Deadline>,
+    /// How long it may take from the end of the request on.
+    pub timeout: Option<(Duration, Rc<Inflow>)>,
 }
 
 impl Wishes {
     pub fn allow(&self, address: SocketAddr, labels: &Labels) -> bool {
         self.endpoint.is_none_or(|wanted| wanted == address)
             && self.subset.iter().all(|(name, value)| labels.get(name) == Some(value))
+    }
+
+    /// What is left of the time that it may take; `None`: it may take any.
+    pub fn time_left(&self) -> Option<Duration> {
+        let deadline = self.deadline.as_ref().map(Deadline::left);
+        let timeout = self.timeout.as_ref().and_then(|(timeout, inflow)| {
+            // While the request is still to end, the time has not begun.
+            let ended = inflow.ended_at()?;
+            Some(timeout.saturating_sub(Instant::now().saturating_duration_since(ended)))
+        });
+        [deadline, timeout].into_iter().flatten().min()
     }
 
     /// Takes the lists out of the destination, for nobody looks at them once the request is on its way.
@@ -33,6 +53,9 @@ impl Wishes {
             subset: std::mem::take(&mut destination.subset),
             key: destination.hash_key,
             retry: destination.retry.take(),
+            by_policy: true,
+            deadline: None,
+            timeout: None,
         }
     }
 }

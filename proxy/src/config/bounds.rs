@@ -57,6 +57,21 @@ pub const LABEL_BYTES_MAX: usize = 256;
 /// A buffer of every exchange that may be retried, not of the process.
 pub const REPLAY_BYTES_MAX: usize = 16 * MIB;
 
+/// What one process can have under way: a larger limit is none.
+pub const BREAKER_MAX: usize = 10_000_000;
+/// Ten further attempts for each request: there are no more of one exchange.
+pub const RETRY_BUDGET_PERCENT_MAX: u32 = 1000;
+/// Past it, a floor a second protects from nothing.
+pub const RETRY_BUDGET_MINIMUM_MAX: u32 = 1_000_000;
+/// It is kept in tenths, and timers of shorter ones say little.
+pub const RETRY_BUDGET_WINDOW_MIN: Duration = Duration::from_secs(1);
+/// What was saved longer ago says nothing about now.
+pub const RETRY_BUDGET_WINDOW_MAX: Duration = Duration::from_secs(60);
+/// Somebody is waiting.
+pub const RETRY_BACKOFF_LIMIT: Duration = Duration::from_secs(60);
+/// Names of fields that are looked up in each answer.
+pub const RETRY_FIELDS_MAX: usize = 16;
+
 /// Timers are not finer.
 pub const DURATION_MIN: Duration = Duration::from_millis(1);
 /// An orchestrator has killed the process long before.

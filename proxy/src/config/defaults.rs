@@ -85,8 +85,27 @@ pub const UPSTREAM_HEADER_COUNT: usize = 100;
 /// Read and write buffer of one upstream HTTP/1 connection; it must hold a whole response head.
 pub const UPSTREAM_BUFFER_BYTES: usize = 64 * KIB;
 
+/// Open connections to a cluster: past it, a service has more to do with connections than with requests.
+pub const CLUSTER_CONNECTIONS: usize = 1024;
+/// Exchanges that wait for a connection: more would only wait in a longer line.
+pub const CLUSTER_PENDING: usize = 1024;
+/// Exchanges under way in a cluster: one that answers within 100 ms serves 10,000 a second with them, and one that answers
+/// nothing any more holds no more than these.
+pub const CLUSTER_REQUESTS: usize = 1024;
+/// Of them, those in a further attempt. The budget is what bounds retries; this is for whoever wants fewer at once.
+pub const CLUSTER_RETRIES: usize = 1024;
+
 /// What is kept of a request's body in case that it has to be sent again: an API call, not an upload.
 pub const REPLAY_BYTES: usize = 64 * KIB;
+/// Attempts, the first one included: a second endpoint most often answers where one did not.
+pub const RETRY_ATTEMPTS: u32 = 2;
+/// Retries of a cluster in a hundred of its requests: enough to hide that one endpoint in five fails, and where all fail they
+/// get a fifth more than without.
+pub const RETRY_BUDGET_PERCENT: u32 = 20;
+/// Retries a second besides, so that a cluster with few requests has some.
+pub const RETRY_BUDGET_MINIMUM: u32 = 10;
+/// How long requests and retries are remembered: a burst of failures can use what a quiet while has saved, no more.
+pub const RETRY_BUDGET_WINDOW: Duration = Duration::from_secs(10);
 /// Longest wait before the first further attempt; it doubles, and the real one is random below it, so that clients of a
 /// service that fell over do not come back all at once.
 pub const RETRY_BACKOFF: Duration = Duration::from_millis(25);

@@ -145,6 +145,8 @@ pub struct Listener {
     pub paths: Paths,
     /// `header-underscores = "reject" | "pass"`: field names with `_` are 400, or go on.
     pub reject_underscores: bool,
+    /// The field in which clients tell how long they wait; `None`: none.
+    pub timeout_header: Option<http::HeaderName>,
     pub limits: ListenerLimits,
     pub timeouts: ListenerTimeouts,
 }

@@ -81,12 +81,25 @@ impl Body {
         Self { source: Source::Client(Box::new(client)), ..Self::default() }
     }
 
-    /// What an endpoint answers.
-    pub fn from_upstream(body: Incoming, http2: bool) -> Self {
-        if body.is_end_stream() {
-            return Self::default();
+    /// What an endpoint answers. `first`: what has come of it already.
+    pub fn from_upstream(body: Incoming, first: Option<Frame<Bytes>>, http2: bool) -> Self {
+        let mut this = Self::default();
+        if !body.is_end_stream() {
+            this.source = Source::Upstream(FromUpstream { body, http2 });
         }
-        Self { source: Source::Upstream(FromUpstream { body, http2 }), ..Self::default() }
+        match first.map(Frame::into_data) {
+            None => {}
+            Some(Ok(data)) => {
+                this.ahead = data.len();
+                this.front = only(data);
+            }
+            Some(Err(frame)) => {
+                // Nothing follows trailers, however the stream ends.
+                this.source = Source::Over;
+                this.trailers = frame.into_trailers().ok().map(Box::new);
+            }
+        }
+        this
     }
 
     /// Made here.

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use crate::telemetry::access_log::{AccessLog, Entry};
+use crate::telemetry::traffic::Open;
 
 use super::{Kind, Permit};
 
@@ -24,6 +25,8 @@ pub struct Connection {
     pub server_name: Option<String>,
     /// Its place under the limits, held until the last of its exchanges is over, tunnels included.
     pub permit: Option<Permit>,
+    /// Counts it for as long.
+    pub open: Option<Open>,
     /// Why the proxy ended it, if it did.
     pub ended: OnceLock<Kind>,
 }

@@ -38,8 +38,10 @@ macro_rules! kinds {
         pub enum Kind { $($(#[$doc])* $kind),+ }
 
         impl Kind {
-            /// Every kind, for documentation and tests.
+            /// Every kind, in the order of their numbers.
             pub const ALL: &[Kind] = &[$(Kind::$kind),+];
+            /// Their words, in the same order.
+            pub const REASONS: &[&str] = &[$($reason),+];
 
             pub const fn at(self) -> At {
                 match self { $(Kind::$kind => At::$at),+ }
@@ -92,6 +94,8 @@ kinds! {
     FilterTripped = Filter, SERVICE_UNAVAILABLE, "filter-tripped", Useless;
     /// A filter decided to end the exchange without an answer.
     FilterReset = Filter, INTERNAL_SERVER_ERROR, "filter-reset", Useless;
+    /// As much of the cluster is in use as its limits allow.
+    ClusterOverloaded = Proxy, SERVICE_UNAVAILABLE, "cluster-overloaded", Safe;
     /// The cluster has no endpoint.
     NoEndpoint = Upstream, SERVICE_UNAVAILABLE, "no-endpoint", Safe;
     ConnectFailed = Upstream, BAD_GATEWAY, "connect-failed", Safe;

@@ -11,6 +11,7 @@ use http::StatusCode;
 
 use super::{Exchange, Failure, Inflow, Kind, Mirror, Origin};
 use crate::telemetry::access_log::{AccessLog, Entry};
+use crate::telemetry::traffic::{Ended, Traffic};
 
 /// What happened on the way upstream, whether it succeeded or not.
 #[derive(Debug, Default)]
@@ -49,6 +50,7 @@ pub type AtEnd = Box<dyn FnOnce(Outcome)>;
 pub struct Record {
     exchange: Rc<RefCell<Exchange>>,
     log: Arc<AccessLog>,
+    traffic: Arc<Traffic>,
     pub started: Instant,
     time: SystemTime,
     /// As it came, whatever filters made of it.
@@ -69,7 +71,8 @@ pub struct Record {
 }
 
 impl Record {
-    pub fn new(mut exchange: Exchange, inflow: Rc<Inflow>, log: Arc<AccessLog>) -> Self {
+    pub fn new(mut exchange: Exchange, inflow: Rc<Inflow>, log: Arc<AccessLog>, traffic: Arc<Traffic>) -> Self {
+        traffic.begun();
         exchange.inflow = Some(Rc::clone(&inflow));
         Self {
             started: Instant::now(),
@@ -80,6 +83,7 @@ impl Record {
             host: exchange.authority.clone(),
             exchange: Rc::new(RefCell::new(exchange)),
             log,
+            traffic,
             status: None,
             error: None,
             attempt: Attempt::default(),
@@ -152,6 +156,18 @@ impl Drop for Record {
             request_id: Some(&exchange.id),
             source: exchange.source,
             notes: &exchange.notes,
+        });
+        let reason = match origin {
+            Origin::Failure(kind) => Some(kind as usize),
+            Origin::Upstream | Origin::Filter => None,
+        };
+        self.traffic.ended(&Ended {
+            cluster: exchange.destination.cluster.as_deref(),
+            status,
+            reason,
+            duration,
+            request_bytes: self.inflow.bytes(),
+            response_bytes: self.response_bytes,
         });
         drop(exchange);
         // Whoever still looks at the exchange afterwards does not hold what it took, nor the client's connection.

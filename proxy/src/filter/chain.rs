@@ -9,7 +9,7 @@ mod held;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -335,7 +335,9 @@ impl Chain {
         };
         (hand.hook, hand.reply, hand.chunk) = (hook, None, None);
         let in_a_chunk = matches!(hook, Hook::RequestChunk | Hook::ResponseChunk);
+        let began = Instant::now();
         let verdict = self.call(filter, call, hand).await;
+        filter.calls.ended(hook, verdict.as_ref().copied(), began.elapsed());
         let verdict = match verdict {
             Ok(Verdict::Replied) if (if in_a_chunk { hand.chunk.is_none() } else { hand.reply.is_none() }) => {
                 let without = if in_a_chunk { "`replaced` without a chunk" } else { "`replied` without a reply" };

@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use super::abi::Call;
 use super::hand::{Hand, Reach};
-use super::{ConfigureError, Fault, Filter, Hook};
+use super::{ConfigureError, Fault, Filter, Hook, Verdict};
 
 thread_local! {
     static TICKING: RefCell<HashMap<u64, JoinHandle<()>>> = RefCell::new(HashMap::new());
@@ -55,7 +55,10 @@ async fn run(filter: Arc<Filter>, period: Duration) {
             ready.call(Call::Tick, &mut hand).await?;
             Ok(ready)
         };
-        match outcome.await {
+        let began = Instant::now();
+        let outcome = outcome.await;
+        filter.calls.ended(Hook::Tick, outcome.as_ref().map(|_| Verdict::Next), began.elapsed());
+        match outcome {
             Ok(ready) => {
                 filter.health.ended(&filter.identity, admission, true);
                 instance = Some(ready);

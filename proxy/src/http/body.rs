@@ -17,7 +17,7 @@ use super::rate::Rate;
 use super::serve::UnderWay;
 use super::stall::Stall;
 use super::upgrade::Tunnel;
-use crate::cluster::call::Lease;
+use crate::cluster::Lease;
 use crate::config::ListenerTimeouts;
 use crate::exchange::failure::{At, BoxError};
 use crate::exchange::{Body, Failure, Kind, Origin, Record};
@@ -277,6 +277,9 @@ impl State {
                 }
                 if let Some(stall) = &self.stall {
                     stall.handed_out();
+                }
+                if let (Some(trailers), Source::Upstream(upstream)) = (frame.trailers_ref(), &mut self.source) {
+                    upstream.lease.heard(trailers);
                 }
                 // A stream may be reset after its trailers: they are its end whatever follows.
                 if frame.is_trailers() || self.is_over() {

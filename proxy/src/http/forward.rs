@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, StatusCode, Uri, Version};
 
@@ -15,13 +15,11 @@ use super::passage::Passage;
 use crate::cluster::{self, Cluster};
 use crate::config::UpstreamProtocol;
 use crate::exchange::failure::At;
-use crate::exchange::{Body, Exchange, Failure, Inflow, Kind, Origin, Record};
+use crate::exchange::{Body, Deadline, Exchange, Failure, Inflow, Kind, Origin, Record};
 use crate::filter::Hook;
 use crate::filter::chain::{Chain, Way};
 use crate::snapshot::Listener;
 
-/// What is taken off a client's gRPC deadline for the way back.
-const GRPC_SLACK: Duration = Duration::from_millis(5);
 /// How much later than the client an upstream is blamed for a request that does not move on.
 const STUCK_GRACE: Duration = Duration::from_secs(1);
 
@@ -32,14 +30,20 @@ pub async fn forward(
     record: &mut Record,
     upgrade: Option<&Upgrade>,
 ) -> Result<Content, Failure> {
-    let (cluster, wishes) = cluster::choose(&chain.reach().clusters, &mut record.exchange_mut().destination)?;
+    let (cluster, mut wishes) = cluster::choose(&chain.reach().clusters, &mut record.exchange_mut().destination)?;
     let upgrade = upgrade.filter(|_| cluster.config.protocol == UpstreamProtocol::Http1);
-    let request = request(record, chain, cluster, upgrade)?;
+    let request = request(record, chain, cluster, upgrade).inspect_err(|failure| {
+        if failure.kind == Kind::Deadline {
+            cluster.kept.counts.expired.more();
+        }
+    })?;
 
     let timeout = timeout(&record.exchange(), cluster, listener, upgrade.is_some());
     let unread = listener.config.timeouts.progress;
     let inflow = record.inflow.clone();
     let deadline = record.exchange().deadline;
+    wishes.deadline = self::deadline(&record.exchange());
+    wishes.timeout = timeout.map(|timeout| (timeout, Rc::clone(&inflow)));
     let late = too_late(timeout, unread, deadline, &inflow);
     let answer = tokio::select! {
         biased;
@@ -60,7 +64,7 @@ pub async fn forward(
         head.headers.insert(header::UPGRADE, protocol);
     }
     head.extensions.clear();
-    let body = Body::from_upstream(body, head.version == Version::HTTP_2);
+    let body = Body::from_upstream(body, answer.first, head.version == Version::HTTP_2);
     let exchange = &mut *record.exchange_mut();
     exchange.response = Some(head);
     exchange.origin = Origin::Upstream;
@@ -94,6 +98,11 @@ fn request(
     Ok(head.map(|()| body))
 }
 
+/// When the client no longer waits, and how the upstream is told.
+fn deadline(exchange: &Exchange) -> Option<Deadline> {
+    Some(Deadline { at: exchange.deadline?, grpc: exchange.is_grpc, field: exchange.deadline_field.clone() })
+}
+
 /// The head in the form the cluster's protocol wants.
 fn render(
     exchange: &Exchange,
@@ -124,8 +133,8 @@ fn render(
             Version::HTTP_2
         }
     };
-    if let Some(deadline) = exchange.deadline {
-        set_grpc_timeout(&mut headers, deadline)?;
+    if let Some(deadline) = deadline(exchange) {
+        deadline.tell(&mut headers)?;
     }
     let mut request = Request::new(());
     *request.method_mut() = exchange.request.method.clone();
@@ -143,19 +152,6 @@ fn join_cookies(headers: &mut HeaderMap) {
             headers.insert(header::COOKIE, joined);
         }
     }
-}
-
-fn set_grpc_timeout(headers: &mut HeaderMap, deadline: Instant) -> Result<(), Failure> {
-    let left = deadline.saturating_duration_since(Instant::now()).saturating_sub(GRPC_SLACK);
-    if left.is_zero() {
-        return Err(Failure::new(Kind::Deadline, "the deadline of the client has passed"));
-    }
-    let micros = left.as_micros();
-    let text = if micros < 100_000_000 { format!("{micros}u") } else { format!("{}m", left.as_millis().min(99_999_999)) };
-    if let Ok(value) = HeaderValue::try_from(text) {
-        headers.insert(HeaderName::from_static("grpc-timeout"), value);
-    }
-    Ok(())
 }
 
 /// From the end of the request to the head of the response. Whoever set one for this exchange is heard; the cluster's

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
@@ -16,6 +16,7 @@ use super::passage::Passage;
 use super::paths;
 use super::serve::{Served, UnderWay};
 use crate::exchange::body::Pace;
+use crate::exchange::deadline::{self, GRPC_TIMEOUT};
 use crate::exchange::{Body, Connection, Exchange, Failure, Inflow, Kind, Record};
 use crate::filter::chain::{Chain, Way};
 use crate::filter::host::request::is_authority;
@@ -25,7 +26,6 @@ pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// What a peer claims about hops before it, where it is not trusted.
 const CLAIMS: [HeaderName; 6] = [
     X_FORWARDED_FOR,
@@ -78,10 +78,14 @@ pub fn receive(
     exchange.is_grpc = is_grpc;
     exchange.request_body = Body::from_client(body, http2, inflow.clone(), pace(is_grpc, listener));
     exchange.destination.cluster.clone_from(&listener.config.cluster);
-    let record = Record::new(exchange, inflow, Arc::clone(&listener.access_log));
+    let record = Record::new(exchange, inflow, Arc::clone(&listener.access_log), Arc::clone(&listener.traffic));
     let accepted = match (under_way.over_limit(), checked, authority) {
         (_, Err(failure), _) | (_, _, Err(failure)) => Err(failure),
-        (true, ..) => Err(Failure::new(Kind::Overloaded, "too many requests are under way")),
+        (true, ..) => {
+            // Nothing is wrong with one number and no label.
+            let _ = snapshot.overloaded.observe::<&str>(&[], 1.0);
+            Err(Failure::new(Kind::Overloaded, "too many requests are under way"))
+        }
         (false, Ok(()), Ok(_)) => settle(&mut record.exchange_mut(), listener),
     };
     Received { record, upgrade, accepted }
@@ -180,12 +184,29 @@ fn settle(exchange: &mut Exchange, listener: &Listener) -> Result<(), Failure> {
     if let Ok(id) = HeaderValue::from_str(&exchange.id) {
         exchange.request.headers.insert(X_REQUEST_ID, id);
     }
-    if let Some(left) = exchange.request.headers.get(GRPC_TIMEOUT).and_then(grpc_timeout).filter(|_| exchange.is_grpc) {
-        if left.is_zero() {
-            return Err(Failure::new(Kind::Deadline, "the deadline of the client has passed"));
+    read_deadline(exchange, listener)
+}
+
+/// When the client no longer waits, by what it says itself.
+fn read_deadline(exchange: &mut Exchange, listener: &Listener) -> Result<(), Failure> {
+    let headers = &exchange.request.headers;
+    let of_grpc = headers.get(GRPC_TIMEOUT).and_then(deadline::grpc_timeout).filter(|_| exchange.is_grpc);
+    let of_field = match listener.config.timeout_header.as_ref().and_then(|name| Some((name, headers.get(name)?))) {
+        None => None,
+        Some((name, value)) => {
+            let Some((left, form)) = deadline::field_timeout(value) else {
+                let message = format!("expected milliseconds in {name}, or a number with `ms` or `s`");
+                return Err(Failure::new(Kind::MalformedRequest, message));
+            };
+            exchange.deadline_field = Some((name.clone(), form));
+            Some(left)
         }
-        exchange.deadline = Some(Instant::now() + left);
+    };
+    let Some(left) = [of_grpc, of_field].into_iter().flatten().min() else { return Ok(()) };
+    if left.is_zero() {
+        return Err(deadline::passed());
     }
+    exchange.deadline = Some(Instant::now() + left);
     Ok(())
 }
 
@@ -295,24 +316,6 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// `grpc-timeout`: at most eight digits and a unit (gRPC over HTTP/2).
-pub fn grpc_timeout(value: &HeaderValue) -> Option<Duration> {
-    let (digits, unit) = value.to_str().ok()?.split_at_checked(value.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let count: u64 = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_secs(count * 3600)),
-        "M" => Some(Duration::from_secs(count * 60)),
-        "S" => Some(Duration::from_secs(count)),
-        "m" => Some(Duration::from_millis(count)),
-        "u" => Some(Duration::from_micros(count)),
-        "n" => Some(Duration::from_nanos(count)),
-        _ => None,
-    }
-}
-
 /// What the client speaks, as far as trusted hops tell.
 fn scheme(connection: &Connection, headers: &HeaderMap) -> &'static str {
     match headers.get(X_FORWARDED_PROTO).filter(|_| connection.trusted).map(HeaderValue::as_bytes) {
@@ -416,17 +419,6 @@ mod tests {
         assert!(keeps_length(200, true, Some(&none)) && keeps_length(304, false, Some(&none)));
         for (status, head_only) in [(204, false), (204, true), (205, false)] {
             assert!(!keeps_length(status, head_only, Some(&none)), "{status}");
-        }
-    }
-
-    #[test]
-    fn a_grpc_timeout_has_a_unit() {
-        let parse = |text: &'static str| grpc_timeout(&HeaderValue::from_static(text));
-        assert_eq!(parse("100m"), Some(Duration::from_millis(100)));
-        assert_eq!(parse("2S"), Some(Duration::from_secs(2)));
-        assert_eq!(parse("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
-        for wrong in ["", "S", "1", "123456789S", "-1S", "1x"] {
-            assert_eq!(parse(wrong), None, "{wrong}");
         }
     }
 }

@@ -121,7 +121,7 @@ impl Drop for Counted {
 
 /// Status, fields and hash of a whole answer.
 async fn answer(cluster: &Arc<Cluster>, request: Request<Outgoing>) -> Option<(u16, HeaderMap, u64)> {
-    let cluster::Answer { response, lease } =
+    let cluster::Answer { response, lease, .. } =
         cluster::send(cluster, request, &Wishes::default(), &mut Attempt::default()).await.ok()?;
     let (head, body) = response.into_parts();
     let hash = hash(body).await?;

@@ -51,6 +51,7 @@ fn grpc_status(kind: Kind) -> u32 {
         | Kind::Cut
         | Kind::Overloaded
         | Kind::NoCluster
+        | Kind::ClusterOverloaded
         | Kind::NoEndpoint
         | Kind::ConnectFailed
         | Kind::UpstreamReset => UNAVAILABLE,

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::body::{Content, Upstream};
 use super::headers::Upgrade;
 use super::serve::{Served, UnderWay};
-use crate::cluster::call::Lease;
+use crate::cluster::Lease;
 use crate::drain::Signal;
 use crate::exchange::{Body, Failure, Kind, Origin, Record};
 use crate::snapshot::Listener;

@@ -3,14 +3,16 @@
 //! A worker counts in a shard of its own; the shards are added up when they are read. A metric has a bound on its series:
 //! past it every label reads `other`, so that what comes from traffic cannot fill the memory.
 
+mod cells;
 mod family;
 mod text;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use cells::{Count, DURATIONS_US, Durations, PerWorker};
 pub use family::{BUCKETS, Family, Ignored, OTHER};
-pub use text::Exposition;
+pub use text::{Exposition, Lines};
 
 /// Series of one of the proxy's own metrics. Their labels come from the configuration alone, so this is never reached.
 const OWN_SERIES_MAX: usize = 100_000;

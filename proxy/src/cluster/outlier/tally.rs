@@ -6,13 +6,21 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::Why;
-use crate::cluster::Ended;
+use crate::cluster::{Ended, Seen};
 use crate::config::Outliers;
 
 /// A slot is so much of an interval.
 const SLOTS_PER_INTERVAL: usize = 10;
 /// A whole interval and the slot that has just begun.
 const SLOTS: usize = SLOTS_PER_INTERVAL + 1;
+
+// Codes of gRPC. That a deadline has passed is as often the client's fault.
+const UNKNOWN: u32 = 2;
+const DEADLINE_EXCEEDED: u32 = 4;
+const RESOURCE_EXHAUSTED: u32 = 8;
+const INTERNAL: u32 = 13;
+const UNAVAILABLE: u32 = 14;
+const DATA_LOSS: u32 = 15;
 
 /// How an attempt counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +37,15 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// `None` where the attempt says nothing about the endpoint.
-    pub fn of(ended: Ended) -> Option<Self> {
-        Some(match ended {
+    /// `None` where the attempt says nothing about the endpoint. A status of gRPC counts as the one of HTTP that means the same.
+    pub fn of(seen: &Seen) -> Option<Self> {
+        Some(match seen.ended {
+            Ended::Answered(StatusCode::OK) => match seen.grpc {
+                Some(RESOURCE_EXHAUSTED) => Self::TooMany,
+                Some(UNAVAILABLE) => Self::ServerError { gateway: true },
+                Some(UNKNOWN | DEADLINE_EXCEEDED | INTERNAL | DATA_LOSS) => Self::ServerError { gateway: false },
+                _ => Self::Good,
+            },
             Ended::Answered(StatusCode::TOO_MANY_REQUESTS) => Self::TooMany,
             Ended::Answered(status) if status.is_server_error() => {
                 Self::ServerError { gateway: matches!(status.as_u16(), 502..=504) }
@@ -218,10 +232,18 @@ mod tests {
 
     #[test]
     fn what_says_nothing_of_the_endpoint_does_not_count() {
-        assert_eq!((Verdict::of(Ended::Refused), Verdict::of(Ended::Useless)), (None, None));
-        assert_eq!(Verdict::of(Ended::Answered(StatusCode::NOT_FOUND)), Some(Verdict::Good));
-        assert_eq!(Verdict::of(Ended::Answered(StatusCode::NOT_IMPLEMENTED)), Some(SERVER));
-        assert_eq!(Verdict::of(Ended::Answered(StatusCode::GATEWAY_TIMEOUT)), Some(GATEWAY));
+        let of = |ended| Verdict::of(&Seen { ended, ..Seen::default() });
+        assert_eq!((of(Ended::Refused), of(Ended::Useless)), (None, None));
+        assert_eq!(of(Ended::Answered(StatusCode::NOT_FOUND)), Some(Verdict::Good));
+        assert_eq!(of(Ended::Answered(StatusCode::NOT_IMPLEMENTED)), Some(SERVER));
+        assert_eq!(of(Ended::Answered(StatusCode::GATEWAY_TIMEOUT)), Some(GATEWAY));
+    }
+
+    #[test]
+    fn a_status_of_grpc_counts_like_one_of_http() {
+        let of = |code| Verdict::of(&Seen { grpc: Some(code), ..Seen::default() });
+        assert_eq!([of(0), of(5)], [Some(Verdict::Good); 2]);
+        assert_eq!([of(14), of(13), of(8)], [Some(GATEWAY), Some(SERVER), Some(Verdict::TooMany)]);
     }
 
     #[test]

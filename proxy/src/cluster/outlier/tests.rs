@@ -13,10 +13,14 @@ use crate::cluster::health::Out;
 use crate::cluster::{Cluster, Ended};
 use crate::config::{self, EndpointSpec};
 
+const fn seen(ended: Ended) -> Seen {
+    Seen { ended, took: Duration::ZERO, grpc: None, retry_after: None }
+}
+
 const NOBODY: [usize; 0] = [];
-const NO_ANSWER: Seen = Seen { ended: Ended::Unconnected, took: Duration::ZERO };
-const WELL: Seen = Seen { ended: Ended::Answered(StatusCode::OK), took: Duration::ZERO };
-const SERVER_ERROR: Seen = Seen { ended: Ended::Answered(StatusCode::INTERNAL_SERVER_ERROR), took: Duration::ZERO };
+const NO_ANSWER: Seen = seen(Ended::Unconnected);
+const WELL: Seen = seen(Ended::Answered(StatusCode::OK));
+const SERVER_ERROR: Seen = seen(Ended::Answered(StatusCode::INTERNAL_SERVER_ERROR));
 
 fn cluster(count: u8, outliers: Outliers, previous: Option<&Arc<Cluster>>) -> Arc<Cluster> {
     let endpoint = |number| config::Endpoint {
@@ -86,7 +90,7 @@ async fn an_endpoint_is_ejected_and_comes_back() {
     assert_eq!(watched.ejected().await, [1], "twice as long");
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(watched.ejected().await, NOBODY);
-    assert_eq!(watched.cluster.alarm.ejections(), 2);
+    assert_eq!(watched.cluster.kept.alarm.ejections(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -30,7 +30,7 @@ pub async fn tend(mut clusters: Receiver<Arc<Cluster>>) {
                     Ok(()) => break,
                     Err(_) => return,
                 },
-                () = cluster.alarm.rung() => {
+                () = cluster.kept.alarm.rung() => {
                     ward.look();
                     tokio::time::sleep(LOOK_PAUSE).await;
                 }
@@ -119,7 +119,7 @@ impl Ward<'_> {
         }
         let length = endpoint.ejection().begin(why, &self.0.config.outliers, Instant::now());
         endpoint.health.set(Out::Ejected, true);
-        self.0.alarm.ejections.fetch_add(1, Ordering::Relaxed);
+        self.0.kept.alarm.ejections.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(cluster = %self.0.name, endpoint = %endpoint.address, why = why.word(), ?length, "ejected");
         true
     }

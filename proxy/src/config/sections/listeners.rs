@@ -2,7 +2,7 @@
 
 use crate::config::bounds::*;
 use crate::config::defaults;
-use crate::config::kind::{Choice, File, Flag, Integer, List, Listen, Network, Reference, Size, Time};
+use crate::config::kind::{Choice, FieldName, File, Flag, Integer, List, Listen, Network, Reference, Size, Time};
 use crate::config::table::Table;
 use crate::config::types::{Certificate, Listener, ListenerLimits, ListenerTimeouts, Paths, ServerTls};
 
@@ -37,13 +37,19 @@ pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
         defaults::REJECT_UNDERSCORES,
         "A field name with `_` is 400, or goes on.",
     );
+    let timeout_header = table.optional(
+        "timeout-header",
+        &FieldName,
+        "The field in which a client tells how long it waits, such as `\"x-request-timeout\"`: milliseconds (`1500`), or with a unit \
+         (`1500ms`, `1.5s`). It can only shorten what holds without it. Without this key, no field is read.",
+    );
     let limits = table.table("limits", "Limits of this listener.", limits);
     let timeouts = table.table("timeouts", "Timeouts of this listener; `\"0s\"` switches one off.", timeouts);
     if tls_is_wrong {
         return None;
     }
     let listen = listen?;
-    Some(Listener { listen, tls, filters, cluster, trusted, paths, reject_underscores, limits, timeouts })
+    Some(Listener { listen, tls, filters, cluster, trusted, paths, reject_underscores, timeout_header, limits, timeouts })
 }
 
 fn tls(table: &mut Table<'_>) -> Option<ServerTls> {

@@ -7,10 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use health::*;
+pub use limits::{Breakers, ClusterLimits};
+pub use retry::{ATTEMPTS_MAX, Occasion, Occasions, Retry, RetryBudget, STATUSES_MAX};
 
 use crate::config::defaults;
 
 mod health;
+mod limits;
+mod retry;
 
 /// `[clusters.NAME]`
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +27,9 @@ pub struct Cluster {
     pub balance: Balance,
     pub protocol: UpstreamProtocol,
     pub limits: ClusterLimits,
+    pub breakers: Breakers,
+    pub retry: Retry,
+    pub retry_budget: RetryBudget,
     pub timeouts: ClusterTimeouts,
     /// Without it nobody asks endpoints how they are.
     pub health: Option<HealthCheck>,
@@ -39,6 +46,9 @@ impl Cluster {
             balance: Balance::LeastRequest,
             protocol: UpstreamProtocol::Http1,
             limits: ClusterLimits::default(),
+            breakers: Breakers::default(),
+            retry: Retry::default(),
+            retry_budget: RetryBudget::default(),
             timeouts: ClusterTimeouts::default(),
             health: None,
             outliers: Outliers::default(),
@@ -80,21 +90,6 @@ pub enum UpstreamProtocol {
     Http2,
 }
 
-/// `[clusters.NAME.limits]`, each for one worker and one endpoint unless it says otherwise.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ClusterLimits {
-    pub idle_connections: usize,
-    /// Exchanges on one HTTP/2 connection; a further connection is opened at 80 % of it.
-    pub streams: u32,
-    pub stream_window_bytes: u32,
-    pub connection_window_bytes: u32,
-    pub header_bytes: usize,
-    pub header_count: usize,
-    pub buffer_bytes: usize,
-    /// What is kept of one request's body for a retry.
-    pub replay_bytes: usize,
-}
-
 /// `[clusters.NAME.timeouts]`. Zero switches one off.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterTimeouts {
@@ -105,14 +100,4 @@ pub struct ClusterTimeouts {
     pub idle: Duration,
 }
 
-from_defaults!(ClusterLimits {
-    idle_connections: UPSTREAM_IDLE_CONNECTIONS,
-    streams: UPSTREAM_STREAMS,
-    stream_window_bytes: UPSTREAM_STREAM_WINDOW_BYTES,
-    connection_window_bytes: UPSTREAM_CONNECTION_WINDOW_BYTES,
-    header_bytes: UPSTREAM_HEADER_BYTES,
-    header_count: UPSTREAM_HEADER_COUNT,
-    buffer_bytes: UPSTREAM_BUFFER_BYTES,
-    replay_bytes: REPLAY_BYTES,
-});
 from_defaults!(ClusterTimeouts { connect: CONNECT, request: REQUEST, idle: UPSTREAM_IDLE });

@@ -209,7 +209,7 @@ pub fn request(cluster: &Cluster, call: Call) -> Option<Request<Outgoing>> {
 /// `room`: bytes that the body may have; so many fewer are left then.
 pub async fn exchange(cluster: &Arc<Cluster>, request: Request<Outgoing>, room: &Cell<usize>) -> Result<Answer, Error> {
     let answer = cluster::send(cluster, request, &Wishes::default(), &mut Attempt::default()).await;
-    let cluster::Answer { response, lease } = answer.map_err(|failure| error_of(failure.kind))?;
+    let cluster::Answer { response, lease, .. } = answer.map_err(|failure| error_of(failure.kind))?;
     let (head, mut body) = response.into_parts();
     let mut bytes = BytesMut::new();
     let mut trailers = HeaderMap::new();
@@ -231,7 +231,7 @@ pub async fn exchange(cluster: &Arc<Cluster>, request: Request<Outgoing>, room: 
 /// What a failure on the way means to the filter.
 pub fn error_of(kind: Kind) -> Error {
     match kind {
-        Kind::NoEndpoint | Kind::ConnectFailed => Error::NoHealthyEndpoint,
+        Kind::NoEndpoint | Kind::ConnectFailed | Kind::ClusterOverloaded => Error::NoHealthyEndpoint,
         Kind::NoCluster => Error::NoSuchCluster,
         Kind::Timeout | Kind::ConnectTimeout | Kind::Deadline => Error::Timeout,
         Kind::UpstreamProtocol => Error::Protocol,

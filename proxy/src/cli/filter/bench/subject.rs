@@ -122,6 +122,7 @@ impl Subject {
             tls_version: None,
             server_name: None,
             permit: None,
+            open: None,
             ended: OnceLock::new(),
         };
         Ok(Self {

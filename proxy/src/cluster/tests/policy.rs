@@ -1,0 +1,147 @@
+//! What the cluster itself says of retries: the policy, the budget, deadlines, and asking two at once.
+
+use super::*;
+
+use std::time::Instant;
+
+use crate::config::{Occasions, RetryBudget};
+use crate::exchange::Deadline;
+
+/// A cluster of these endpoints with other rules than the usual ones.
+pub fn cluster_with(endpoints: &[SocketAddr], change: impl FnOnce(&mut config::Cluster)) -> Arc<Cluster> {
+    let endpoints: Vec<(SocketAddr, &[(&str, &str)])> = endpoints.iter().map(|address| (*address, &[][..])).collect();
+    let mut config = (*config(Balance::RoundRobin, &endpoints)).clone();
+    change(&mut config);
+    Cluster::build(&"users".into(), &Arc::new(config), &Resolved::default(), None)
+}
+
+pub fn occasions(words: &[&str]) -> Occasions {
+    Occasions::parse(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()).expect("valid")
+}
+
+/// What comes of a request without a word of a filter, and how often it was sent.
+pub async fn ask(cluster: &Arc<Cluster>, method: Method, wishes: Wishes) -> (Result<u16, Failure>, u32) {
+    let request = Request::builder().method(method).uri("/").header("host", "x").body(body("x")).expect("valid");
+    let (mut attempt, wishes) = (Attempt::default(), Wishes { by_policy: true, ..wishes });
+    let answer = send(cluster, request, &wishes, &mut attempt).await;
+    (answer.map(|answer| answer.response.status().as_u16()), attempt.count)
+}
+
+#[tokio::test]
+async fn the_policy_of_the_cluster_holds_where_no_filter_speaks() {
+    local(async {
+        for (method, any, expected) in [(Method::GET, false, 200), (Method::POST, false, 503), (Method::POST, true, 200)] {
+            let (address, _) = upstream(&[BUSY, OK]).await;
+            let cluster = cluster_with(&[address], |config| {
+                config.retry.on = occasions(&["5xx"]);
+                config.retry.any_method = any;
+            });
+            let (status, _) = ask(&cluster, method.clone(), Wishes::default()).await;
+            assert_eq!(status.expect("an answer"), expected, "{method} {any}");
+            // A filter is taken at its word.
+            let (address, _) = upstream(&[BUSY, OK]).await;
+            let cluster = cluster_with(&[address], |config| config.retry.on = occasions(&["5xx"]));
+            let wishes = Wishes { retry: retry(2, &["reset"], None), ..Wishes::default() };
+            assert_eq!(ask(&cluster, method, wishes).await.0.expect("an answer"), 503);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_spent_budget_ends_it_with_the_last_answer() {
+    local(async {
+        let (address, seen) = upstream(&[BUSY]).await;
+        let rules = RetryBudget { percent: 20, minimum: 0, window: Duration::from_secs(60) };
+        let cluster = cluster_with(&[address], |config| {
+            config.retry.on = occasions(&["5xx"]);
+            config.retry.backoff_max = Duration::ZERO;
+            config.retry_budget = rules.clone();
+        });
+        for _ in 0..100 {
+            assert_eq!(ask(&cluster, Method::GET, Wishes::default()).await.0.expect("an answer"), 503);
+        }
+        let counts = &cluster.kept.counts;
+        assert_eq!((seen.borrow().len(), counts.retries.get(), counts.over_budget.get()), (120, 20, 80));
+        // The next snapshot goes on with what is left, whatever else has changed.
+        let mut config = (*cluster.config).clone();
+        config.timeouts.connect = Duration::from_secs(1);
+        let next = Cluster::build(&"users".into(), &Arc::new(config), &Resolved::default(), Some(&cluster));
+        assert_eq!(ask(&next, Method::GET, Wishes::default()).await.1, 1);
+        assert_eq!(next.kept.counts.over_budget.get(), 81);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_not_sent_draws_on_the_budget_too() {
+    local(async {
+        let (dead, (good, _)) = (nobody().await, upstream(&[OK]).await);
+        let cluster = cluster_with(&[dead, good], |config| {
+            config.retry_budget = RetryBudget { percent: 0, minimum: 0, window: Duration::from_secs(10) };
+        });
+        let mut failed = 0;
+        for _ in 0..4 {
+            let (status, sent) = ask(&cluster, Method::GET, Wishes::default()).await;
+            failed += u32::from(status.is_err());
+            assert_eq!(sent, 1);
+        }
+        assert_eq!((failed, cluster.kept.counts.over_budget.get()), (2, 2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_attempt_is_made_that_the_deadline_would_not_see() {
+    local(async {
+        let (address, seen) = upstream(&[BUSY, OK]).await;
+        let cluster = cluster_with(&[address], |config| {
+            config.retry.on = occasions(&["5xx"]);
+            config.retry.backoff = Duration::from_secs(600);
+            config.retry.backoff_max = Duration::from_secs(600);
+        });
+        let deadline = Deadline { at: Instant::now() + Duration::from_millis(50), grpc: false, field: None };
+        let (status, sent) = ask(&cluster, Method::GET, Wishes { deadline: Some(deadline), ..Wishes::default() }).await;
+        // A pause below 50 ms is one chance in 12,000.
+        assert_eq!((status.expect("an answer"), sent, seen.borrow().len()), (503, 1, 1));
+        assert_eq!(cluster.kept.counts.too_late.get(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_second_endpoint_is_asked_beside_one_that_is_silent() {
+    local(async {
+        let (silent, asked) = upstream(&[Does::Nothing]).await;
+        let (quick, _) = upstream(&[OK]).await;
+        let cluster = cluster_with(&[silent, quick], |config| config.retry.hedge_after = Duration::from_millis(20));
+        for _ in 0..4 {
+            assert_eq!(ask(&cluster, Method::GET, Wishes::default()).await.0.expect("an answer"), 200);
+        }
+        let counts = &cluster.kept.counts;
+        assert_eq!((asked.borrow().len(), counts.hedges.get(), counts.hedges_won.get(), counts.retries.get()), (2, 2, 2, 2));
+        assert!(cluster.endpoints.iter().all(|endpoint| endpoint.active() == 0), "the one that was silent was given up");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_good_leaves_the_other_one_its_chance() {
+    local(async {
+        let (busy, _) = upstream(&[BUSY]).await;
+        let (silent, asked) = upstream(&[Does::Nothing]).await;
+        let cluster = cluster_with(&[silent, busy], |config| {
+            config.retry.hedge_after = Duration::from_millis(20);
+            config.retry.on = occasions(&["5xx"]);
+        });
+        let wishes = Wishes { endpoint: None, ..Wishes::default() };
+        let both = async { ask(&cluster, Method::GET, wishes).await };
+        let outcome = tokio::time::timeout(Duration::from_millis(300), both).await;
+        // Whichever was first: the busy one's answer is not taken while the other may still have one.
+        match outcome {
+            Err(_) => assert_eq!(asked.borrow().len(), 1),
+            Ok((status, sent)) => assert!(status.is_ok_and(|status| status == 503) && sent == 2, "asked one after the other"),
+        }
+    })
+    .await;
+}
