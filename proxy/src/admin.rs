@@ -2,6 +2,7 @@
 //! that shows all of it. It runs on the control runtime, so that it answers however busy the workers are.
 
 pub mod api;
+mod clusters;
 mod dashboard;
 pub mod guard;
 pub mod ledger;
@@ -48,6 +49,8 @@ GET    /filters/NAME            one of them
 PUT    /filters/NAME/module     the body is a module: compiled, configured, swapped, or refused
 PUT    /filters/NAME/config     the body is what the filter's `config` holds, as JSON
 POST   /filters/NAME/rollback   to the version before, or {\"to\": VERSION or \"HASH\"}
+GET    /clusters                every cluster, and how many of its endpoints are in (JSON)
+GET    /clusters/NAME           why each of its endpoints is in or out, and who was chosen last
 GET    /stores/NAME/KEY         the value that a store keeps under this key, for whoever may change filters
 GET    /metrics                 everything that is counted, for Prometheus
 GET    /stats                   what the dashboard shows, as JSON; /stats/history: of the last half hour
@@ -115,6 +118,8 @@ impl Admin {
             ["filters", name, "config"] => self.only(Method::PUT, name, Asked::Config, request, peer).await,
             ["filters", name, "rollback"] => self.only(Method::POST, name, Asked::Rollback, request, peer).await,
             ["stores", name, ref key @ ..] if !key.is_empty() => self.stored(name, &key.join("/"), &request, peer).await,
+            ["clusters"] => looking(&request, || json_answer(StatusCode::OK, &clusters::all(&self.live.load()))),
+            ["clusters", name] => looking(&request, || self.cluster(name)),
             ["dashboard", ..] => looking(&request, || dashboard::file(&steps).unwrap_or_else(nothing)),
             ["stats"] => looking(&request, || json_answer(StatusCode::OK, &stats::now(&self.live.load()))),
             ["stats", "history"] => looking(&request, || json_answer(StatusCode::OK, &self.history.shown())),
@@ -130,6 +135,19 @@ impl Admin {
             None => {
                 let known: Vec<_> = snapshot.filters.keys().map(|name| format!("`{name}`")).collect();
                 let error = format!("no filter is called `{name}`; there are {}", known.join(", "));
+                json_answer(StatusCode::NOT_FOUND, &json!({ "error": error }))
+            }
+        }
+    }
+
+    fn cluster(&self, name: &str) -> Answer {
+        let snapshot = self.live.load();
+        match clusters::one(&snapshot, name) {
+            Some(cluster) => json_answer(StatusCode::OK, &cluster),
+            None => {
+                let mut known: Vec<_> = snapshot.reach.clusters.keys().map(|name| format!("`{name}`")).collect();
+                known.sort();
+                let error = format!("no cluster is called `{name}`; there are {}", known.join(", "));
                 json_answer(StatusCode::NOT_FOUND, &json!({ "error": error }))
             }
         }

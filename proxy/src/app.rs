@@ -13,6 +13,7 @@ mod signals;
 mod state;
 mod trial;
 mod waiting;
+mod wards;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap};
@@ -119,13 +120,10 @@ impl App {
         let modules = Modules::new(engine);
         let resolver = match Resolver::build(&config.dns) {
             Ok(resolver) => Some(resolver),
-            Err(_) if discovery::names(&config).is_empty() => None,
+            Err(_) if !discovery::needs_dns(&config) => None,
             Err(error) => return Err(StartError::Resolver(error.to_string())),
         };
-        let resolved = match &resolver {
-            Some(resolver) => runtime.block_on(resolver.resolve_new(&config, Resolved::default())),
-            None => Resolved::default(),
-        };
+        let resolved = runtime.block_on(discovery::find_new(resolver.as_ref(), &config, Resolved::default()));
         let guard =
             Guard::build(config.admin.as_ref().and_then(|admin| admin.token_file.as_deref())).map_err(StartError::Token)?;
         let load = move || Self::load(config, source, resolved, modules, keep);
@@ -175,8 +173,15 @@ type Made = (Parts, Modules, Shelf, AllVersions, Snapshot);
 
 impl App {
     /// The slow half of building one.
-    fn load(config: Config, source: Source, resolved: Resolved, mut modules: Modules, keep: Keep) -> Result<Made, StartError> {
+    fn load(
+        config: Config,
+        source: Source,
+        mut resolved: Resolved,
+        mut modules: Modules,
+        keep: Keep,
+    ) -> Result<Made, StartError> {
         let (loaded, mut problems) = load_modules(&mut modules, &config, &source);
+        problems.merge(inputs::load_endpoints(&config, &source, &mut resolved));
         let (inputs, unread) = inputs::load(&config, &source, &resolved, &Contents::default());
         problems.merge(unread);
         let (config, overrides) = (Arc::new(config), BTreeMap::new());
@@ -208,6 +213,7 @@ impl App {
         problems.merge(failed);
         let (inputs, unread) = inputs::load_files(&config, &source);
         problems.merge(unread);
+        problems.merge(inputs::load_endpoints(&config, &source, &mut Resolved::default()));
         let (config, overrides) = (Arc::new(config), BTreeMap::new());
         let parts = Parts { config, source, modules, overrides, resolved: Resolved::default(), inputs };
         if let Err(more) = Snapshot::build(&parts, None, true) {

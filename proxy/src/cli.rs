@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the binary, and how it answers.
 
 mod check;
+mod clusters;
 mod demo;
 mod filter;
 mod run;
@@ -20,7 +21,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
     /// What the program's own log tells: a level, or directives such as `info,tamis::filter=debug`. Without it `info`, or
-    /// `off` for the commands of `tamis filter`, which tell by themselves what happened.
+    /// `off` for the commands of `tamis filter` and `tamis clusters`, which tell by themselves what happened.
     #[arg(long, global = true, env = "TAMIS_LOG", value_name = "FILTER")]
     log: Option<String>,
     /// How the program's own log looks; it goes to standard error.
@@ -58,6 +59,8 @@ enum Command {
     /// Write a filter, build it, try it out; show those of a running proxy, replace them, go back.
     #[command(subcommand)]
     Filter(Box<filter::Command>),
+    /// Show the clusters of a running proxy: why each endpoint is in or out, what it carries, who was chosen last.
+    Clusters(clusters::Clusters),
     /// Serve an embedded example with small upstream services in the same process, and say what to try.
     Demo(demo::Options),
 }
@@ -89,12 +92,13 @@ pub fn main() -> ExitCode {
         }
         Command::Check { config, json } => check::check(&config, json),
         Command::Filter(command) => filter::run(*command),
+        Command::Clusters(clusters) => clusters.run(),
         Command::Demo(options) => demo::demo(&options),
     }
 }
 
 fn start_log(arguments: &Arguments) -> Result<(), String> {
-    let usual = if matches!(arguments.command, Command::Filter(_)) { "off" } else { "info" };
+    let usual = if matches!(arguments.command, Command::Filter(_) | Command::Clusters(_)) { "off" } else { "info" };
     let directives = arguments.log.as_deref().unwrap_or(usual);
     let filter = EnvFilter::try_new(directives)
         .map_err(|error| format!("--log: expected a level or directives, found `{directives}`: {error}"))?;

@@ -3,13 +3,15 @@
 //! `wishes` is what an exchange wants; `call` is the way of a request, `attempt` one go of it, `hedge` two beside each other, with
 //! `retry` to say whether there is a further one, `budget` how many all exchanges have together, and `spare` and `replay` to
 //! keep what is sent again; `breaker` is what is in use and how much may be; `pool` keeps a worker's connections; `discovery`
-//! turns names into addresses. A cluster decides nothing about traffic: filters have chosen it before.
+//! knows where endpoints are; `health` and `outlier` say which of them are asked at all; `choices` remembers the last ones for
+//! whoever wants to know. A cluster decides nothing about traffic: filters have chosen it before.
 
 pub mod attempt;
 pub mod balance;
 pub mod breaker;
 pub mod budget;
 mod call;
+pub mod choices;
 pub mod discovery;
 pub mod endpoint;
 pub mod hash;
@@ -17,6 +19,7 @@ pub mod health;
 mod hedge;
 pub mod kept;
 pub mod outgoing;
+pub mod outlier;
 pub mod pool;
 mod replay;
 mod retry;
@@ -24,6 +27,7 @@ mod seen;
 mod spare;
 mod wishes;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use attempt::{Answer, Lease};
@@ -34,8 +38,8 @@ pub use seen::{Ended, Seen};
 pub use wishes::{Wishes, choose};
 
 use crate::config;
-use balance::{Balancer, Seat};
-use discovery::Resolved;
+use balance::Balancer;
+use discovery::{Listed, Resolved};
 use kept::Kept;
 
 /// One cluster of one snapshot.
@@ -43,6 +47,8 @@ use kept::Kept;
 pub struct Cluster {
     pub name: Arc<str>,
     pub config: Arc<config::Cluster>,
+    /// What was said of the endpoints, each in its place.
+    listed: Vec<Listed>,
     pub endpoints: Vec<Arc<Endpoint>>,
     balancer: Balancer,
     /// What the next cluster of this name goes on with.
@@ -53,7 +59,7 @@ impl Cluster {
     /// Builds a cluster, or carries the previous one over when nothing about it has changed. Endpoints that stay keep
     /// their load and connections as long as they are spoken to in the same way.
     pub fn build(name: &Arc<str>, config: &Arc<config::Cluster>, resolved: &Resolved, previous: Option<&Arc<Self>>) -> Arc<Self> {
-        let addresses = resolved.addresses(&config.endpoints);
+        let listed = resolved.endpoints(config);
         let alike = previous.filter(|previous| {
             previous.config.protocol == config.protocol
                 && previous.config.limits == config.limits
@@ -61,19 +67,20 @@ impl Cluster {
         });
         if let Some(previous) = alike
             && previous.config == *config
-            && previous.endpoints.iter().map(|endpoint| endpoint.address).eq(addresses.iter().map(|found| found.address))
+            && previous.listed == listed
         {
             return Arc::clone(previous);
         }
         let now = balance::now_ms();
-        let endpoints: Vec<_> = addresses
+        let known = previous.map_or(&[][..], |previous| &previous.endpoints).iter();
+        let known: HashMap<_, _> = known.map(|endpoint| (endpoint.address, Arc::clone(endpoint))).collect();
+        let endpoints: Vec<_> = listed
             .iter()
-            .map(|found| {
-                let known =
-                    |cluster: &&Arc<Self>| cluster.endpoints.iter().find(|endpoint| endpoint.address == found.address).cloned();
-                let endpoint = alike.as_ref().and_then(known).unwrap_or_else(|| {
-                    let endpoint = Endpoint::new(found.address);
-                    if previous.is_some_and(|previous| known(&previous).is_none()) {
+            .map(|listed| {
+                let known = known.get(&listed.address);
+                let endpoint = known.filter(|_| alike.is_some()).cloned().unwrap_or_else(|| {
+                    let endpoint = Endpoint::new(listed.address);
+                    if previous.is_some() && known.is_none() {
                         endpoint.since.begin(now);
                     }
                     Arc::new(endpoint)
@@ -82,10 +89,11 @@ impl Cluster {
                 endpoint
             })
             .collect();
-        let seats = endpoints.iter().zip(addresses).map(|(endpoint, found)| (Arc::clone(endpoint), found.labels, found.standing));
+        let seats = endpoints.iter().zip(&listed);
+        let seats = seats.map(|(endpoint, listed)| (Arc::clone(endpoint), Arc::clone(&listed.labels), listed.standing.clone()));
         let balancer = Balancer::new(config, seats);
         let kept = Kept::of(config, previous.map(|previous| &previous.kept));
-        Arc::new(Self { name: Arc::clone(name), config: Arc::clone(config), endpoints, balancer, kept })
+        Arc::new(Self { name: Arc::clone(name), config: Arc::clone(config), listed, endpoints, balancer, kept })
     }
 
     /// Has picks choose among the endpoints that are in now: for whoever has changed the health of one.
@@ -97,6 +105,8 @@ impl Cluster {
     pub fn saw(&self, endpoint: &Endpoint, seen: &Seen) {
         balance::saw(&self.config, endpoint, seen);
         tracing::trace!(cluster = %self.name, address = %endpoint.address, ?seen, "attempted");
+        outlier::saw(endpoint, seen, &self.config.outliers, &self.kept.alarm);
+        self.kept.choices.note(endpoint, seen);
     }
 
     /// The endpoint for the next attempt: rather one that has not been tried, then rather not the last one that was.
@@ -115,9 +125,9 @@ impl Cluster {
         self.balancer.has_another(wishes, tried)
     }
 
-    /// The endpoints with what they are in this cluster.
-    pub fn seats(&self) -> &[Seat] {
-        self.balancer.seats()
+    /// What was said of the endpoints, each in its place.
+    pub fn listed(&self) -> &[Listed] {
+        &self.listed
     }
 }
 

@@ -7,6 +7,7 @@ mod bounds;
 mod check;
 pub mod defaults;
 mod kind;
+mod list;
 mod problem;
 mod read;
 pub mod reference;
@@ -26,6 +27,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use list::endpoint_list;
 pub use problem::{Problem, Problems};
 pub use source::{Source, Step};
 pub use types::*;

@@ -28,7 +28,7 @@ pub use body::Feed;
 pub use client::{Answer, Client};
 pub use edge::Edge;
 pub use guests::{chain, example, guest};
-pub use origin::{Gate, Origin, Reply, origin, raw_origin};
+pub use origin::{Gate, Origin, Reply, origin, raw_origin, raw_origin_at};
 pub use proxy::{Proxy, proxy, refused};
 pub use raw::Raw;
 pub use redis::Redis;

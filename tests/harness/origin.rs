@@ -6,7 +6,7 @@ mod raw;
 mod reply;
 
 pub use gate::Gate;
-pub use raw::{RawOrigin, raw_origin};
+pub use raw::{RawOrigin, raw_origin, raw_origin_at};
 pub use reply::Reply;
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! `GET /metrics`: the proxy's own numbers, those of its stores, and those that filters declared.
+//! `GET /metrics`: the proxy's own numbers, those of its clusters and stores, and those that filters declared.
 
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ pub fn answer(snapshot: &Snapshot) -> Response<Full<Bytes>> {
     listeners.sort_by(|one, other| one.listener().cmp(other.listener()));
     Traffic::render(listeners.into_iter(), &mut exposition);
     clusters(snapshot, &mut exposition);
+    super::clusters::metrics(snapshot, &mut exposition);
     stores(snapshot, &mut exposition);
     let beside = |filter: &Arc<Filter>| filter.beside.as_ref().map(|(second, _)| Arc::clone(second));
     let filters: Vec<_> =

@@ -116,6 +116,6 @@ pub fn shown(hash: &str) -> String {
     if hash.contains(':') { hash.to_owned() } else { format!("sha256:{hash}") }
 }
 
-fn time(time: SystemTime) -> String {
+pub fn time(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }

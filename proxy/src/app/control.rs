@@ -7,12 +7,11 @@
 mod change;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::listeners::Listeners;
@@ -21,13 +20,14 @@ use super::signals::Signals;
 use super::state::{AllVersions, Shelf};
 use super::trial::{self, Failed, Trials};
 use super::waiting::{Change, Waiting};
+use super::wards::Wards;
 use super::watch::Watch;
 use super::{Bound, Left, RunError};
 use crate::admin::Admin;
 use crate::admin::api::{self, Api, Command, Done, Refused};
 use crate::admin::ledger::Ledger;
 use crate::admin::stats::History;
-use crate::cluster::discovery::Resolver;
+use crate::cluster::discovery::{Answer, Query, Resolver};
 use crate::cluster::pool;
 use crate::config::Input;
 use crate::drain;
@@ -57,11 +57,8 @@ pub enum Event {
         input: Input,
         content: Arc<[u8]>,
     },
-    /// A name has other addresses.
-    Resolved {
-        host: Arc<str>,
-        addresses: Vec<IpAddr>,
-    },
+    /// Somebody knows endpoints.
+    Found(Query, Answer),
 }
 
 /// See the module.
@@ -77,8 +74,9 @@ pub struct Control {
     resolver: Option<Resolver>,
     versions: AllVersions,
     shelf: Arc<Shelf>,
-    following: BTreeMap<Arc<str>, JoinHandle<()>>,
+    following: BTreeMap<Query, Following>,
     fetching: BTreeMap<Input, JoinHandle<()>>,
+    wards: Wards,
     trials: Trials,
     events: mpsc::Sender<Event>,
     watch: Watch,
@@ -94,6 +92,13 @@ struct Ears {
     commands: mpsc::Receiver<Command>,
 }
 
+/// Somebody asks one source of endpoints again and again.
+struct Following {
+    task: JoinHandle<()>,
+    /// Hurries them.
+    changed: Arc<Notify>,
+}
+
 /// The change under way.
 struct Running {
     about: About,
@@ -106,7 +111,7 @@ enum About {
     Module(PathBuf),
     Input(Input),
     GoBack(Failed),
-    Resolved(Arc<str>),
+    Found(Query),
     Command {
         filter: Arc<str>,
         what: &'static str,
@@ -144,6 +149,7 @@ impl Control {
                 shelf,
                 following: BTreeMap::new(),
                 fetching: BTreeMap::new(),
+                wards: Wards::default(),
                 trials: Trials::default(),
                 events,
                 watch,
@@ -166,7 +172,8 @@ impl Control {
             worker.post(|| drop(tokio::task::spawn_local(filter::pool::tend()))).await;
         }
         self.sweep().await;
-        self.follow_names();
+        self.wards.follow(&self.live.load().reach.clusters);
+        self.follow_sources();
         self.follow_inputs();
         self.watch_files();
     }
@@ -195,6 +202,10 @@ impl Control {
                     continue;
                 }
                 file = self.watch.next() => {
+                    if let Some(list) = self.following.get(&Query::File(file.as_path().into())) {
+                        list.changed.notify_one();
+                        continue;
+                    }
                     let input = Input::File(file.clone());
                     waiting.add(match file {
                         file if file == self.parts.source.file() => Change::Reload { if_changed: true },
@@ -224,7 +235,7 @@ impl Control {
                         waiting.add(Change::Input(input, Some(content)));
                     }
                 }
-                Event::Resolved { host, addresses } => waiting.add(Change::Resolved { host, addresses }),
+                Event::Found(query, answer) => waiting.add(Change::Found(query, answer)),
                 Event::Stop => break Left::Cut,
                 Event::Drain => break Left::Drained,
             }

@@ -1,4 +1,5 @@
-//! What filters have as inputs: files are read, resources are fetched from their cluster. Off the workers, always.
+//! What is read beside the configuration: inputs of filters, whose resources are fetched from their cluster, and lists of
+//! endpoints. Off the workers, always.
 
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
@@ -8,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cluster::discovery::Resolved;
+use crate::cluster::discovery::{Query, Resolved, file};
 use crate::cluster::{Cluster, pool};
 use crate::config::{Config, Input, Problems, Source};
 use crate::filter::Reach;
@@ -48,6 +49,24 @@ pub fn load(config: &Config, source: &Source, resolved: &Resolved, known: &Conte
         }
     }
     (loaded, problems)
+}
+
+/// Reads every list of endpoints of a configuration. One that is known and cannot be read stays as it was.
+pub fn load_endpoints(config: &Config, source: &Source, resolved: &mut Resolved) -> Problems {
+    let mut problems = Problems::new();
+    for (cluster, settings) in &config.clusters {
+        let Some(path) = &settings.endpoints_file else { continue };
+        let query = Query::File(Arc::clone(path));
+        match file::read(path) {
+            Ok(answer) => drop(resolved.learn(&query, answer)),
+            Err(error) if resolved.knows(&query) => tracing::warn!(%cluster, "the list of endpoints stays as it was: {error}"),
+            Err(error) => {
+                let path = ["clusters".into(), (&**cluster).into(), "endpoints-file".into()];
+                problems.push(source.problem_at(&path, format!("the list of endpoints cannot be used: {error}")));
+            }
+        }
+    }
+    problems
 }
 
 /// The files only: what cannot be fetched while checking is taken for empty.

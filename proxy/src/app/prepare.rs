@@ -4,7 +4,6 @@
 //! what serves. There is one at a time, so that what it was built on is still what serves when it is done.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use super::trial::Failed;
 use super::{App, inputs, load_modules, push};
 use crate::admin::api::{Change as Wanted, Done, Refused};
 use crate::admin::versions::Target;
-use crate::cluster::discovery::{self, Resolver};
+use crate::cluster::discovery::{self, Answer, Query, Resolver};
 use crate::config::{self, Config, Input, ModuleSource, Problems};
 use crate::filter::source::Modules;
 use crate::snapshot::{Parts, Snapshot};
@@ -35,7 +34,7 @@ pub enum Task {
     Module(PathBuf),
     Input(Input, Option<Arc<[u8]>>),
     GoBack(Failed),
-    Resolved { host: Arc<str>, addresses: Vec<IpAddr> },
+    Found(Query, Answer),
     Push { filter: Arc<str>, wanted: Wanted, over_file: bool },
 }
 
@@ -79,7 +78,7 @@ pub async fn prepare(task: Task, ground: Ground) -> Outcome {
         Task::Module(file) => blocking(ground, move |ground| module(ground, &file)).await,
         Task::Input(changed, content) => blocking(ground, move |ground| input(ground, changed, content)).await,
         Task::GoBack(failed) => blocking(ground, move |ground| go_back(ground, &failed)).await,
-        Task::Resolved { host, addresses } => blocking(ground, move |ground| resolved(ground, &host, addresses)).await,
+        Task::Found(query, answer) => blocking(ground, move |ground| found(ground, &query, answer)).await,
         Task::Push { filter, wanted, over_file } => {
             let push = move |ground: &mut Ground| {
                 let (snapshot, done) = push::push(ground, &filter, wanted, over_file)?;
@@ -121,10 +120,9 @@ async fn reload(mut ground: Ground, if_changed: bool) -> Outcome {
         Ok((ground, Err(problems))) => return Outcome { built: Err(problems.into()), modules: Some(ground.modules) },
         Err(error) => return Outcome { built: Err(error.into()), modules: None },
     };
-    if let Some(resolver) = resolver.as_ref().or(ground.resolver.as_ref()) {
-        let known = std::mem::take(&mut ground.parts.resolved);
-        ground.parts.resolved = resolver.resolve_new(&ground.parts.config, known).await;
-    }
+    let known = std::mem::take(&mut ground.parts.resolved);
+    let asking = resolver.as_ref().or(ground.resolver.as_ref());
+    ground.parts.resolved = discovery::find_new(asking, &ground.parts.config, known).await;
     let build = move |ground: &mut Ground| {
         let snapshot = Snapshot::build(&ground.parts, Some(&ground.live), true)?;
         Ok(Some(Ready { resolver, ..ready(ground, snapshot, None) }))
@@ -149,6 +147,8 @@ fn read(ground: &mut Ground, if_changed: bool) -> Result<bool, Problems> {
     let (built, mut failed) = load_modules(&mut ground.modules, &loaded.config, &loaded.source);
     let (inputs, unread) = inputs::load(&loaded.config, &loaded.source, &ground.parts.resolved, &ground.parts.inputs);
     failed.merge(unread);
+    let mut resolved = ground.parts.resolved.clone();
+    failed.merge(inputs::load_endpoints(&loaded.config, &loaded.source, &mut resolved));
     if !failed.is_empty() {
         return Err(failed);
     }
@@ -156,12 +156,13 @@ fn read(ground: &mut Ground, if_changed: bool) -> Result<bool, Problems> {
     ground.parts.source = loaded.source;
     ground.parts.modules = built;
     ground.parts.inputs = inputs;
+    ground.parts.resolved = resolved;
     Ok(true)
 }
 
 /// Another way to ask is taken before anything is asked for the new configuration.
 fn other_resolver(config: &Config, before: &Config, present: Option<&Resolver>) -> Option<Resolver> {
-    if present.is_some() && config.dns == before.dns || discovery::names(config).is_empty() {
+    if present.is_some() && config.dns == before.dns || !discovery::needs_dns(config) {
         return None;
     }
     Resolver::build(&config.dns).map_err(|error| tracing::error!(%error, "names cannot be resolved as `dns` says")).ok()
@@ -220,11 +221,12 @@ fn go_back(ground: &mut Ground, failed: &Failed) -> Result<Option<Ready>, NotRea
     Ok(Some(ready(ground, snapshot, None)))
 }
 
-fn resolved(ground: &mut Ground, host: &Arc<str>, addresses: Vec<IpAddr>) -> Result<Option<Ready>, NotReady> {
-    if !ground.parts.resolved.learn(host, addresses.clone()) {
+fn found(ground: &mut Ground, query: &Query, answer: Answer) -> Result<Option<Ready>, NotReady> {
+    let endpoints = answer.len();
+    if !ground.parts.resolved.learn(query, answer) {
         return Ok(None);
     }
-    tracing::info!(%host, ?addresses, "the name has other addresses");
+    tracing::info!(endpoints, "{query} has another answer");
     let snapshot = Snapshot::build(&ground.parts, Some(&ground.live), false)?;
     Ok(Some(ready(ground, snapshot, None)))
 }

@@ -2,12 +2,12 @@
 //! would overwrite each other, only the newest is kept.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::trial::Failed;
 use crate::admin::api::{Change as Wanted, Command, Refused};
+use crate::cluster::discovery::{Answer, Query};
 use crate::config::Input;
 
 /// Something that makes another snapshot.
@@ -21,8 +21,8 @@ pub enum Change {
     Input(Input, Option<Arc<[u8]>>),
     /// A new version has failed its probation.
     GoBack(Failed),
-    /// A name has other addresses.
-    Resolved { host: Arc<str>, addresses: Vec<IpAddr> },
+    /// Somebody knows endpoints.
+    Found(Query, Answer),
     /// An operator wants something of a filter.
     Command(Command),
 }
@@ -55,8 +55,8 @@ impl Waiting {
             Change::Input(input, _) => {
                 self.0.iter().position(|other| matches!(other, Change::Input(waiting, _) if waiting == input))
             }
-            Change::Resolved { host, .. } => {
-                self.0.iter().position(|other| matches!(other, Change::Resolved { host: waiting, .. } if waiting == host))
+            Change::Found(query, _) => {
+                self.0.iter().position(|other| matches!(other, Change::Found(waiting, _) if waiting == query))
             }
             Change::GoBack(_) => None,
             Change::Command(command) => self.outdated(command),
@@ -71,8 +71,8 @@ impl Waiting {
     }
 
     /// What the old way of resolving names has said does not count any more.
-    pub fn forget_resolved(&mut self) {
-        self.0.retain(|change| !matches!(change, Change::Resolved { .. }));
+    pub fn forget_found(&mut self) {
+        self.0.retain(|change| !matches!(change, Change::Found(query, _) if !matches!(query, Query::File(_))));
     }
 
     fn find(&mut self, wanted: impl Fn(&Change) -> bool) -> Option<&mut Change> {
@@ -117,7 +117,7 @@ mod tests {
             Change::Module(path) => path.display().to_string(),
             Change::Input(input, _) => format!("{input:?}"),
             Change::GoBack(failed) => format!("{} goes back", failed.filter),
-            Change::Resolved { host, addresses } => format!("{host} {}", addresses.len()),
+            Change::Found(query, answer) => format!("{query} {}", answer.len()),
             Change::Command(Command { filter, change: Wanted::Module(bytes), .. }) => format!("{filter} {bytes:?}"),
             Change::Command(command) => format!("{} {}", command.filter, command.change.name()),
         };
@@ -153,10 +153,10 @@ mod tests {
             waiting.add(Change::Reload { if_changed });
             waiting.add(Change::Module("a.wasm".into()));
         }
-        for addresses in [1, 2] {
-            let addresses = vec![IpAddr::from([127, 0, 0, 1]); addresses];
-            waiting.add(Change::Resolved { host: "h".into(), addresses });
+        for addresses in 1..=2 {
+            let addresses = (0..addresses).map(|number| [127, 0, 0, number].into()).collect();
+            waiting.add(Change::Found(Query::Host("h".into()), Answer::of_addresses(addresses)));
         }
-        assert_eq!(names(waiting), ["reload false", "a.wasm", "h 2"]);
+        assert_eq!(names(waiting), ["reload false", "a.wasm", "the name h 2"]);
     }
 }

@@ -6,7 +6,7 @@ mod client;
 mod inspect;
 mod module;
 mod new;
-mod remote;
+pub(super) mod remote;
 mod say;
 mod test;
 

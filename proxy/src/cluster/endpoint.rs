@@ -1,13 +1,14 @@
 //! One address of a cluster, with the load, the health and the cost that all workers see.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::balance::{Cost, Since, now_ms};
 use super::hash;
-use super::health::Health;
+use super::health::{Checks, Health, Out};
+use super::outlier::{Ejection, Tally, Term};
 
 /// Shared by all workers and carried from snapshot to snapshot.
 #[derive(Debug)]
@@ -20,6 +21,11 @@ pub struct Endpoint {
     pub health: Health,
     pub cost: Cost,
     pub since: Since,
+    /// What workers count of its attempts.
+    pub tally: Tally,
+    /// Of the control runtime and the admin; no worker looks here.
+    ejection: Mutex<Ejection>,
+    checks: Mutex<Checks>,
     active: AtomicU32,
 }
 
@@ -33,8 +39,27 @@ impl Endpoint {
             health: Health::default(),
             cost: Cost::default(),
             since: Since::default(),
+            tally: Tally::default(),
+            ejection: Mutex::default(),
+            checks: Mutex::default(),
             active: AtomicU32::new(0),
         }
+    }
+
+    pub fn ejection(&self) -> MutexGuard<'_, Ejection> {
+        self.ejection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever calls this refreshes the cluster.
+    pub fn end_ejection(&self) -> Option<Term> {
+        let term = self.ejection().end();
+        self.tally.forget();
+        self.health.set(Out::Ejected, false);
+        term
+    }
+
+    pub fn checks(&self) -> MutexGuard<'_, Checks> {
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Exchanges under way, over all workers.

@@ -2,8 +2,16 @@
 //!
 //! It is in unless somebody has a reason why it is out. Reasons come and go one by one, from whoever looks after them; who
 //! has changed one calls [`Cluster::refresh`](super::Cluster::refresh), for picks choose among those that were in then.
+//! `rounds` has endpoints checked one by one, `probe` is one check, `checks` is what came of them.
+
+mod checks;
+mod probe;
+mod rounds;
 
 use std::sync::atomic::{AtomicU8, Ordering};
+
+pub use checks::{Check, Checks};
+pub use rounds::tend;
 
 /// Of one endpoint.
 #[derive(Debug, Default)]
@@ -21,11 +29,22 @@ pub enum Out {
 
 impl Out {
     pub const ALL: &[Out] = &[Out::Checks, Out::Ejected];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Checks => "checks",
+            Self::Ejected => "ejected",
+        }
+    }
 }
 
 impl Health {
     pub fn is_in(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
+    }
+
+    pub fn has(&self, out: Out) -> bool {
+        self.0.load(Ordering::Relaxed) & out as u8 != 0
     }
 
     pub fn reasons(&self) -> impl Iterator<Item = Out> {

@@ -1,10 +1,12 @@
-//! What of a cluster outlives its snapshots: what it has spent, what is in use, and what was counted.
+//! What of a cluster outlives its snapshots: what it has spent, what is in use, what was counted, and who was chosen last.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::breaker::Load;
 use super::budget::Budget;
+use super::choices::Choices;
+use super::outlier::Alarm;
 use crate::config;
 
 /// Shared by all workers.
@@ -13,6 +15,8 @@ pub struct Kept {
     pub budget: Arc<Budget>,
     pub load: Arc<Load>,
     pub counts: Arc<Counts>,
+    pub alarm: Arc<Alarm>,
+    pub choices: Arc<Choices>,
 }
 
 /// Since the process began.
@@ -54,6 +58,8 @@ impl Kept {
             },
             load: previous.map(|previous| Arc::clone(&previous.load)).unwrap_or_default(),
             counts: previous.map(|previous| Arc::clone(&previous.counts)).unwrap_or_default(),
+            alarm: previous.map(|previous| Arc::clone(&previous.alarm)).unwrap_or_default(),
+            choices: previous.map(|previous| Arc::clone(&previous.choices)).unwrap_or_default(),
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
 use super::*;
-use crate::config::{Balance, Balancing, ClusterLimits, ClusterTimeouts, EndpointSpec, Labels, Standing, UpstreamProtocol};
+use crate::config::{Balance, ClusterLimits, EndpointSpec, Labels, Standing, UpstreamProtocol};
 use crate::exchange::{Attempt, Destination, Failure, Kind, Retry};
 
 mod limits;
@@ -33,16 +33,9 @@ fn config(balance: Balance, endpoints: &[(SocketAddr, &[(&str, &str)])]) -> Arc<
         })
         .collect();
     Arc::new(config::Cluster {
-        endpoints,
         balance,
-        balancing: Balancing::default(),
-        zone: None,
-        protocol: UpstreamProtocol::Http1,
         limits: ClusterLimits { replay_bytes: 1000, ..ClusterLimits::default() },
-        breakers: config::Breakers::default(),
-        retry: config::Retry::default(),
-        retry_budget: config::RetryBudget::default(),
-        timeouts: ClusterTimeouts::default(),
+        ..config::Cluster::of(endpoints)
     })
 }
 
@@ -139,6 +132,23 @@ fn other_labels_keep_the_endpoints() {
     assert!(Arc::ptr_eq(&before.endpoints[0], &after.endpoints[0]), "load and connections stay");
     let wishes = Wishes { subset: subset(&[("zone", "a")]), ..Wishes::default() };
     assert!(!before.suits(&wishes) && after.suits(&wishes));
+}
+
+#[test]
+fn who_stays_keeps_what_is_known_of_it_whoever_comes_and_goes() {
+    let list = |numbers: std::ops::Range<u16>| -> Vec<(SocketAddr, &[(&str, &str)])> {
+        numbers.map(|number| (([10, 0, (number >> 8) as u8, number as u8], 80).into(), &[][..])).collect()
+    };
+    let before = cluster("users", Balance::LeastRequest, &list(0..10_000));
+    before.endpoints[7_000].health.set(health::Out::Ejected, true);
+    let _busy = before.endpoints[7_001].begin(None);
+    let other = config(Balance::LeastRequest, &list(5_000..15_000));
+    let after = Cluster::build(&"users".into(), &other, &Resolved::default(), Some(&before));
+    assert!(after.endpoints[..5_000].iter().zip(&before.endpoints[5_000..]).all(|(after, before)| Arc::ptr_eq(after, before)));
+    assert!(after.endpoints[5_000..].iter().all(|new| new.id > before.endpoints[9_999].id));
+    assert!(!after.endpoints[2_000].health.is_in());
+    assert_eq!(after.endpoints[2_001].active(), 1);
+    assert!(Arc::ptr_eq(&before.kept.alarm, &after.kept.alarm) && Arc::ptr_eq(&before.kept.choices, &after.kept.choices));
 }
 
 fn clusters() -> HashMap<Arc<str>, Arc<Cluster>> {

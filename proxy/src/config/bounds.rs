@@ -158,3 +158,27 @@ pub const MODULE_CACHE_BYTES_MIN: u64 = MIB as u64;
 pub const MODULE_CACHE_BYTES_MAX: u64 = 1024 * GIB as u64;
 /// Whoever waits longer for a start has stopped waiting.
 pub const MODULE_FETCH_MAX: Duration = Duration::from_secs(3600);
+/// Checks closer together are load, not checks.
+pub const HEALTH_INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// Past it, nobody would say that an endpoint is looked after.
+pub const HEALTH_INTERVAL_MAX: Duration = Duration::from_secs(3600);
+/// Checks in a row: at the longest interval, days.
+pub const HEALTH_THRESHOLD_MAX: u32 = 100;
+/// A word on a page, not the page.
+pub const HEALTH_CONTAINS_BYTES_MAX: usize = 1024;
+/// A name of a service with its packages.
+pub const GRPC_SERVICE_BYTES_MAX: usize = 1024;
+/// RFC 1035, 2.3.4, and a port.
+pub const HOST_BYTES_MAX: usize = 260;
+/// A run of attempts: who waits for more has no use for the rule.
+pub const OUTLIER_RUN_MAX: u32 = 10_000;
+/// Attempts within an interval.
+pub const OUTLIER_REQUESTS_MAX: u32 = 1_000_000;
+/// More endpoints than a cluster has.
+pub const OUTLIER_ENDPOINTS_MAX: usize = 65_536;
+/// Ten standard deviations: nothing is that far off.
+pub const OUTLIER_DEVIATION_PERCENT_MAX: u32 = 1000;
+/// It is kept in tenths.
+pub const OUTLIER_INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// A day: an endpoint that is not wanted for longer is better taken from the list.
+pub const OUTLIER_EJECTION_LONGEST: Duration = Duration::from_secs(24 * 3600);

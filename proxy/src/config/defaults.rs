@@ -223,3 +223,41 @@ pub const STORE_HOLD_TIME: Duration = Duration::from_secs(10);
 pub const MODULE_CACHE_BYTES: u64 = 1024 * MIB as u64;
 /// Fetching all modules of one load: a large one over a slow line, and an orchestrator has not given up yet.
 pub const MODULE_FETCH: Duration = Duration::from_secs(30);
+
+/// From one check of an endpoint to its next: an endpoint that dies is noticed by traffic long before.
+pub const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
+/// One check: who answers it later than that is no help to anybody who waits.
+pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Checks in a row that have to fail: one lost packet or one long pause is no outage.
+pub const HEALTH_UNHEALTHY: u32 = 3;
+/// Checks in a row that have to succeed: one may be luck.
+pub const HEALTH_HEALTHY: u32 = 2;
+
+/// Attempts in a row without a connection or an answer: they tell of the endpoint, whatever was asked.
+pub const OUTLIER_LOCAL_FAILURES: u32 = 5;
+/// Answers in a row with 502, 503 or 504: the service itself says that it cannot.
+pub const OUTLIER_GATEWAY_ERRORS: u32 = 5;
+/// Any status of 500 and above in a row: off, for one client with one bad request can bring it about.
+pub const OUTLIER_SERVER_ERRORS: u32 = 0;
+/// Failures in a hundred: off, for what is bearable depends on the service.
+pub const OUTLIER_FAILURE_PERCENT: u32 = 0;
+/// Attempts before a share says anything.
+pub const OUTLIER_FAILURE_REQUESTS: u32 = 20;
+/// Comparing endpoints: off, for among endpoints that hardly ever fail the least difference is far from the mean.
+pub const OUTLIER_SUCCESS_RATE: bool = false;
+/// Attempts that make a share precise to about a percent.
+pub const OUTLIER_SUCCESS_RATE_REQUESTS: u32 = 100;
+/// Endpoints that a mean and a deviation can be taken of.
+pub const OUTLIER_SUCCESS_RATE_ENDPOINTS: usize = 5;
+/// Standard deviations below the mean, in hundredths: three endpoints in a hundred are that far off by chance.
+pub const OUTLIER_SUCCESS_RATE_DEVIATION_PERCENT: u32 = 190;
+/// What is looked back on: long enough for many attempts, short enough to be about now.
+pub const OUTLIER_INTERVAL: Duration = Duration::from_secs(10);
+/// The first ejection: a restart is over by then.
+pub const OUTLIER_EJECTION: Duration = Duration::from_secs(30);
+/// The longest ejection: what was repaired is found within minutes.
+pub const OUTLIER_EJECTION_MAX: Duration = Duration::from_secs(300);
+/// What is added at random, so that those that went together, and other proxies, do not come back together.
+pub const OUTLIER_EJECTION_JITTER: Duration = Duration::from_secs(3);
+/// Of a hundred endpoints, how many are out at a time: the other half may still bear the load; fewer than that could not.
+pub const OUTLIER_EJECTED_PERCENT: u32 = 50;

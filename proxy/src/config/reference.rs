@@ -48,7 +48,7 @@ pub fn rows() -> Vec<Row> {
 
 /// Every key that bounds something, with its section, and its default as the page of limits shows it.
 pub fn limit_rows() -> Vec<(String, String)> {
-    let sections = ["limits", "timeouts", "drain"];
+    let sections = ["limits", "timeouts", "drain", "outliers"];
     let keys = [
         "access-log.queue",
         "state.versions",
@@ -60,6 +60,10 @@ pub fn limit_rows() -> Vec<(String, String)> {
         "filters.NAME.deadline",
         "filters.NAME.configure-deadline",
         "filters.NAME.memory",
+        "clusters.NAME.health.interval",
+        "clusters.NAME.health.timeout",
+        "clusters.NAME.health.unhealthy",
+        "clusters.NAME.health.healthy",
         "stores.NAME.entries",
         "stores.NAME.bytes",
         "stores.NAME.key-bytes",

@@ -56,6 +56,11 @@ impl<'r> Table<'r> {
         self.entries?.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
 
+    /// The table as a whole, for a mistake that has no key.
+    pub fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
     pub fn optional<K: Kind>(&mut self, key: &'static str, kind: &K, meaning: &'static str) -> Option<K::Value> {
         self.describe(key, kind.takes(), Preset::Absent, meaning);
         self.ask(key).and_then(|node| kind.read(node, self.reader))

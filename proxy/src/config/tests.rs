@@ -151,6 +151,38 @@ fn every_value_reaches_its_field() {
     assert_eq!((users.limits.replay_bytes, config.clusters["nowhere"].limits.replay_bytes), (0, 64 * 1024));
     assert_eq!((users.balance, users.protocol), (Balance::RoundRobin, UpstreamProtocol::Http2));
     assert!(config.clusters["nowhere"].endpoints.is_empty());
+    assert_eq!(users.srv.as_deref(), Some("_http._tcp.users.internal"));
+    assert_eq!(users.endpoints_file.as_deref(), Some(Path::new("etc/users.list")));
+    let health = users.health.as_ref().expect("a check");
+    let probe = HttpProbe {
+        method: HttpProbeMethod::Head,
+        target: "/healthz?deep".to_owned(),
+        host: Some("users.internal".to_owned()),
+        statuses: vec![204..=204, 200..=202],
+        contains: Some("ok".to_owned()),
+    };
+    assert_eq!(health.probe, Probe::Http(probe));
+    assert_eq!((health.interval.as_millis(), health.timeout.as_millis(), health.unhealthy, health.healthy), (1000, 500, 1, 3));
+    let probe = |name: &str| config.clusters[name].health.as_ref().map(|health| health.probe.clone());
+    assert_eq!(probe("called"), Some(Probe::Grpc { service: "users.v1.Users".to_owned() }));
+    assert_eq!(probe("nowhere"), Some(Probe::Tcp));
+    let outliers = Outliers {
+        local_failures: 1,
+        gateway_errors: 2,
+        server_errors: 3,
+        failure_percent: 40,
+        failure_requests: 50,
+        success_rate: true,
+        success_rate_requests: 60,
+        success_rate_endpoints: 7,
+        success_rate_deviation_percent: 80,
+        interval: Duration::from_secs(9),
+        ejection: Duration::from_secs(10),
+        ejection_max: Duration::from_secs(11),
+        ejection_jitter: Duration::from_millis(12),
+        ejected_percent: 13,
+    };
+    assert_eq!((&users.outliers, &config.clusters["nowhere"].outliers), (&outliers, &Outliers::default()));
     let own = &config.filters["own"];
     let sha256 = Sha256([0xab; 32]);
     assert_eq!(own.module, ModuleSource::Path { path: "etc/filters/own.wasm".into(), sha256: Some(sha256) });

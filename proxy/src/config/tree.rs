@@ -80,6 +80,10 @@ impl Node {
         self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
 
+    pub fn is_false(&self) -> bool {
+        matches!(self.value, Value::Boolean(false))
+    }
+
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {
             Value::String(text) => Some(text),

@@ -12,7 +12,16 @@ where
     F: Fn(RawConnection) -> S + Send + 'static,
     S: Future<Output = ()> + Send + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("the origin can listen");
+    raw_origin_at(SocketAddr::from(([127, 0, 0, 1], 0)), serve).await
+}
+
+/// The same at an address that somebody has had before.
+pub async fn raw_origin_at<F, S>(address: SocketAddr, serve: F) -> RawOrigin
+where
+    F: Fn(RawConnection) -> S + Send + 'static,
+    S: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind(address).await.expect("the origin can listen");
     let address = listener.local_addr().expect("a bound socket has an address");
     let accepting = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {

@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{About, Control, Event, Running};
+use tokio::sync::Notify;
+
+use super::{About, Control, Event, Following, Running};
 use crate::admin::api::{Command, Refused};
 use crate::app::prepare::{Ground, NotReady, Outcome, Ready, Task, prepare};
 use crate::app::restore::standings;
 use crate::app::trial::Failed;
 use crate::app::waiting::{Change, Waiting};
 use crate::app::{inputs, push};
-use crate::cluster::{discovery, pool};
+use crate::cluster::discovery::{self, Query};
+use crate::cluster::pool;
 use crate::config::{self, Input, ModuleSource, Problems};
 use crate::filter::{self, Filter};
 
@@ -23,7 +26,7 @@ impl Control {
             Change::Module(file) => (About::Module(file.clone()), Task::Module(file)),
             Change::GoBack(failed) => (About::GoBack(failed.clone()), Task::GoBack(failed)),
             Change::Input(input, content) => (About::Input(input.clone()), Task::Input(input, content)),
-            Change::Resolved { host, addresses } => (About::Resolved(Arc::clone(&host)), Task::Resolved { host, addresses }),
+            Change::Found(query, answer) => (About::Found(query.clone()), Task::Found(query, answer)),
             Change::Command(Command { filter, change, over_file, answer, held }) => {
                 let about = About::Command { filter: Arc::clone(&filter), what: change.name(), answer, _held: held };
                 (about, Task::Push { filter, wanted: change, over_file })
@@ -49,7 +52,7 @@ impl Control {
         let done = match built {
             Ok(Some(mut ready)) => {
                 if ready.resolver.is_some() {
-                    waiting.forget_resolved();
+                    waiting.forget_found();
                 }
                 let done = ready.done.take();
                 self.go_live(ready).await.map(|()| Some(done)).map_err(NotReady::from)
@@ -62,9 +65,9 @@ impl Control {
             About::Module(file) => self.swapped(&file, done.map(|done| done.is_some())),
             About::GoBack(failed) => self.went_back(&failed, done.map(|done| done.is_some())),
             About::Input(input) => self.reconfigured(&input, done.map(|done| done.is_some())),
-            About::Resolved(host) => {
+            About::Found(query) => {
                 if let Err(error) = done {
-                    tracing::error!(%host, "the new addresses could not be used\n{error}");
+                    tracing::error!("{query} has another answer, which could not be used\n{error}");
                 }
             }
             About::Command { filter, what, answer, .. } => {
@@ -189,12 +192,13 @@ impl Control {
         (self.parts, self.versions) = (parts, versions);
         if resolver.is_some() {
             self.resolver = resolver;
-            for (_, task) in std::mem::take(&mut self.following) {
-                task.abort();
+            for (_, following) in std::mem::take(&mut self.following) {
+                following.task.abort();
             }
         }
         self.sweep().await;
-        self.follow_names();
+        self.wards.follow(&self.live.load().reach.clusters);
+        self.follow_sources();
         self.follow_inputs();
         self.watch_files();
         Ok(())
@@ -260,27 +264,25 @@ impl Control {
         }
     }
 
-    /// One question after the other for each name, for as long as a cluster mentions it.
-    pub(super) fn follow_names(&mut self) {
-        let names = discovery::names(&self.parts.config);
-        self.parts.resolved.forget_all_but(&names);
-        self.following.retain(|host, task| {
-            names.contains(host) || {
-                task.abort();
+    /// One question after the other to each source of endpoints, for as long as a cluster mentions it.
+    pub(super) fn follow_sources(&mut self) {
+        let queries = discovery::queries(&self.parts.config);
+        self.parts.resolved.forget_all_but(&queries);
+        self.following.retain(|query, following| {
+            queries.contains(query) || {
+                following.task.abort();
                 false
             }
         });
-        for host in names {
-            if self.following.contains_key(&host) {
+        for query in queries {
+            if self.following.contains_key(&query) {
                 continue;
             }
-            let Some(resolver) = self.resolver.clone() else { return };
-            let events = self.events.clone();
-            let report = async move |host: &Arc<str>, addresses| {
-                events.send(Event::Resolved { host: Arc::clone(host), addresses }).await.is_ok()
-            };
-            let task = tokio::spawn(resolver.follow(Arc::clone(&host), report));
-            self.following.insert(host, task);
+            let Some(source) = discovery::source(&query, self.resolver.as_ref()) else { continue };
+            let (events, changed) = (self.events.clone(), Arc::<Notify>::default());
+            let report = async move |query: &Query, answer| events.send(Event::Found(query.clone(), answer)).await.is_ok();
+            let task = tokio::spawn(discovery::follow(query.clone(), source, Arc::clone(&changed), report));
+            self.following.insert(query, Following { task, changed });
         }
     }
 
@@ -293,6 +295,8 @@ impl Control {
             Input::File(path) => Some(path.clone()),
             Input::Resource { .. } => None,
         });
-        self.watch.set(modules.chain(inputs).chain(self.file.clone()).collect());
+        let lists =
+            self.parts.config.clusters.values().filter_map(|cluster| Some(cluster.endpoints_file.as_ref()?.to_path_buf()));
+        self.watch.set(modules.chain(inputs).chain(lists).chain(self.file.clone()).collect());
     }
 }

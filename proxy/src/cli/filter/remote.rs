@@ -18,7 +18,7 @@ const HASH_CHARS: usize = 12;
 
 /// Which proxy, and how its answer is shown.
 #[derive(Debug, Args)]
-struct Remote {
+pub(in crate::cli) struct Remote {
     /// The proxy's admin.
     #[arg(long, env = "TAMIS_ADMIN", default_value = "http://127.0.0.1:9901", value_name = "URL")]
     admin: String,
@@ -142,6 +142,20 @@ impl Reset {
 }
 
 impl Remote {
+    /// Shows what is at this path; `hint` helps where there is nothing.
+    pub(in crate::cli) fn show(&self, path: &str, hint: &'static str, show: impl FnOnce(&Value) -> String) -> ExitCode {
+        let asked = Client::build(&self.admin, self.token_file.as_deref());
+        match asked.and_then(|client| client.ask(Method::GET, path, Bytes::new())) {
+            Ok(answer) if self.json => println!("{answer:#}"),
+            Ok(answer) => print!("{}", show(&answer)),
+            Err(error @ ClientError::Refused { status: StatusCode::NOT_FOUND, .. }) => {
+                return failed(&error.to_string(), Some(hint));
+            }
+            Err(error) => return failed(&error.to_string(), next_step(&error)),
+        }
+        ExitCode::SUCCESS
+    }
+
     fn run(&self, method: Method, path: &str, body: Result<Bytes, String>, show: impl FnOnce(&Value) -> String) -> ExitCode {
         let body = match body {
             Ok(body) => body,
@@ -187,7 +201,7 @@ fn next_step(error: &ClientError) -> Option<&'static str> {
 }
 
 /// A name as a part of a path; the proxy knows no name with anything else in it.
-fn segment(name: &str) -> String {
+pub(in crate::cli) fn segment(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
@@ -315,7 +329,7 @@ fn short(hash: &Value) -> String {
 }
 
 /// Columns, two spaces apart; the last one takes what it needs.
-fn aligned(rows: &[Vec<String>]) -> String {
+pub(in crate::cli) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::group::{Group, Member};
 use super::*;
-use crate::config::{Balancing, ClusterLimits, ClusterTimeouts, Labels, Standing, UpstreamProtocol};
+use crate::config::{Balancing, Labels, Standing};
 
 const ALL: [Balance; 7] = [
     Balance::RoundRobin,
@@ -25,18 +25,7 @@ const ALL: [Balance; 7] = [
 const BY_KEY: [Balance; 3] = [Balance::Hash, Balance::RingHash, Balance::Maglev];
 
 fn config(balance: Balance) -> config::Cluster {
-    config::Cluster {
-        endpoints: Vec::new(),
-        balance,
-        balancing: Balancing::default(),
-        zone: None,
-        protocol: UpstreamProtocol::Http1,
-        limits: ClusterLimits::default(),
-        timeouts: ClusterTimeouts::default(),
-        breakers: config::Breakers::default(),
-        retry: config::Retry::default(),
-        retry_budget: config::RetryBudget::default(),
-    }
+    config::Cluster { balance, ..config::Cluster::of(Vec::new()) }
 }
 
 fn address(number: usize) -> SocketAddr {

@@ -1,6 +1,7 @@
 //! Addresses: to listen on, of name servers, of networks, of endpoints. Nothing here resolves a name.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -91,6 +92,31 @@ impl Kind for Network {
     }
 }
 
+/// The name of a service in DNS.
+pub struct Service;
+
+impl Kind for Service {
+    type Value = Arc<str>;
+
+    fn expected(&self) -> String {
+        "the name of a service such as \"_http._tcp.users.internal\"".to_owned()
+    }
+
+    fn read(&self, node: &Node, reader: &Reader<'_>) -> Option<Arc<str>> {
+        let Some(text) = node.as_str() else { return reader.mismatch(&self.expected(), node) };
+        match host_problem(text) {
+            None if text.contains('.') => Some(text.to_ascii_lowercase().into()),
+            None => reader.mismatch(&self.expected(), node),
+            Some(_) if text.contains(':') => reader.mismatch_with_help(&self.expected(), node, "its records say the port"),
+            Some(help) => reader.mismatch_with_help(&self.expected(), node, help),
+        }
+    }
+
+    fn show(&self, value: &Arc<str>) -> String {
+        format!("{value:?}")
+    }
+}
+
 /// An address or a host name, each with a port. `Err` says what is wrong with it.
 pub fn endpoint(text: &str) -> Result<EndpointSpec, &'static str> {
     if text.contains("://") {
@@ -130,8 +156,6 @@ fn host_problem(host: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]

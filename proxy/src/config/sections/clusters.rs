@@ -1,12 +1,14 @@
 //! The keys of `[clusters.NAME]`.
 
 mod balance;
+mod discovery;
+mod health;
 mod limits;
 mod retry;
 
 use std::sync::Arc;
 
-use crate::config::kind::{Choice, EndpointKind, List, Time};
+use crate::config::kind::{Choice, Time};
 use crate::config::table::Table;
 use crate::config::types::{Balance, Cluster, ClusterTimeouts, UpstreamProtocol};
 
@@ -14,13 +16,7 @@ const PROTOCOL: Choice<UpstreamProtocol> = Choice::of(&[("http/1.1", UpstreamPro
 
 /// `zone`: where the proxy is.
 pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster> {
-    let endpoints = table.required(
-        "endpoints",
-        &List::of_distinct(EndpointKind),
-        "Where the service is. A host name stands for all of its addresses, which have its labels and its weight. Labels are \
-         what filters choose endpoints by; `weight` is an endpoint's share beside the others', `priority` 0 is asked first, \
-         `zone` (else the label of that name) is where it is. An empty array is a cluster that answers 503 `no-endpoint`.",
-    );
+    let discovered = discovery::read(table);
     let balance = table.or("balance", &balance::BALANCE, Balance::LeastRequest, balance::BALANCE_MEANING);
     let balancing = table.table("balancing", "How endpoints are chosen, in figures.", balance::balancing);
     let protocol = table.or(
@@ -48,8 +44,21 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
         retry::budget,
     );
     let timeouts = table.table("timeouts", "Timeouts of this cluster; `\"0s\"` switches one off.", timeouts);
+    let health = table.optional_table(
+        "health",
+        "How endpoints are asked whether they are well. Without it only what is seen of exchanges counts.",
+        health::check,
+    );
+    let outliers = table.table(
+        "outliers",
+        "Which endpoints are left out for a while for how they serve, and for how long. The last one that is in never is.",
+        health::outliers,
+    );
+    let (endpoints, srv, endpoints_file) = discovered?;
     Some(Cluster {
-        endpoints: endpoints?,
+        endpoints,
+        srv,
+        endpoints_file,
         balance,
         balancing,
         zone: zone.cloned(),
@@ -59,6 +68,8 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
         retry,
         retry_budget,
         timeouts,
+        health,
+        outliers,
     })
 }
 

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use balance::{Balance, Balancing, Standing};
+pub use health::*;
 pub use limits::{Breakers, ClusterLimits};
 pub use retry::{ATTEMPTS_MAX, Occasion, Occasions, Retry, RetryBudget, STATUSES_MAX};
 
 use crate::config::defaults;
 
 mod balance;
+mod health;
 mod limits;
 mod retry;
 
@@ -19,6 +22,10 @@ mod retry;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
     pub endpoints: Vec<Endpoint>,
+    /// A service whose SRV records name further ones.
+    pub srv: Option<Arc<str>>,
+    /// A file that lists further ones.
+    pub endpoints_file: Option<Arc<Path>>,
     pub balance: Balance,
     pub balancing: Balancing,
     /// Where the proxy itself is; the top of the file says it.
@@ -29,6 +36,31 @@ pub struct Cluster {
     pub retry: Retry,
     pub retry_budget: RetryBudget,
     pub timeouts: ClusterTimeouts,
+    /// Without it nobody asks endpoints how they are.
+    pub health: Option<HealthCheck>,
+    pub outliers: Outliers,
+}
+
+impl Cluster {
+    /// With these endpoints and every default.
+    pub fn of(endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            endpoints,
+            srv: None,
+            endpoints_file: None,
+            balance: Balance::LeastRequest,
+            balancing: Balancing::default(),
+            zone: None,
+            protocol: UpstreamProtocol::Http1,
+            limits: ClusterLimits::default(),
+            breakers: Breakers::default(),
+            retry: Retry::default(),
+            retry_budget: RetryBudget::default(),
+            timeouts: ClusterTimeouts::default(),
+            health: None,
+            outliers: Outliers::default(),
+        }
+    }
 }
 
 /// `"10.0.0.1:8080"`, or `{ address = "10.0.0.1:8080", weight = 2, labels = { zone = "a" } }`

@@ -119,22 +119,12 @@ mod tests {
 
     fn cluster() -> Arc<Cluster> {
         let address = "10.0.0.1:80".parse().expect("an address");
-        let config = config::Cluster {
-            endpoints: vec![config::Endpoint {
-                at: config::EndpointSpec::Address(address),
-                labels: Arc::default(),
-                standing: config::Standing::default(),
-            }],
-            balance: config::Balance::LeastRequest,
-            balancing: config::Balancing::default(),
-            zone: None,
-            protocol: config::UpstreamProtocol::Http1,
-            limits: config::ClusterLimits::default(),
-            breakers: config::Breakers::default(),
-            retry: config::Retry::default(),
-            retry_budget: config::RetryBudget::default(),
-            timeouts: config::ClusterTimeouts::default(),
+        let endpoint = config::Endpoint {
+            at: config::EndpointSpec::Address(address),
+            labels: Arc::default(),
+            standing: config::Standing::default(),
         };
+        let config = config::Cluster::of(vec![endpoint]);
         Cluster::build(&"users".into(), &Arc::new(config), &Resolved::default(), None)
     }
 

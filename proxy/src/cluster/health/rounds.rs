@@ -1,0 +1,164 @@
+//! The checks of one cluster, on the control runtime: each endpoint again and again, for as long as it is one of the cluster.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch::Receiver;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{Check, Out, probe};
+use crate::cluster::outlier::Why;
+use crate::cluster::{Cluster, Endpoint};
+use crate::config::HealthCheck;
+
+/// Checks of one cluster under way. A list of ten thousand endpoints is not asked all at once.
+const UNDER_WAY_MAX: usize = 128;
+/// Up to this share (in percent) is added to an interval or taken away at random, so that proxies do not ask in step.
+const JITTER_PERCENT: u32 = 10;
+
+type Checked = (Arc<Endpoint>, Check);
+
+/// Checks the endpoints of one cluster, through all of its snapshots, until nobody sends a further one.
+pub async fn tend(mut clusters: Receiver<Arc<Cluster>>) {
+    let mut rounds = Rounds::default();
+    loop {
+        let cluster = Arc::clone(&clusters.borrow_and_update());
+        rounds.adopt(&cluster);
+        loop {
+            let due = rounds.next_due(&cluster);
+            tokio::select! {
+                changed = clusters.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                Some(checked) = rounds.under_way.join_next() => {
+                    // One that panicked would have said so; its endpoint is asked again after the next change.
+                    if let Ok((endpoint, check)) = checked {
+                        rounds.checked(&cluster, endpoint, check);
+                    }
+                }
+                () = sleep_until(due) => rounds.begin(&cluster),
+            }
+        }
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[derive(Default)]
+struct Rounds {
+    config: Option<HealthCheck>,
+    known: HashSet<u64>,
+    /// In the order in which they are to be checked.
+    due: BTreeMap<(Instant, u64), Arc<Endpoint>>,
+    under_way: JoinSet<Checked>,
+}
+
+impl Rounds {
+    /// Another list of endpoints, or another way to check them. Those that stay keep their turn and their state.
+    fn adopt(&mut self, cluster: &Cluster) {
+        let config = cluster.config.health.clone();
+        if config.is_none() {
+            let checked = cluster.endpoints.iter().filter(|endpoint| self.known.contains(&endpoint.id));
+            for endpoint in checked {
+                *endpoint.checks() = super::Checks::default();
+                endpoint.health.set(Out::Checks, false);
+            }
+            *self = Self::default();
+            cluster.refresh();
+            return;
+        }
+        if self.config != config {
+            // What another check has found holds until this one says something else.
+            *self = Self { config, ..Self::default() };
+        }
+        let present: HashMap<_, _> = cluster.endpoints.iter().map(|endpoint| (endpoint.id, endpoint)).collect();
+        self.due.retain(|(_, id), _| present.contains_key(id));
+        self.known.retain(|id| present.contains_key(id));
+        let now = Instant::now();
+        for (id, endpoint) in present {
+            if self.known.insert(id) {
+                self.due.insert((now, id), Arc::clone(endpoint));
+            }
+        }
+        cluster.refresh();
+    }
+
+    fn next_due(&self, cluster: &Cluster) -> Option<Instant> {
+        let has_room = cluster.config.health.is_some() && self.under_way.len() < UNDER_WAY_MAX;
+        self.due.first_key_value().filter(|_| has_room).map(|((due, _), _)| *due)
+    }
+
+    /// Begins what is due.
+    fn begin(&mut self, cluster: &Cluster) {
+        let Some(config) = &self.config else { return };
+        let now = Instant::now();
+        while self.under_way.len() < UNDER_WAY_MAX
+            && self.due.first_key_value().is_some_and(|((due, _), _)| *due <= now)
+            && let Some((_, endpoint)) = self.due.pop_first()
+        {
+            let (config, protocol) = (config.clone(), cluster.config.protocol);
+            self.under_way.spawn(async move {
+                let (at, began) = (SystemTime::now(), Instant::now());
+                let error = probe::check(endpoint.address, protocol, &config).await.err();
+                (endpoint, Check { at, took: began.elapsed(), error })
+            });
+        }
+    }
+
+    fn checked(&mut self, cluster: &Cluster, endpoint: Arc<Endpoint>, check: Check) {
+        let Some(config) = &self.config else { return };
+        if !self.known.contains(&endpoint.id) {
+            return;
+        }
+        let error = check.error.clone();
+        let verdict = endpoint.checks().add(check, config);
+        let mut changed = false;
+        if let Some(out) = verdict
+            && endpoint.health.has(Out::Checks) != out
+        {
+            changed = endpoint.health.set(Out::Checks, out);
+            let (cluster, endpoint) = (&cluster.name, endpoint.address);
+            match error {
+                Some(error) => tracing::warn!(%cluster, %endpoint, %error, "checks fail: the endpoint is out"),
+                None => tracing::info!(%cluster, %endpoint, "checks succeed: the endpoint is in"),
+            }
+        }
+        // That it answers is just what it was ejected for not doing. Answers that were no good are another matter: what is
+        // asked here is not what failed.
+        if verdict == Some(false) && endpoint.ejection().term.is_some_and(|term| term.why == Why::LocalFailures) {
+            endpoint.end_ejection();
+            changed = true;
+            tracing::info!(cluster = %cluster.name, endpoint = %endpoint.address, "not ejected any more: it answers checks");
+        }
+        if changed {
+            cluster.refresh();
+        }
+        self.due.insert((Instant::now() + with_jitter(config.interval), endpoint.id), endpoint);
+    }
+}
+
+fn with_jitter(interval: Duration) -> Duration {
+    let part = interval * JITTER_PERCENT / 100;
+    interval - part + (part * 2).mul_f64(fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_is_a_tenth_more_or_less() {
+        let all: Vec<_> = (0..200).map(|_| with_jitter(Duration::from_secs(10))).collect();
+        let (least, most) = (all.iter().min().expect("some"), all.iter().max().expect("some"));
+        assert!(*least >= Duration::from_secs(9) && *most <= Duration::from_secs(11), "{least:?} {most:?}");
+        assert!(*most - *least > Duration::from_secs(1), "{least:?} {most:?}");
+    }
+}
