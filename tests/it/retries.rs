@@ -127,8 +127,9 @@ async fn an_attempt_beside_a_silent_one_answers(edge: Edge) {
     for _ in 0..4 {
         assert_eq!(client.get("/").await.text(), "quick");
     }
-    assert_eq!(silent.requests().len(), 2);
-    assert_eq!(count(&proxy, "hedges_won_total", "").await, 2.0);
+    let asked = silent.requests().len();
+    assert!(asked > 0, "in turns, the silent one was asked first at least once");
+    assert_eq!(count(&proxy, "hedges_won_total", "").await, asked as f64);
 }
 
 /// Three of ten endpoints die and come back, while requests flow.

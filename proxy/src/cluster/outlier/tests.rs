@@ -30,6 +30,8 @@ fn cluster(count: u8, outliers: Outliers, previous: Option<&Arc<Cluster>>) -> Ar
     };
     let mut config = config::Cluster::of((0..count).map(endpoint).collect());
     config.outliers = outliers;
+    // Or they would all be asked again once half of them are out.
+    config.balancing.panic_percent = 0;
     Cluster::build(&"users".into(), &Arc::new(config), &Resolved::default(), previous)
 }
 
