@@ -8,7 +8,6 @@ use http::StatusCode;
 use super::{Member, Members, Policy, now_ms};
 use crate::cluster::{Ended, Seen};
 use crate::config::Balancing;
-use crate::config::defaults::EWMA_PENALTY_MAX;
 
 /// Below this, in milliseconds, nobody is quicker than anybody else: one that has not been asked for long still counts as
 /// the busier one when it is.
@@ -47,7 +46,7 @@ impl Policy for PeakEwma {
 /// slow, or they would draw more requests. `None`: it says nothing about the endpoint.
 pub fn counts_as(seen: &Seen, balancing: &Balancing) -> Option<Duration> {
     // An endpoint that says for how long it is to be left alone is heard, within reason.
-    let asked = seen.retry_after.unwrap_or_default().min(EWMA_PENALTY_MAX);
+    let asked = seen.retry_after.unwrap_or_default().min(balancing.ewma_penalty_max);
     let penalty = seen.took.max(balancing.ewma_penalty).max(asked);
     match seen.ended {
         Ended::Answered(_) if seen.grpc.is_some_and(|code| GRPC_FAILED.contains(&code)) => Some(penalty),

@@ -131,6 +131,9 @@ fn failing_is_slow() {
             ..Seen::default()
         };
         assert_eq!(peak_ewma::counts_as(&busy, &balancing), Some(Duration::from_secs(expected)), "asked for {seconds} s");
+        let impatient = Balancing { ewma_penalty_max: Duration::from_secs(20), ..Balancing::default() };
+        let expected = Duration::from_secs(expected.min(20));
+        assert_eq!(peak_ewma::counts_as(&busy, &impatient), Some(expected), "asked for {seconds} s");
     }
     assert_eq!(counts_as(Ended::Useless, took), None, "no endpoint has anything to do with it");
 }
