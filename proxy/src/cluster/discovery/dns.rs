@@ -66,13 +66,13 @@ impl Resolver {
             targets.spawn(async move { (resolver.host(&srv.target.to_string()).await, srv) });
         }
         let (mut endpoints, mut failure) = (Vec::new(), None);
-        for (found, srv) in targets.join_all().await {
+        let found = targets.join_all().await;
+        let standings = Standings::of(found.iter().map(|(_, srv)| (srv.priority, srv.weight)).collect());
+        for (found, srv) in found {
             match found {
                 Ok((addresses, until)) => {
                     valid_until = valid_until.min(until);
-                    // Weight 0 is for a target that hardly anybody is to be sent to (RFC 2782).
-                    let (weight, priority) = (u32::from(srv.weight.max(1)), u32::from(srv.priority));
-                    let standing = Standing { weight, priority, zone: None };
+                    let standing = standings.standing(srv.priority, srv.weight);
                     endpoints.extend(addresses.into_iter().map(|ip| config::Endpoint {
                         at: EndpointSpec::Address(SocketAddr::new(ip, srv.port)),
                         labels: Arc::default(),
@@ -88,8 +88,7 @@ impl Resolver {
             None => {}
         }
         // The order of records means nothing.
-        let order = |endpoint: &config::Endpoint| (endpoint.at.clone(), endpoint.standing.priority, endpoint.standing.weight);
-        endpoints.sort_by_key(order);
+        endpoints.sort_by(|one, other| (one.standing.priority, &one.at).cmp(&(other.standing.priority, &other.at)));
         Ok((endpoints, valid_until))
     }
 
@@ -101,6 +100,40 @@ impl Resolver {
 
     fn again(&self, valid_until: Instant) -> Option<Duration> {
         Some(valid_until.saturating_duration_since(Instant::now()).max(self.config.ttl_min))
+    }
+}
+
+/// The largest weight of an endpoint, and the last priority.
+const WEIGHT_MAX: u32 = 10_000;
+const PRIORITY_MAX: u32 = 15;
+
+/// What priorities and weights of SRV records are in the words of clusters. Priorities are numbered from 0 on, for only their
+/// order means something. A weight of 0 beside others is one that is hardly ever chosen (RFC 2782).
+struct Standings {
+    priorities: Vec<u16>,
+    weight_max: u32,
+    has_zero: bool,
+}
+
+impl Standings {
+    fn of(records: Vec<(u16, u16)>) -> Self {
+        let mut priorities: Vec<_> = records.iter().map(|(priority, _)| *priority).collect();
+        priorities.sort_unstable();
+        priorities.dedup();
+        let weights = records.iter().map(|(_, weight)| u32::from(*weight));
+        Self { priorities, weight_max: weights.clone().max().unwrap_or(0), has_zero: weights.min() == Some(0) }
+    }
+
+    fn standing(&self, priority: u16, weight: u16) -> Standing {
+        let priority = self.priorities.partition_point(|before| *before < priority);
+        let weight = match u32::from(weight) {
+            _ if self.weight_max == 0 => 1,
+            0 => 1,
+            weight if self.has_zero || self.weight_max > WEIGHT_MAX => (weight * WEIGHT_MAX / self.weight_max).max(1),
+            weight => weight,
+        };
+        let priority = u32::try_from(priority).unwrap_or(PRIORITY_MAX).min(PRIORITY_MAX);
+        Standing { weight, priority, zone: None }
     }
 }
 
@@ -206,6 +239,21 @@ mod tests {
         following.abort();
     }
 
+    #[test]
+    fn priorities_are_numbered_and_weights_keep_their_proportions() {
+        let all = |records: &[(u16, u16)]| -> Vec<(u32, u32)> {
+            let standings = Standings::of(records.to_vec());
+            let standings = records.iter().map(|(priority, weight)| standings.standing(*priority, *weight));
+            standings.map(|standing| (standing.priority, standing.weight)).collect()
+        };
+        assert_eq!(all(&[(10, 3), (30, 1), (20, 2)]), [(0, 3), (2, 1), (1, 2)]);
+        assert_eq!(all(&[(0, 0), (0, 0)]), [(0, 1), (0, 1)]);
+        assert_eq!(all(&[(0, 0), (0, 2), (0, 4)]), [(0, 1), (0, 5000), (0, 10_000)]);
+        assert_eq!(all(&[(0, 60_000), (0, 30_000), (0, 1)]), [(0, 10_000), (0, 5000), (0, 1)]);
+        let many: Vec<_> = (0..40).map(|priority| (priority, 1)).collect();
+        assert_eq!(all(&many).last(), Some(&(15, 1)));
+    }
+
     #[tokio::test]
     async fn a_service_is_every_address_of_its_targets() {
         let name = |text: &str| Name::from_ascii(text).expect("a name");
@@ -231,7 +279,7 @@ mod tests {
                 (address.to_string(), endpoint.standing.priority, endpoint.standing.weight)
             })
             .collect();
-        let expected = [("10.0.0.1:8080", 10, 60), ("10.0.0.2:8080", 10, 60), ("10.0.0.3:8081", 20, 1)];
+        let expected = [("10.0.0.1:8080", 0, 10_000), ("10.0.0.2:8080", 0, 10_000), ("10.0.0.3:8081", 1, 1)];
         assert_eq!(found, expected.map(|(address, priority, weight)| (address.to_owned(), priority, weight)));
         let (none, _) = resolver.service("_none._tcp.users.internal.").await.expect("it says that there is none");
         assert_eq!(none, []);
