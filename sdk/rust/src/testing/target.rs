@@ -37,9 +37,11 @@ pub(super) fn split(target: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// What filters see of what a client sent: slashes merged, dot segments resolved, as a listener does unless told otherwise.
+/// What filters see of what a client sent: escapes that change nothing decoded, slashes merged, dot segments resolved, as a
+/// listener does unless told otherwise.
 pub(super) fn normalized(target: &str) -> String {
     let (path, query) = split(target);
+    let path = &*unescaped(path);
     let mut segments: Vec<&str> = Vec::new();
     let mut pieces = path.split('/').skip(1).peekable();
     while let Some(piece) = pieces.next() {
@@ -64,6 +66,26 @@ pub(super) fn normalized(target: &str) -> String {
     }
 }
 
+/// Without the escapes of characters that mean the same without one (RFC 3986, 6.2.2.2).
+fn unescaped(path: &str) -> String {
+    let mut parts = path.split('%');
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let escaped = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match escaped.filter(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte)) {
+            Some(byte) => {
+                whole.push(char::from(byte));
+                whole.push_str(&part[2..]);
+            }
+            None => {
+                whole.push('%');
+                whole.push_str(part);
+            }
+        }
+    }
+    whole
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +100,7 @@ mod tests {
             ("/a/b/..", "/a/"),
             ("/../..", "/"),
             ("/a//", "/a/"),
+            ("/%61/%2e%2E/b%2Fc%20%7ed?e=%61", "/b%2Fc%20~d?e=%61"),
         ] {
             assert_eq!(normalized(sent), seen, "{sent}");
         }
