@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Request};
 use tamis::config;
-use tamis::exchange::{Connection, Exchange, Inflow, Names, Record};
+use tamis::exchange::{Connection, Exchange, Inflow, Kind, Names, Record};
 use tamis::filter::source::Modules;
 use tamis::filter::{Around, Engine, Filter, Grants, Plan, Taken};
 use tamis::telemetry::access_log::AccessLog;
 use tamis::telemetry::metrics::Registry;
+use tamis::telemetry::traffic::Traffic;
 
 /// The fields of an ordinary browser.
 pub const FIELDS: [(&str, &str); 11] = [
@@ -69,6 +70,7 @@ pub fn record(path: &str) -> Record {
         tls_version: None,
         server_name: None,
         permit: None,
+        open: None,
         ended: std::sync::OnceLock::new(),
     };
     let clusters = Arc::new(Names::from(["users".into()]));
@@ -76,5 +78,6 @@ pub fn record(path: &str) -> Record {
     let exchange = Exchange::new(Arc::new(connection), request, "example.com".to_owned(), id, clusters);
     let silent = config::AccessLog { output: config::AccessLogOutput::Off, queue: 1 };
     let log = Arc::new(AccessLog::open(&silent).expect("a log that is off"));
-    Record::new(exchange, Rc::new(Inflow::new(true)), log)
+    let traffic = Traffic::new(&"l".into(), std::iter::empty(), 1, Kind::REASONS, None);
+    Record::new(exchange, Rc::new(Inflow::new(true)), log, Arc::new(traffic))
 }
