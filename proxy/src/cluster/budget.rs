@@ -1,8 +1,11 @@
 //! How many requests of a cluster are sent again, all exchanges of all workers together.
 //!
-//! Requests and retries of the last seconds are counted in slots of a tenth of the window. A retry is allowed while retries stay
-//! within a share of the requests and a floor. Nothing is scaled or rounded: the share is in percent, the floor a second and
-//! the window in milliseconds, and all three are compared as thousandths of a retry, so that 30 % are not 33 %.
+//! Requests and retries of the last seconds are counted in slots of a fiftieth of the window. A retry is allowed while retries
+//! stay within a share of the requests and a floor. Nothing is scaled or rounded: the share is in percent, the floor a second
+//! and the window in milliseconds, and all three are compared as thousandths of a retry, so that 30 % are not 33 %.
+//!
+//! Retries count for one slot longer than requests: for a whole window at least, where requests count for one at most. So
+//! whenever a retry is made, the window that ends with it has no more than its own requests and the floor allow.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,25 +14,26 @@ use tokio::time::Instant;
 
 use crate::config::RetryBudget;
 
-const SLOTS: usize = 10;
+/// Of the window. Of many, the one that is in the making matters little, and looking at all is still quick.
+const SLOTS: usize = 50;
 
 /// Carried from snapshot to snapshot.
 #[derive(Debug)]
 pub struct Budget {
     began: Instant,
     slot: Duration,
-    requests: Slots,
-    retries: Slots,
+    requests: Slots<SLOTS>,
+    retries: Slots<{ SLOTS + 1 }>,
 }
 
 /// Each has the number of its turn above its count, so that one that is out of date needs nobody to clear it.
-#[derive(Debug, Default)]
-struct Slots([AtomicU64; SLOTS]);
+#[derive(Debug)]
+struct Slots<const COUNT: usize>([AtomicU64; COUNT]);
 
 impl Budget {
     pub fn new(window: Duration) -> Self {
         let slot = (window / SLOTS as u32).max(Duration::from_millis(1));
-        Self { began: Instant::now(), slot, requests: Slots::default(), retries: Slots::default() }
+        Self { began: Instant::now(), slot, requests: Slots::new(), retries: Slots::new() }
     }
 
     /// Whether what it has counted is counted in slots of this window.
@@ -75,9 +79,13 @@ fn allows(rules: &RetryBudget, requests: u64, retries: u64) -> bool {
     floor.saturating_add(share) >= retries.saturating_add(1).saturating_mul(1000)
 }
 
-impl Slots {
+impl<const COUNT: usize> Slots<COUNT> {
+    fn new() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+
     fn slot(&self, turn: u32) -> &AtomicU64 {
-        &self.0[turn as usize % SLOTS]
+        &self.0[turn as usize % COUNT]
     }
 
     fn add(&self, turn: u32) {
@@ -91,10 +99,10 @@ impl Slots {
     /// What the last turns counted. `present`: what the slot of this turn holds, where somebody has read it already.
     fn sum(&self, turn: u32, present: Option<u64>) -> u64 {
         let count = |(place, slot): (usize, &AtomicU64)| {
-            let known = present.filter(|_| place == turn as usize % SLOTS);
+            let known = present.filter(|_| place == turn as usize % COUNT);
             let (of, count) = parts(known.unwrap_or_else(|| slot.load(Ordering::Relaxed)));
             // One of a later turn was just begun by a worker that is a moment ahead.
-            if of.saturating_add(SLOTS as u32) > turn { u64::from(count) } else { 0 }
+            if of.saturating_add(COUNT as u32) > turn { u64::from(count) } else { 0 }
         };
         self.0.iter().enumerate().map(count).sum()
     }
@@ -115,17 +123,15 @@ const fn one_more(slot: u64, turn: u32) -> u64 {
 mod tests {
     use super::*;
 
-    use std::collections::VecDeque;
-
     use proptest::prelude::*;
 
     fn rules(percent: u32, minimum: u32) -> RetryBudget {
         RetryBudget { percent, minimum, window: Duration::from_secs(10) }
     }
 
-    /// How many of so many tries are allowed.
+    /// How many are allowed, of so many tries at most.
     fn allowed(budget: &Budget, rules: &RetryBudget, tries: u64, now: Instant) -> u64 {
-        (0..tries).filter(|_| budget.withdraw(rules, now)).count() as u64
+        (0..tries).take_while(|_| budget.withdraw(rules, now)).count() as u64
     }
 
     #[tokio::test(start_paused = true)]
@@ -146,6 +152,8 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(allowed(&budget, &rules, 1000, Instant::now()), 100, "10 a second for 10 seconds");
             tokio::time::advance(Duration::from_secs(10)).await;
+            assert_eq!(allowed(&budget, &rules, 1000, Instant::now()), 0, "not before they are over");
+            tokio::time::advance(Duration::from_millis(200)).await;
         }
     }
 
@@ -186,20 +194,45 @@ mod tests {
             runtime.block_on(async {
                 let (budget, rules) = (Budget::new(Duration::from_secs(10)), rules(percent, minimum));
                 let began = Instant::now();
-                // The second, the requests and the retries of each step.
-                let mut happened: VecDeque<(u64, u64, u64)> = VecDeque::new();
+                // When, and the requests and the retries of each step.
+                let mut happened: Vec<(u128, u64, u64)> = Vec::new();
                 for (pause, requests, tries) in steps {
                     tokio::time::advance(Duration::from_millis(pause)).await;
                     let now = Instant::now();
-                    let second = (now - began).as_secs();
-                    happened.retain(|(at, ..)| at + 10 > second);
+                    let slot = (now - began).as_millis() / 200;
                     (0..requests).for_each(|_| budget.deposit(now));
-                    happened.push_back((second, requests, 0));
-                    let live = |of: fn(&(u64, u64, u64)) -> u64| happened.iter().map(of).sum::<u64>();
-                    let all = (u64::from(minimum) * 10 * 100 + u64::from(percent) * live(|step| step.1)) / 100;
-                    let expected = tries.min(all.saturating_sub(live(|step| step.2)));
+                    happened.push((slot, requests, 0));
+                    let live = |slots: u128, of: fn(&(u128, u64, u64)) -> u64| -> u64 {
+                        happened.iter().filter(|(at, ..)| at + slots > slot).map(of).sum()
+                    };
+                    let all = (u64::from(minimum) * 10 * 100 + u64::from(percent) * live(50, |step| step.1)) / 100;
+                    let expected = tries.min(all.saturating_sub(live(51, |step| step.2)));
                     prop_assert_eq!(allowed(&budget, &rules, tries, now), expected);
-                    happened.back_mut().expect("just pushed").2 = expected;
+                    happened.last_mut().expect("just pushed").2 = expected;
+                }
+                Ok(())
+            })?;
+        }
+
+        /// However eager everybody is, and wherever the slots begin.
+        #[test]
+        fn no_window_has_more_than_its_own_requests_allow(
+            steps in proptest::collection::vec((0u64..700, 0u64..40), 1..120),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+            runtime.block_on(async {
+                let (budget, rules) = (Budget::new(Duration::from_secs(10)), rules(20, 1));
+                let mut happened: Vec<(Instant, u64, u64)> = Vec::new();
+                for (pause, requests) in steps {
+                    tokio::time::advance(Duration::from_millis(pause)).await;
+                    let now = Instant::now();
+                    (0..requests).for_each(|_| budget.deposit(now));
+                    happened.push((now, requests, allowed(&budget, &rules, 1000, now)));
+                }
+                for (end, ..) in happened.iter().filter(|(_, _, retries)| *retries > 0) {
+                    let within = happened.iter().filter(|(at, ..)| at <= end && *at + Duration::from_secs(10) > *end);
+                    let (requests, retries) = within.fold((0, 0), |sum, step| (sum.0 + step.1, sum.1 + step.2));
+                    prop_assert!(100 * retries <= 20 * requests + 1000, "{retries} retries of {requests} requests");
                 }
                 Ok(())
             })?;

@@ -82,7 +82,7 @@ pub const BREAKER_MAX: usize = 10_000_000;
 pub const RETRY_BUDGET_PERCENT_MAX: u32 = 1000;
 /// Past it, a floor a second protects from nothing.
 pub const RETRY_BUDGET_MINIMUM_MAX: u32 = 1_000_000;
-/// It is kept in tenths, and timers of shorter ones say little.
+/// It is kept in fiftieths, and clocks say little about shorter ones.
 pub const RETRY_BUDGET_WINDOW_MIN: Duration = Duration::from_secs(1);
 /// What was saved longer ago says nothing about now.
 pub const RETRY_BUDGET_WINDOW_MAX: Duration = Duration::from_secs(60);
