@@ -102,6 +102,9 @@ impl Admin {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+        if let Err(denied) = self.guard.check_host(peer, request.headers()) {
+            return denied_answer(&denied);
+        }
         let path = request.uri().path().to_owned();
         let steps: Vec<&str> = path.split('/').skip(1).collect();
         match steps[..] {
@@ -217,7 +220,7 @@ fn not_allowed(allowed: &str) -> Answer {
 
 fn denied_answer(denied: &Denied) -> Answer {
     let status = match denied {
-        Denied::Browser(_) | Denied::Elsewhere(_) => StatusCode::FORBIDDEN,
+        Denied::Browser(_) | Denied::Elsewhere(_) | Denied::Name(_) => StatusCode::FORBIDDEN,
         Denied::Token(_) => StatusCode::UNAUTHORIZED,
         Denied::Unreadable => StatusCode::INTERNAL_SERVER_ERROR,
     };

@@ -2,12 +2,12 @@
 //! Never a web page that somebody's browser happens to show.
 
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::{constant_time, digest};
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, ORIGIN};
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
 
 /// A token that can be guessed is none.
 const TOKEN_BYTES_MIN: usize = 16;
@@ -18,6 +18,10 @@ const TOKEN_BYTES_MAX: usize = 4096;
 pub enum Denied {
     #[error("a browser sent this for a web page; expected a request without `{0}`")]
     Browser(&'static str),
+    #[error(
+        "the host is `{0}`; expected an address or `localhost`, so that no web page can call this machine by a name of its own"
+    )]
+    Name(String),
     #[error("changes are taken from this machine only, found a connection from {0}; `admin.token-file` lets others make them")]
     Elsewhere(SocketAddr),
     #[error("expected `Authorization: Bearer` with the token of `admin.token-file`, found {0}")]
@@ -38,6 +42,22 @@ impl Guard {
             read(file)?;
         }
         Ok(Self(token_file.map(Path::to_owned)))
+    }
+
+    /// May it look? A page may have a name that stands for this machine, and a browser takes both for one place: whoever comes
+    /// from here calls it by its address. From elsewhere, and with a token, names are as good.
+    pub fn check_host(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Denied> {
+        if self.0.is_some() || !peer.ip().to_canonical().is_loopback() {
+            return Ok(());
+        }
+        let Some(host) = headers.get(HOST) else { return Ok(()) };
+        let host = String::from_utf8_lossy(host.as_bytes());
+        let name = host
+            .rsplit_once(':')
+            .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
+            .map_or(&*host, |(name, _)| name);
+        let is_address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
+        if is_address || name.eq_ignore_ascii_case("localhost") { Ok(()) } else { Err(Denied::Name(name.to_owned())) }
     }
 
     pub fn check(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Denied> {
@@ -116,6 +136,20 @@ mod tests {
             let denied = Guard::default().check(peer("127.0.0.1:1"), &headers(&[(name, "null")]));
             assert!(matches!(denied, Err(Denied::Browser(_))), "{name}");
         }
+    }
+
+    #[test]
+    fn a_page_with_a_name_for_this_machine_sees_nothing() {
+        let (near, far) = (peer("127.0.0.1:1"), peer("10.0.0.1:1"));
+        let guard = Guard::default();
+        for host in ["127.0.0.1:9901", "localhost", "LOCALHOST:9901", "[::1]:9901", "[::1]"] {
+            assert_eq!(guard.check_host(near, &headers(&[("host", host)])), Ok(()), "{host}");
+        }
+        assert_eq!(guard.check_host(near, &headers(&[])), Ok(()));
+        for host in ["evil.example:9901", "evil.example", "localhost.evil.example", ""] {
+            assert!(matches!(guard.check_host(near, &headers(&[("host", host)])), Err(Denied::Name(_))), "{host}");
+        }
+        assert_eq!(guard.check_host(far, &headers(&[("host", "tamis.internal")])), Ok(()));
     }
 
     #[test]

@@ -60,8 +60,7 @@ fn sample(snapshot: &Snapshot) -> Sample {
     let mut total = Totals::default();
     let mut listeners = BTreeMap::new();
     for (name, listener) in &snapshot.listeners {
-        let mut of_listener = Totals::default();
-        listener.traffic.totals().for_each(|(_, totals)| of_listener += &totals);
+        let of_listener = listener.traffic.total();
         total += &of_listener;
         listeners.insert(name.to_string(), of_listener);
     }

@@ -17,7 +17,7 @@ use super::endpoint::Active;
 use super::pool::{self, Http1, Place, Pool};
 use super::retry::Policy;
 use super::spare::Spare;
-use super::{Cluster, Endpoint, Outgoing, Seen, balance, seen};
+use super::{Cluster, Ended, Endpoint, Outgoing, Seen, Wishes, balance, seen};
 use crate::config::{Breakers, UpstreamProtocol};
 use crate::exchange::{Failure, Kind};
 
@@ -100,6 +100,7 @@ impl Answer {
 #[derive(Clone, Copy)]
 pub struct Means<'a> {
     pub cluster: &'a Cluster,
+    pub wishes: &'a Wishes,
     pub policy: &'a Policy<'a>,
     pub spare: Option<&'a Spare>,
 }
@@ -120,9 +121,10 @@ impl Tried {
 
 /// One endpoint, one attempt, in the time of one. What was not sent is in `unsent` afterwards.
 pub async fn try_once(means: Means<'_>, endpoint: Arc<Endpoint>, unsent: &mut Option<Request<Outgoing>>) -> Tried {
-    let began = Instant::now();
+    let mut open = Open { means, endpoint, began: Instant::now(), is_over: false };
+    let endpoint = &open.endpoint;
     let once = async {
-        let mut answer = send_once(means.cluster, &endpoint, unsent).await?;
+        let mut answer = send_once(means.cluster, endpoint, unsent).await?;
         if means.policy.names_grpc() && means.spare.is_some_and(Spare::is_complete) {
             // Boxed: few exchanges wait for it, and each would have to have room.
             Box::pin(answer.look_behind_the_head()).await?;
@@ -139,8 +141,30 @@ pub async fn try_once(means: Means<'_>, endpoint: Arc<Endpoint>, unsent: &mut Op
     };
     let outcome = outcome.unwrap_or_else(|| Err(took_too_long(unsent.is_some())));
     let first = outcome.as_ref().ok().and_then(|answer| answer.first.as_ref());
-    let seen = Seen::of(outcome.as_ref().map(|answer| &answer.response), first, unsent.is_some(), began.elapsed());
-    Tried { endpoint, outcome, seen }
+    let took = open.began.elapsed();
+    let mut seen = Seen::of(outcome.as_ref().map(|answer| &answer.response), first, unsent.is_some(), took);
+    if outcome.is_err() && means.wishes.was_cut() {
+        seen.ended = Ended::Useless;
+    }
+    open.is_over = true;
+    Tried { endpoint: Arc::clone(&open.endpoint), outcome, seen }
+}
+
+/// An attempt under way. One that is given up because the time of its exchange is over tells of its endpoint all the same.
+struct Open<'a> {
+    means: Means<'a>,
+    endpoint: Arc<Endpoint>,
+    began: Instant,
+    is_over: bool,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.means.wishes.took_too_long() {
+            let seen = Seen { ended: Ended::Unanswered, took: self.began.elapsed(), ..Seen::default() };
+            self.means.cluster.saw(&self.endpoint, &seen);
+        }
+    }
 }
 
 fn took_too_long(unsent: bool) -> Failure {

@@ -30,7 +30,7 @@ pub fn send<'a>(
         let config = &cluster.config;
         let place = cluster.kept.load.claim(Limit::Requests, &config.breakers).ok_or_else(|| Limit::Requests.failure())?;
         cluster.kept.budget.deposit(Instant::now());
-        let means = Means { cluster, policy: &policy, spare: spare.as_deref() };
+        let means = Means { cluster, wishes, policy: &policy, spare: spare.as_deref() };
         let mut tried = Vec::new();
         let mut further: Option<Taken> = None;
         loop {

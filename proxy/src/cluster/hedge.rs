@@ -35,18 +35,16 @@ pub async fn race(
     let second = (attempt.count < policy.attempts && cluster.has_another(wishes, tried))
         .then(|| Some((cluster.pick(wishes, tried)?, means.spare?.beside()?)))
         .flatten();
+    let in_time =
+        |request: &mut Request<Outgoing>| wishes.deadline.as_ref().is_none_or(|at| at.tell(request.headers_mut()).is_ok());
+    let second = second.and_then(|(other, mut request)| in_time(&mut request).then_some((other, request)));
     let permitted = second.and_then(|second| Some((second, permit(cluster, wishes, Duration::ZERO)?)));
-    let Some(((other, mut request), _further)) = permitted else {
+    let Some(((other, request), _further)) = permitted else {
         tried.pop();
         return first.await;
     };
     attempt.count += 1;
     cluster.kept.counts.hedges.more();
-    if let Some(deadline) = &wishes.deadline
-        && deadline.tell(request.headers_mut()).is_err()
-    {
-        return first.await;
-    }
     let beside = Instant::now();
     let mut request = Some(request);
     let mut second = pin!(try_once(means, Arc::clone(&other), &mut request));
@@ -55,7 +53,8 @@ pub async fn race(
         over = &mut first => (over, true),
         over = &mut second => (over, false),
     };
-    if !over.is_worth_another(policy) {
+    // Only an answer counts: a failure of the one leaves the other its chance.
+    if over.outcome.is_ok() && !over.is_worth_another(policy) {
         // The other one took at least as long, which is all that is known of it.
         let (loser, since) = if is_first { (&other, beside) } else { (&asked, began) };
         cluster.saw(loser, &Seen { ended: Ended::Useless, took: since.elapsed(), ..Seen::default() });

@@ -202,6 +202,8 @@ enum Does {
     /// Takes the request and closes.
     Close,
     Nothing,
+    /// Answers after a while.
+    Late(Duration),
 }
 
 const OK: Does = Does::Answer("200 OK");
@@ -232,6 +234,10 @@ async fn serve(mut stream: TcpStream, script: &'static [Does], told: Rc<RefCell<
             }
             Does::Close => return,
             Does::Nothing => std::future::pending().await,
+            Does::Late(after) => {
+                tokio::time::sleep(after).await;
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("a reader");
+            }
         }
     }
 }

@@ -26,7 +26,9 @@ pub struct Wishes {
     /// When the client no longer waits.
     pub deadline: Option<Deadline>,
     /// How long it may take from the end of the request on.
-    pub timeout: Option<(Duration, Rc<Inflow>)>,
+    pub timeout: Option<Duration>,
+    /// How far the request has come, where it has a client.
+    pub inflow: Option<Rc<Inflow>>,
 }
 
 impl Wishes {
@@ -38,12 +40,23 @@ impl Wishes {
     /// What is left of the time that it may take; `None`: it may take any.
     pub fn time_left(&self) -> Option<Duration> {
         let deadline = self.deadline.as_ref().map(Deadline::left);
-        let timeout = self.timeout.as_ref().and_then(|(timeout, inflow)| {
-            // While the request is still to end, the time has not begun.
-            let ended = inflow.ended_at()?;
-            Some(timeout.saturating_sub(Instant::now().saturating_duration_since(ended)))
-        });
-        [deadline, timeout].into_iter().flatten().min()
+        [deadline, self.timeout_left()].into_iter().flatten().min()
+    }
+
+    /// What is left of the time that the operator gives it; while the request is still to end, it has not begun.
+    fn timeout_left(&self) -> Option<Duration> {
+        let ended = self.inflow.as_ref()?.ended_at()?;
+        Some(self.timeout?.saturating_sub(Instant::now().saturating_duration_since(ended)))
+    }
+
+    /// That time is over.
+    pub fn took_too_long(&self) -> bool {
+        self.timeout_left().is_some_and(|left| left.is_zero())
+    }
+
+    /// The client, or a filter, has ended the request: no endpoint is to blame for what follows.
+    pub fn was_cut(&self) -> bool {
+        self.inflow.as_ref().is_some_and(|inflow| inflow.failure().is_some())
     }
 
     /// Takes the lists out of the destination, for nobody looks at them once the request is on its way.
@@ -56,6 +69,7 @@ impl Wishes {
             by_policy: true,
             deadline: None,
             timeout: None,
+            inflow: None,
         }
     }
 }

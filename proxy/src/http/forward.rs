@@ -43,7 +43,7 @@ pub async fn forward(
     let inflow = record.inflow.clone();
     let deadline = record.exchange().deadline;
     wishes.deadline = self::deadline(&record.exchange());
-    wishes.timeout = timeout.map(|timeout| (timeout, Rc::clone(&inflow)));
+    (wishes.timeout, wishes.inflow) = (timeout, Some(Rc::clone(&inflow)));
     let late = too_late(timeout, unread, deadline, &inflow);
     let answer = tokio::select! {
         biased;

@@ -194,7 +194,8 @@ fn read_deadline(exchange: &mut Exchange, listener: &Listener) -> Result<(), Fai
     let of_field = match listener.config.timeout_header.as_ref().and_then(|name| Some((name, headers.get(name)?))) {
         None => None,
         Some((name, value)) => {
-            let Some((left, form)) = deadline::field_timeout(value) else {
+            let several = headers.get_all(name).iter().nth(1).is_some();
+            let Some((left, form)) = deadline::field_timeout(value).filter(|_| !several) else {
                 let message = format!("expected milliseconds in {name}, or a number with `ms` or `s`");
                 return Err(Failure::new(Kind::MalformedRequest, message));
             };

@@ -24,6 +24,8 @@ pub struct Traffic {
     reasons: &'static [&'static str],
     front: Arc<PerWorker<Front>>,
     own: Arc<PerWorker<Own>>,
+    /// What went to clusters that have left the configuration.
+    gone: Totals,
     /// By cluster, made when the first exchange has ended.
     back: HashMap<Arc<str>, Arc<OnceLock<PerWorker<Back>>>>,
 }
@@ -124,13 +126,21 @@ impl Traffic {
             let series = previous.and_then(|previous| previous.back.get(&cluster)).cloned().unwrap_or_default();
             (cluster, series)
         };
+        let back: HashMap<_, _> = clusters.cloned().chain([Arc::from(NO_CLUSTER)]).map(known).collect();
+        let mut gone = previous.map(|previous| previous.gone.clone()).unwrap_or_default();
+        for (_, totals) in
+            previous.iter().flat_map(|previous| previous.totals()).filter(|(cluster, _)| !back.contains_key(*cluster))
+        {
+            gone += &totals;
+        }
         Self {
+            gone,
             listener: Arc::clone(listener),
             workers,
             reasons,
             front: previous.map_or_else(|| Arc::new(PerWorker::new(workers)), |previous| Arc::clone(&previous.front)),
             own: previous.map_or_else(|| Arc::new(PerWorker::new(workers)), |previous| Arc::clone(&previous.own)),
-            back: clusters.cloned().chain([Arc::from(NO_CLUSTER)]).map(known).collect(),
+            back,
         }
     }
 
@@ -179,6 +189,13 @@ impl Traffic {
     /// Exchanges and connections of clients that are under way now.
     pub fn under_way(&self) -> (u64, u64) {
         (self.front.sum(|front| &front.exchanges), self.front.sum(|front| &front.open))
+    }
+
+    /// Of all clusters, those included that are there no more: it never falls.
+    pub fn total(&self) -> Totals {
+        let mut total = self.gone.clone();
+        self.totals().for_each(|(_, totals)| total += &totals);
+        total
     }
 
     /// What went to each cluster; those aside that nothing went to.
@@ -332,6 +349,7 @@ mod tests {
         after.ended(&ended(Some("gone"), 200, None));
         assert_eq!(lines(&after, "tamis_requests_total"), [r#"listener="edge",cluster="users",class="2xx"} 2"#]);
         assert_eq!(lines(&after, "tamis_connections_active"), [r#"listener="edge"} 1"#]);
+        assert_eq!((after.total().classes[1], after.totals().count()), (3, 1), "what went to another cluster is not forgotten");
         drop(open);
         assert_eq!(lines(&after, "tamis_connections_active"), [r#"listener="edge"} 0"#]);
     }

@@ -20,8 +20,8 @@ pub struct Balancer {
     by_address: Vec<u32>,
     by_label: HashMap<String, HashMap<String, Vec<u32>>>,
     choice: ArcSwap<Choice>,
-    /// Held by a refresh, so that the last to look is the last to say.
-    refreshing: Mutex<()>,
+    /// Who was in at the last refresh. Held by one, so that the last to look is the last to say.
+    refreshed: Mutex<Option<Box<[bool]>>>,
 }
 
 /// An endpoint with what it is in this cluster. That is the configuration's, and may change while an endpoint stays.
@@ -80,14 +80,20 @@ impl Balancer {
         }
         let choice = Choice { whole: Set::new(std::iter::empty(), config, 0), subsets: ArcSwap::default() };
         let choice = ArcSwap::from_pointee(choice);
-        let balancer = Self { config: Arc::clone(config), seats, by_address, by_label, choice, refreshing: Mutex::new(()) };
+        let balancer = Self { config: Arc::clone(config), seats, by_address, by_label, choice, refreshed: Mutex::default() };
         balancer.refresh();
         balancer
     }
 
     /// Has picks choose among the endpoints that are in now.
     pub fn refresh(&self) {
-        let _one = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refreshed = self.refreshed.lock().unwrap_or_else(PoisonError::into_inner);
+        let well: Box<[bool]> = self.seats.iter().map(|seat| seat.endpoint.health.is_in()).collect();
+        // What is ready would be no different, but that turns would begin anew. Who is spared is so for a while only.
+        if self.config.balancing.slow_start.is_zero() && refreshed.as_ref() == Some(&well) {
+            return;
+        }
+        *refreshed = Some(well);
         let now = now_ms();
         for seat in &self.seats {
             seat.endpoint.since.note(seat.endpoint.health.is_in(), now);

@@ -84,7 +84,10 @@ impl Resolver {
         }
         match failure {
             Some(error) if endpoints.is_empty() => return Err(error),
-            Some(error) => tracing::warn!(service = name, "left out: {error}"),
+            Some(error) => {
+                tracing::warn!(service = name, "left out: {error}");
+                valid_until = valid_until.min(Instant::now() + self.config.retry);
+            }
             None => {}
         }
         // The order of records means nothing.

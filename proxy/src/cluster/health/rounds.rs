@@ -35,8 +35,17 @@ pub async fn tend(mut clusters: Receiver<Arc<Cluster>>) {
                 },
                 Some(checked) = rounds.under_way.join_next() => {
                     // One that panicked would have said so; its endpoint is asked again after the next change.
-                    if let Ok((endpoint, check)) = checked {
-                        rounds.checked(&cluster, endpoint, check);
+                    let mut changed = false;
+                    let mut next = Some(checked);
+                    // Whatever has ended meanwhile is judged with it, so that a list whose endpoints all fail is gone through once.
+                    while let Some(checked) = next {
+                        if let Ok((endpoint, check)) = checked {
+                            changed |= rounds.checked(&cluster, endpoint, check);
+                        }
+                        next = rounds.under_way.try_join_next();
+                    }
+                    if changed {
+                        cluster.refresh();
                     }
                 }
                 () = sleep_until(due) => rounds.begin(&cluster),
@@ -76,7 +85,8 @@ impl Rounds {
             return;
         }
         if self.config != config {
-            // What another check has found holds until this one says something else.
+            // What another check has found holds until the first of these says something else.
+            cluster.endpoints.iter().for_each(|endpoint| *endpoint.checks() = super::Checks::default());
             *self = Self { config, ..Self::default() };
         }
         let present: HashMap<_, _> = cluster.endpoints.iter().map(|endpoint| (endpoint.id, endpoint)).collect();
@@ -113,12 +123,13 @@ impl Rounds {
         }
     }
 
-    fn checked(&mut self, cluster: &Cluster, endpoint: Arc<Endpoint>, check: Check) {
-        let Some(config) = &self.config else { return };
+    /// Whether another set of endpoints is in.
+    fn checked(&mut self, cluster: &Cluster, endpoint: Arc<Endpoint>, check: Check) -> bool {
+        let Some(config) = &self.config else { return false };
         if !self.known.contains(&endpoint.id) {
-            return;
+            return false;
         }
-        let error = check.error.clone();
+        let (error, began) = (check.error.clone(), check.at);
         let verdict = endpoint.checks().add(check, config);
         let mut changed = false;
         if let Some(out) = verdict
@@ -133,15 +144,15 @@ impl Rounds {
         }
         // That it answers is just what it was ejected for not doing. Answers that were no good are another matter: what is
         // asked here is not what failed.
-        if verdict == Some(false) && endpoint.ejection().term.is_some_and(|term| term.why == Why::LocalFailures) {
+        let ejection = endpoint.ejection().clone();
+        let is_older = ejection.last.is_some_and(|(ejected, _)| ejected < began);
+        if verdict == Some(false) && is_older && ejection.term.is_some_and(|term| term.why == Why::LocalFailures) {
             endpoint.end_ejection();
             changed = true;
             tracing::info!(cluster = %cluster.name, endpoint = %endpoint.address, "not ejected any more: it answers checks");
         }
-        if changed {
-            cluster.refresh();
-        }
         self.due.insert((Instant::now() + with_jitter(config.interval), endpoint.id), endpoint);
+        changed
     }
 }
 

@@ -4,8 +4,9 @@ use super::*;
 
 use std::time::Instant;
 
+use crate::cluster::Ended;
 use crate::config::{Occasions, RetryBudget};
-use crate::exchange::Deadline;
+use crate::exchange::{Deadline, Inflow};
 
 /// A cluster of these endpoints with other rules than the usual ones.
 pub fn cluster_with(endpoints: &[SocketAddr], change: impl FnOnce(&mut config::Cluster)) -> Arc<Cluster> {
@@ -123,6 +124,47 @@ async fn a_second_endpoint_is_asked_beside_one_that_is_silent() {
         assert!(asked > 0, "in turns, the silent one was asked first at least once");
         assert_eq!((counts.hedges.get(), counts.hedges_won.get(), counts.retries.get()), (asked, asked, asked));
         assert!(cluster.endpoints.iter().all(|endpoint| endpoint.active() == 0), "the one that was silent was given up");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_fails_leaves_the_other_one_its_chance() {
+    local(async {
+        const LATE: Does = Does::Late(Duration::from_millis(200));
+        let (slow, asked) = upstream(&[LATE]).await;
+        let (broken, _) = upstream(&[Does::Close]).await;
+        let cluster = cluster_with(&[slow, broken], |config| config.retry.hedge_after = Duration::from_millis(20));
+        for _ in 0..4 {
+            let before = asked.borrow().len();
+            let (status, _) = ask(&cluster, Method::GET, Wishes::default()).await;
+            // Where the broken one was first, nothing is tried again: no occasion is named.
+            let was_first = asked.borrow().len() > before;
+            assert_eq!(status.is_ok_and(|status| status == 200), was_first);
+        }
+        assert!(!asked.borrow().is_empty(), "in turns, the slow one was asked first at least once");
+        assert_eq!(cluster.kept.counts.hedges_won.get(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_lets_an_exchange_run_out_of_time_is_told_of_and_who_was_cut_off_is_not() {
+    local(async {
+        let (silent, _) = upstream(&[Does::Nothing]).await;
+        let cluster = cluster_with(&[silent], |config| config.outliers.local_failures = 1);
+        let ended = |cut: bool, timeout| {
+            let inflow = Rc::new(Inflow::new(!cut));
+            Wishes { timeout: Some(timeout), inflow: Some(inflow), ..Wishes::default() }
+        };
+        let seen = || cluster.kept.choices.last().iter().map(|choice| choice.seen.ended).collect::<Vec<_>>();
+        let given_up = async |wishes| tokio::time::timeout(Duration::from_millis(60), ask(&cluster, Method::GET, wishes)).await;
+        assert!(given_up(ended(false, Duration::from_secs(60))).await.is_err());
+        assert_eq!(seen(), [], "it had its time");
+        assert!(given_up(ended(true, Duration::ZERO)).await.is_err());
+        assert_eq!(seen(), [], "the request has not ended");
+        assert!(given_up(ended(false, Duration::from_millis(10))).await.is_err());
+        assert_eq!(seen(), [Ended::Unanswered]);
     })
     .await;
 }

@@ -1,5 +1,8 @@
 //! The keys of `[listeners.NAME]`.
 
+use http::HeaderName;
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+
 use crate::config::bounds::*;
 use crate::config::defaults;
 use crate::config::kind::{Choice, FieldName, File, Flag, Integer, List, Listen, Network, Reference, Size, Time};
@@ -43,6 +46,7 @@ pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
         "The field in which a client tells how long it waits, such as `\"x-request-timeout\"`: milliseconds (`1500`), or with a unit \
          (`1500ms`, `1.5s`). It can only shorten what holds without it. Without this key, no field is read.",
     );
+    check_timeout_header(table, timeout_header.as_ref());
     let limits = table.table("limits", "Limits of this listener.", limits);
     let timeouts = table.table("timeouts", "Timeouts of this listener; `\"0s\"` switches one off.", timeouts);
     if tls_is_wrong {
@@ -50,6 +54,16 @@ pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
     }
     let listen = listen?;
     Some(Listener { listen, tls, filters, cluster, trusted, paths, reject_underscores, timeout_header, limits, timeouts })
+}
+
+/// The field is written anew for the upstream, which must not change where the request ends or whom it is for.
+fn check_timeout_header(table: &Table<'_>, name: Option<&HeaderName>) {
+    const TAKEN: [HeaderName; 8] = [CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, EXPECT];
+    let is_taken = |name: &HeaderName| TAKEN.contains(name) || name == "grpc-timeout";
+    if let (Some(name), Some(node)) = (name.filter(|name| is_taken(name)), table.node("timeout-header")) {
+        let message = format!("expected a field that has no other meaning, found \"{name}\"");
+        table.reader().report(node.span.clone(), message);
+    }
 }
 
 fn tls(table: &mut Table<'_>) -> Option<ServerTls> {

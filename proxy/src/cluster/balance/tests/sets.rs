@@ -201,3 +201,14 @@ async fn one_that_comes_back_starts_slowly() {
         }
     }
 }
+
+#[test]
+fn a_refresh_that_finds_no_change_leaves_the_turns() {
+    let balancer = balancer(config(Balance::RoundRobin), &[(1, 0, ""), (1, 0, "")]);
+    for _ in 0..20 {
+        let pick = || balancer.pick(&Wishes::default(), &[]).expect("one").id;
+        let first = pick();
+        balancer.refresh();
+        assert_ne!(pick(), first);
+    }
+}
