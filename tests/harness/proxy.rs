@@ -122,7 +122,7 @@ impl Proxy {
     /// A connection to the admin.
     pub async fn operator(&self) -> Client {
         let admin = Edge { protocol: Protocol::Http1, tls: false };
-        client::connect(self.admin).edge(admin).open().await
+        client::connect(self.admin).edge(admin).name(&self.admin.to_string()).open().await
     }
 
     pub fn admin_address(&self) -> SocketAddr {

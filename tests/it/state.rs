@@ -155,7 +155,7 @@ impl Process {
     }
 
     async fn filter(&self) -> Value {
-        client::connect(self.admin).open().await.get("/filters/stamp").await.json()
+        client::connect(self.admin).name(&self.admin.to_string()).open().await.get("/filters/stamp").await.json()
     }
 }
 
@@ -207,7 +207,7 @@ async fn a_proxy_that_is_killed_while_it_is_pushed_to_starts_again() {
         }
         let (admin, before) = (process.admin, live["version"].as_u64());
         let pushing = tokio::spawn(async move {
-            let operator = client::connect(admin).open().await;
+            let operator = client::connect(admin).name(&admin.to_string()).open().await;
             let mut last = live["version"].clone();
             for push in 0u8.. {
                 let module = another(guest("stamp-b").bytes(), round, push);
