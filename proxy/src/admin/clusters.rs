@@ -12,7 +12,6 @@ use crate::cluster::choices::Choice;
 use crate::cluster::discovery::Listed;
 use crate::cluster::health::{Check, Out};
 use crate::cluster::{Cluster, Ended, Endpoint};
-use crate::config::Balance;
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::{Exposition, Kind};
 
@@ -52,7 +51,7 @@ fn summary(cluster: &Cluster) -> Value {
     let count = |which: fn(&Endpoint) -> bool| cluster.endpoints.iter().filter(|endpoint| which(endpoint)).count();
     json!({
         "name": &*cluster.name,
-        "balance": balance(cluster.config.balance),
+        "balance": cluster.config.balance.name(),
         "count": cluster.endpoints.len(),
         "in": count(|endpoint| endpoint.health.is_in()),
         "ejected": count(|endpoint| endpoint.health.has(Out::Ejected)),
@@ -60,18 +59,6 @@ fn summary(cluster: &Cluster) -> Value {
         "active": cluster.endpoints.iter().map(|endpoint| u64::from(endpoint.active())).sum::<u64>(),
         "ejections": cluster.kept.alarm.ejections(),
     })
-}
-
-fn balance(balance: Balance) -> &'static str {
-    match balance {
-        Balance::LeastRequest => "least-request",
-        Balance::RoundRobin => "round-robin",
-        Balance::Hash => "hash",
-        Balance::Random => "random",
-        Balance::PeakEwma => "peak-ewma",
-        Balance::RingHash => "ring-hash",
-        Balance::Maglev => "maglev",
-    }
 }
 
 fn of_endpoint(cluster: &Cluster, endpoint: &Endpoint, listed: &Listed) -> Value {

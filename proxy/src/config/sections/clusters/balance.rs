@@ -6,13 +6,13 @@ use crate::config::table::Table;
 use crate::config::types::{Balance, Balancing};
 
 pub const BALANCE: Choice<Balance> = Choice::of(&[
-    ("least-request", Balance::LeastRequest),
-    ("peak-ewma", Balance::PeakEwma),
-    ("round-robin", Balance::RoundRobin),
-    ("random", Balance::Random),
-    ("hash", Balance::Hash),
-    ("ring-hash", Balance::RingHash),
-    ("maglev", Balance::Maglev),
+    (Balance::LeastRequest.name(), Balance::LeastRequest),
+    (Balance::PeakEwma.name(), Balance::PeakEwma),
+    (Balance::RoundRobin.name(), Balance::RoundRobin),
+    (Balance::Random.name(), Balance::Random),
+    (Balance::Hash.name(), Balance::Hash),
+    (Balance::RingHash.name(), Balance::RingHash),
+    (Balance::Maglev.name(), Balance::Maglev),
 ]);
 
 pub const BALANCE_MEANING: &str = "How an endpoint is chosen: the less busy or the quicker of two random ones, one after the \

@@ -18,6 +18,20 @@ pub enum Balance {
     Maglev,
 }
 
+impl Balance {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Balance::RoundRobin => "round-robin",
+            Balance::Random => "random",
+            Balance::LeastRequest => "least-request",
+            Balance::PeakEwma => "peak-ewma",
+            Balance::Hash => "hash",
+            Balance::RingHash => "ring-hash",
+            Balance::Maglev => "maglev",
+        }
+    }
+}
+
 /// `[clusters.NAME.balancing]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Balancing {
