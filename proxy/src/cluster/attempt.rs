@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Method, Request};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::Response;
@@ -283,6 +283,9 @@ async fn send_http2(
         let place = pool.place(endpoint, breakers, stood).await?;
         let mut sender = place.0.sender.clone();
         let Some(request) = unsent.take() else { return Err(nothing_to_send()) };
+        if request.method() == Method::CONNECT {
+            Box::pin(pool.takes_connects(&place)).await?;
+        }
         match sender.try_send_request(request).await {
             Ok(response) => return Ok((response, Connection::Http2(place))),
             Err(mut error) => match error.take_message() {

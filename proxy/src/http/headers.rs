@@ -9,6 +9,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri, Version, request};
 use hyper::body::Incoming;
+use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{Content, Downstream};
@@ -52,6 +53,10 @@ pub struct Received {
 pub struct Upgrade {
     pub protocol: HeaderValue,
     pub client: OnUpgrade,
+    /// It asked by an extended CONNECT (RFC 8441), which is a GET for everybody here.
+    pub by_connect: bool,
+    /// What it wants answered, as a WebSocket client over HTTP/1.1.
+    pub key: Option<HeaderValue>,
 }
 
 /// Makes a request an exchange and applies every rule to it.
@@ -136,8 +141,8 @@ fn check(head: &request::Parts, listener: &Listener) -> Result<(), Failure> {
             return malformed("expected one of Content-Length and Transfer-Encoding, found both");
         }
     }
-    if head.method == Method::CONNECT {
-        return Err(Failure::new(Kind::NotImplemented, "CONNECT is not offered here"));
+    if head.method == Method::CONNECT && !is_websocket(head) {
+        return Err(Failure::new(Kind::NotImplemented, "CONNECT is not offered here, but for WebSocket over HTTP/2"));
     }
     Ok(())
 }
@@ -300,8 +305,15 @@ pub fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// An HTTP/1.1 client asks for another protocol. HTTP/2 by upgrade is not offered, so that wish is not heard.
+/// A client asks for another protocol: by `Upgrade`, or by CONNECT over HTTP/2, which then is a GET as it would be over HTTP/1.1.
+/// HTTP/2 by upgrade is not offered, so that wish is not heard.
 fn upgrade(head: &mut request::Parts) -> Option<Upgrade> {
+    if is_websocket(head) {
+        let client = head.extensions.remove::<OnUpgrade>()?;
+        head.extensions.remove::<Protocol>();
+        head.method = Method::GET;
+        return Some(Upgrade { protocol: HeaderValue::from_static("websocket"), client, by_connect: true, key: None });
+    }
     if head.version != Version::HTTP_11 {
         return None;
     }
@@ -313,7 +325,13 @@ fn upgrade(head: &mut request::Parts) -> Option<Upgrade> {
         return None;
     }
     let client = head.extensions.remove::<OnUpgrade>()?;
-    Some(Upgrade { protocol, client })
+    let key = head.headers.get(header::SEC_WEBSOCKET_KEY).cloned();
+    Some(Upgrade { protocol, client, by_connect: false, key })
+}
+
+/// WebSocket over HTTP/2 (RFC 8441).
+fn is_websocket(head: &request::Parts) -> bool {
+    head.method == Method::CONNECT && head.extensions.get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket")
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
