@@ -231,7 +231,7 @@ pub async fn exchange(cluster: &Arc<Cluster>, request: Request<Outgoing>, room: 
 /// What a failure on the way means to the filter.
 pub fn error_of(kind: Kind) -> Error {
     match kind {
-        Kind::NoEndpoint | Kind::ConnectFailed | Kind::ClusterOverloaded => Error::NoHealthyEndpoint,
+        Kind::NoEndpoint | Kind::ConnectFailed | Kind::UpstreamTls | Kind::ClusterOverloaded => Error::NoHealthyEndpoint,
         Kind::NoCluster => Error::NoSuchCluster,
         Kind::Timeout | Kind::ConnectTimeout | Kind::Deadline => Error::Timeout,
         Kind::UpstreamProtocol => Error::Protocol,
