@@ -83,15 +83,21 @@ pub struct Listener {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
     Listener,
+    Cluster,
 }
 
 impl Snapshot {
     /// Every certificate that something is made of, and what it belongs to.
     pub fn held(&self) -> impl Iterator<Item = (Section, &str, &tls::Held)> {
-        self.listeners.values().flat_map(|listener| {
+        let of_listeners = self.listeners.values().flat_map(|listener| {
             let held = listener.tls.iter().flat_map(|tls| &tls.held);
             held.map(|held| (Section::Listener, &*listener.name, held))
-        })
+        });
+        let of_clusters = self.reach.clusters.values().flat_map(|cluster| {
+            let held = cluster.tls.iter().flat_map(|tls| &tls.held);
+            held.map(|held| (Section::Cluster, &*cluster.name, held))
+        });
+        of_listeners.chain(of_clusters)
     }
 
     /// Builds everything that is new, and lists every mistake. `reread` also reads certificates again whose paths are
@@ -122,11 +128,17 @@ impl Snapshot {
         let stores: Stores = stores.collect();
         let certificates = Certificates { parts, reread, failed: certificates::failures(&metrics) };
         let filters = filters(parts, &stores, previous, &metrics, &mut problems);
-        let clusters = config.clusters.iter().map(|(name, cluster)| {
+        let mut clusters = HashMap::new();
+        for (name, cluster) in &config.clusters {
             let previous = previous.and_then(|previous| previous.reach.clusters.get(name));
-            (Arc::clone(name), Cluster::build(name, cluster, &parts.resolved, previous))
-        });
-        let clusters: HashMap<_, _> = clusters.collect();
+            match certificates.client(name, cluster, previous) {
+                Ok(tls) => {
+                    let built = Cluster::build_with(name, cluster, &parts.resolved, tls, previous);
+                    clusters.insert(Arc::clone(name), built);
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
         let chain = |section: &'static str, name: &str, names: &[Arc<str>]| -> Result<Arc<[Arc<Filter>]>, Problem> {
             let chain: Arc<[_]> = names.iter().filter_map(|filter| filters.get(filter).cloned()).collect();
             if chain.len() > chain::FILTERS_MAX {

@@ -1,6 +1,6 @@
 //! TLS, and who is at the other end of it.
 //!
-//! `server` is what a listener accepts with, built from `files` that are read
+//! `server` is what a listener accepts with, `upstream` what a cluster connects with; both are built from `files` that are read
 //! as a whole and known by their digest, so that whoever looks again knows whether something has changed. `certificates` chooses
 //! what is shown, `trust` whose certificates are believed, `identity` is what a certificate says of its owner and who is let in,
 //! `held` what is known of the certificates in use. `client` is for servers that the proxy itself asks.
@@ -12,6 +12,7 @@ mod held;
 mod identity;
 mod server;
 mod trust;
+mod upstream;
 
 use std::io;
 use std::sync::{Arc, LazyLock};
@@ -23,6 +24,7 @@ pub use files::TlsError;
 pub use held::{Held, Role};
 pub use identity::Peer;
 pub use server::Server;
+pub use upstream::{Client, Offer, Refused, Why};
 
 use crate::config::TlsVersion;
 

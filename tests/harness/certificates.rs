@@ -30,7 +30,10 @@ pub struct Authority {
 impl Authority {
     fn make() -> Self {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "the tests' authority");
+        // Two of the same name would be taken for one that has signed badly.
+        static MADE: AtomicU64 = AtomicU64::new(1);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        params.distinguished_name.push(DnType::CommonName, format!("authority {number} of the tests"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().expect("a key can be made");
@@ -138,6 +141,13 @@ impl Certificate {
     /// The same as an element of `certificates`.
     pub fn entry(&self) -> String {
         format!("{{ chain = '{}', key = '{}' }}", self.chain.display(), self.key.display())
+    }
+
+    /// What a server needs to show it, and to agree on one of these protocols.
+    pub fn server_config_with(&self, alpn: &[&[u8]]) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.server_config());
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        Arc::new(config)
     }
 
     /// What a server needs to show it.

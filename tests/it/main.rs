@@ -69,6 +69,7 @@ mod timeouts;
 mod tls;
 mod tls_clients;
 mod tls_reload;
+mod tls_upstream;
 mod trailers;
 mod upgrade;
 mod versions;

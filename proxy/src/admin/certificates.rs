@@ -58,6 +58,7 @@ pub fn list(snapshot: &Snapshot) -> Vec<View<'_>> {
 fn word(section: Section) -> &'static str {
     match section {
         Section::Listener => "listener",
+        Section::Cluster => "cluster",
     }
 }
 
@@ -72,5 +73,22 @@ pub fn metrics(snapshot: &Snapshot, exposition: &mut Exposition) {
     let mut lines = exposition.metric("tamis_certificate_expiry_seconds", help, Kind::Gauge);
     for ((section, part, name), end) in ends {
         lines.sample("", &[(section, part), ("name", &name)], None, end as f64);
+    }
+    let mut clusters: Vec<_> = snapshot.reach.clusters.values().filter(|cluster| cluster.tls.is_some()).collect();
+    clusters.sort_by(|one, other| one.name.cmp(&other.name));
+    let help = "TLS handshakes with endpoints.";
+    let mut lines = exposition.metric("tamis_cluster_tls_handshakes_total", help, Kind::Counter);
+    for cluster in &clusters {
+        let (full, resumed) = cluster.kept.counts.tls.done();
+        for (kind, count) in [("full", full), ("resumed", resumed)] {
+            lines.sample("", &[("cluster", &cluster.name), ("kind", kind)], None, count as f64);
+        }
+    }
+    let help = "TLS handshakes with endpoints that failed, by what was wrong.";
+    let mut lines = exposition.metric("tamis_cluster_tls_failures_total", help, Kind::Counter);
+    for cluster in &clusters {
+        for (why, count) in cluster.kept.counts.tls.failed().filter(|(_, count)| *count > 0) {
+            lines.sample("", &[("cluster", &cluster.name), ("why", why)], None, count as f64);
+        }
     }
 }

@@ -18,7 +18,9 @@ const WARNINGS: [i64; 4] = [0, 1, 7, 30];
 
 /// Every file that TLS of this configuration is made of.
 pub fn files(config: &Config) -> impl Iterator<Item = &PathBuf> {
-    config.listeners.values().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| tls.files())
+    let of_listeners = config.listeners.values().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| tls.files());
+    let of_clusters = config.clusters.values().filter_map(|cluster| cluster.tls.as_ref()).flat_map(|tls| tls.files());
+    of_listeners.chain(of_clusters)
 }
 
 pub fn names(config: &Config, file: &Path) -> bool {

@@ -29,7 +29,7 @@ pub use duration::Time;
 pub use endpoint::EndpointKind;
 pub use environment::Environment;
 pub use field::FieldName;
-pub use identity::{Identity, TrustDomain};
+pub use identity::{Identity, ServerName, TrustDomain};
 pub use input::Inputs;
 pub use integer::Integer;
 pub use json::Json;

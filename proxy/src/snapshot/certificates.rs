@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Listener, Parts, Snapshot};
+use crate::cluster::Cluster;
 use crate::config::{self, Problem, Step};
 use crate::telemetry::metrics::{Family, Registry};
 use crate::tls;
@@ -34,6 +35,7 @@ pub fn failures(metrics: &Registry) -> Arc<Family> {
 /// Whether any file is not what it was.
 pub fn are_stale(snapshot: &Snapshot) -> bool {
     snapshot.listeners.values().any(|listener| listener.tls.as_ref().is_some_and(|tls| tls.is_stale()))
+        || snapshot.reach.clusters.values().any(|cluster| cluster.tls.as_ref().is_some_and(|tls| tls.is_stale()))
 }
 
 /// Whether one has certificates that the other has not.
@@ -41,6 +43,9 @@ pub fn differ(one: &Snapshot, other: &Snapshot) -> bool {
     one.listeners.iter().any(|(name, listener)| {
         let other = other.listeners.get(name).and_then(|listener| listener.tls.as_ref());
         listener.tls.as_ref().map(Arc::as_ptr) != other.map(Arc::as_ptr)
+    }) || one.reach.clusters.iter().any(|(name, cluster)| {
+        let other = other.reach.clusters.get(name).and_then(|cluster| cluster.tls.as_ref());
+        cluster.tls.as_ref().map(Arc::as_ptr) != other.map(Arc::as_ptr)
     })
 }
 
@@ -56,6 +61,22 @@ impl Certificates<'_> {
         let before = previous.and_then(|previous| previous.tls.as_ref());
         let same = before.filter(|_| previous.is_some_and(|previous| previous.config.tls.as_ref() == Some(wanted)));
         self.settle("listeners", name, same, || tls::Server::build(wanted, before))
+    }
+
+    /// What a cluster connects by TLS with; `None`: it has none.
+    pub fn client(
+        &self,
+        name: &str,
+        config: &config::Cluster,
+        previous: Option<&Arc<Cluster>>,
+    ) -> Result<Option<Arc<tls::Client>>, Problem> {
+        let Some(wanted) = &config.tls else { return Ok(None) };
+        let before = previous.and_then(|previous| previous.tls.as_ref());
+        let same = before.filter(|_| previous.is_some_and(|previous| previous.config.tls.as_ref() == Some(wanted)));
+        if same.is_none() && !wanted.verify {
+            tracing::warn!(cluster = name, "`verify = \"none\"`: whoever answers in the place of its endpoints is believed");
+        }
+        self.settle("clusters", name, same, || tls::Client::build(wanted, before))
     }
 
     /// `same`: what is there, if the configuration is still the one that it was made of.

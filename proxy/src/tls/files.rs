@@ -43,6 +43,8 @@ pub enum Wrong {
     Revocations { path: PathBuf, message: String },
     #[error("expected a successful OCSP response in DER in `{}`", path.display())]
     Staple { path: PathBuf },
+    #[error("no authority is known that could vouch for anybody: the system has no certificates{0}")]
+    Nobody(String),
     #[error("TLS cannot be set up: {0}")]
     Setup(String),
 }

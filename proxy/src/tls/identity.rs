@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, Error, OtherError};
 
 use super::held::{fingerprint, names, parse};
-use crate::config::{ClientAuth, IdentityPattern};
+use crate::config::{ClientAuth, ClientTls, IdentityPattern};
 
 /// A client whose certificate was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,10 @@ impl From<NotAllowed> for Error {
 impl Allowed {
     /// `None`: everybody.
     pub fn clients(config: &ClientAuth) -> Option<Self> {
+        Self::of(&config.identities, config.trust_domain.as_ref())
+    }
+
+    pub fn endpoints(config: &ClientTls) -> Option<Self> {
         Self::of(&config.identities, config.trust_domain.as_ref())
     }
 

@@ -93,6 +93,28 @@ fn is_trust_domain(text: &str) -> bool {
     (1..=TRUST_DOMAIN_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
 }
 
+/// The name of a server as TLS knows it: a DNS name or an address.
+pub struct ServerName;
+
+impl Kind for ServerName {
+    type Value = Arc<str>;
+
+    fn expected(&self) -> String {
+        "a host name such as \"users.internal\", without a port".to_owned()
+    }
+
+    fn read(&self, node: &Node, reader: &Reader<'_>) -> Option<Arc<str>> {
+        match node.as_str() {
+            Some(text) if rustls::pki_types::ServerName::try_from(text).is_ok() => Some(text.into()),
+            _ => reader.mismatch(&self.expected(), node),
+        }
+    }
+
+    fn show(&self, value: &Arc<str>) -> String {
+        format!("{value:?}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,15 +1,16 @@
-//! The keys of `tls` of listeners.
+//! The keys of `tls`, of listeners and of clusters.
 
 use crate::config::defaults;
-use crate::config::kind::{Choice, File, Flag, Identity, List, TrustDomain};
+use crate::config::kind::{Choice, File, Flag, Identity, List, ServerName, TrustDomain};
 use crate::config::table::Table;
-use crate::config::types::{Alpn, Certificate, ClientAuth, ClientAuthMode, ServerTls, TlsMode, TlsVersion};
+use crate::config::types::{Alpn, Certificate, ClientAuth, ClientAuthMode, ClientTls, ServerTls, TlsMode, TlsVersion};
 
 const MODE: Choice<TlsMode> = Choice::of(&[("strict", TlsMode::Strict), ("permissive", TlsMode::Permissive)]);
 const VERSION: Choice<TlsVersion> = Choice::of(&[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)]);
 const ALPN: Choice<Alpn> = Choice::of(&[("h2", Alpn::Http2), ("http/1.1", Alpn::Http1)]);
 const CLIENT_AUTH: Choice<ClientAuthMode> =
     Choice::of(&[("none", ClientAuthMode::None), ("optional", ClientAuthMode::Optional), ("required", ClientAuthMode::Required)]);
+const FULL_OR_NONE: Choice<bool> = Choice::of(&[("full", true), ("none", false)]);
 
 /// `tls` of a listener.
 pub fn server(table: &mut Table<'_>) -> Option<ServerTls> {
@@ -121,4 +122,66 @@ fn client_auth(table: &mut Table<'_>) -> ClientAuth {
         _ => {}
     }
     auth
+}
+
+/// `tls` of a cluster.
+pub fn client(table: &mut Table<'_>) -> Option<ClientTls> {
+    let ca = table.or(
+        "ca",
+        &List::of_distinct(File),
+        Vec::new(),
+        "PEM files of the authorities that vouch for endpoints. Empty: those of the system.",
+    );
+    let crl = table.or(
+        "crl",
+        &List::of_distinct(File),
+        Vec::new(),
+        "PEM files of revocation lists. With any, there has to be one for each authority of an endpoint's chain.",
+    );
+    let server_name = table.optional(
+        "server-name",
+        &ServerName,
+        "The name that endpoints are asked for (SNI) and that their certificates have to have. Without it, the name by which the \
+         endpoint is listed, else its address.",
+    );
+    let verify = table.or(
+        "verify",
+        &FULL_OR_NONE,
+        true,
+        "`\"none\"` believes every certificate: whoever can answer in the place of an endpoint is believed to be it.",
+    );
+    let certificate =
+        table.optional("certificate", &File, "PEM file: what the proxy shows of itself, then those that signed it.");
+    let key = table.optional("key", &File, "PEM file: the private key of `certificate`.");
+    let min_version = min_version(table);
+    let identities = table.or(
+        "identities",
+        &List::of_distinct(Identity),
+        Vec::new(),
+        "Who may answer: patterns of the URI and DNS names of its certificate, one of which has to match. They take the place of \
+         the endpoint's name; `server-name` is checked besides.",
+    );
+    let trust_domain = table.optional(
+        "trust-domain",
+        &TrustDomain,
+        "Certificates have exactly one URI name, a SPIFFE ID of this trust domain. It takes the place of the endpoint's name as well.",
+    );
+    let lone = match (&certificate, &key) {
+        (Some(_), None) => Some(("certificate", "key")),
+        (None, Some(_)) => Some(("key", "certificate")),
+        _ => None,
+    };
+    if let Some((there, missing)) = lone
+        && let (Some(node), None) = (table.node(there), table.node(missing))
+    {
+        table.reader().report(node.span.clone(), format!("`{there}` needs `{missing}` beside it"));
+    }
+    if !verify {
+        for key in ["ca", "crl", "identities", "trust-domain"] {
+            if let Some(node) = table.node(key) {
+                table.reader().report(node.span.clone(), format!("`{key}` has no effect with `verify = \"none\"`"));
+            }
+        }
+    }
+    Some(ClientTls { ca, crl, server_name, verify, certificate: certificate.zip(key), min_version, identities, trust_domain })
 }

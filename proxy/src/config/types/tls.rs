@@ -107,6 +107,36 @@ pub enum ClientAuthMode {
     Required,
 }
 
+/// `tls = { ca = ["services.pem"], server-name = "users.internal" }` of a cluster
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientTls {
+    /// Empty: those of the system.
+    pub ca: Vec<PathBuf>,
+    pub crl: Vec<PathBuf>,
+    /// What is asked for and checked; `None`: the name by which the endpoint is listed, else its address.
+    pub server_name: Option<Arc<str>>,
+    pub verify: bool,
+    /// What the proxy shows of itself.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    pub min_version: TlsVersion,
+    /// Who may answer; empty: whoever has the name.
+    pub identities: Vec<IdentityPattern>,
+    pub trust_domain: Option<Arc<str>>,
+}
+
+impl ClientTls {
+    /// Every file that is read for it.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let shown = self.certificate.iter().flat_map(|(chain, key)| [chain, key]);
+        shown.chain(&self.ca).chain(&self.crl)
+    }
+
+    /// Whether endpoints are known by who they are; then only a name that was set is checked besides.
+    pub fn checks_identity(&self) -> bool {
+        !self.identities.is_empty() || self.trust_domain.is_some()
+    }
+}
+
 /// `spiffe://example.org/ns/*/sa/web`, `*.example.org`, `client.example.org`, as filters know them.
 ///
 /// In a name with slashes `*` stands for one segment that is not empty, and `**` at the end for one or more. In a DNS name

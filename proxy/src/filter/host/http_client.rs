@@ -173,12 +173,12 @@ pub fn request(cluster: &Cluster, call: Call) -> Option<Request<Outgoing>> {
     let mut target = http::uri::Parts::default();
     target.path_and_query = Some(call.target.parse::<PathAndQuery>().ok()?);
     let version = match cluster.config.protocol {
-        UpstreamProtocol::Http1 => {
+        UpstreamProtocol::Http1 | UpstreamProtocol::Auto => {
             headers.insert(header::HOST, HeaderValue::from_str(&authority).ok()?);
             Version::HTTP_11
         }
         UpstreamProtocol::Http2 => {
-            target.scheme = Some(Scheme::HTTP);
+            target.scheme = Some(if cluster.config.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
             target.authority = Some(authority.parse::<Authority>().ok()?);
             Version::HTTP_2
         }
@@ -188,7 +188,7 @@ pub fn request(cluster: &Cluster, call: Call) -> Option<Request<Outgoing>> {
         fields::add(&mut trailers, name, value).ok()?;
     }
     let trailers = Some(trailers).filter(|trailers| !trailers.is_empty());
-    if let (Some(trailers), UpstreamProtocol::Http1) = (&trailers, cluster.config.protocol) {
+    if let (Some(trailers), UpstreamProtocol::Http1 | UpstreamProtocol::Auto) = (&trailers, cluster.config.protocol) {
         // HTTP/1 sends only those that were announced.
         let names: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
         headers.insert(header::TRAILER, HeaderValue::from_str(&names.join(", ")).ok()?);
