@@ -21,6 +21,7 @@ use super::pool::{self, Either, Http1, Place, Pool};
 use super::retry::Policy;
 use super::spare::Spare;
 use super::{Cluster, Ended, Endpoint, Outgoing, Seen, Wishes, balance, seen};
+use crate::exchange::trail::{self, Running, What};
 use crate::exchange::{Failure, Kind};
 
 /// The head of an answer, its body still streaming.
@@ -118,6 +119,25 @@ pub struct Means<'a> {
     pub wishes: &'a Wishes,
     pub policy: &'a Policy<'a>,
     pub spare: Option<&'a Spare>,
+    /// From 1 on.
+    pub number: u32,
+    /// Beside another one that takes long.
+    pub hedged: bool,
+}
+
+impl Means<'_> {
+    /// Writes the beginning of an attempt down where somebody looks.
+    fn begin(&self, endpoint: &Endpoint) -> Option<Running> {
+        let trail = self.wishes.trail.as_ref()?;
+        Some(trail.begin(What::Attempt(trail::Attempt {
+            by: self.wishes.by,
+            cluster: Arc::clone(&self.cluster.name),
+            endpoint: endpoint.address,
+            number: self.number,
+            hedged: self.hedged,
+            result: None,
+        })))
+    }
 }
 
 /// An attempt that is over.
@@ -136,6 +156,7 @@ impl Tried {
 
 /// One endpoint, one attempt, in the time of one. What was not sent is in `unsent` afterwards.
 pub async fn try_once(means: Means<'_>, endpoint: Arc<Endpoint>, unsent: &mut Option<Request<Outgoing>>) -> Tried {
+    let step = means.begin(&endpoint);
     let mut open = Open { means, endpoint, began: Instant::now(), stood: Stood::default(), is_over: false };
     let (endpoint, stood) = (&open.endpoint, &open.stood);
     let once = async {
@@ -160,6 +181,9 @@ pub async fn try_once(means: Means<'_>, endpoint: Arc<Endpoint>, unsent: &mut Op
     let mut seen = Seen::of(outcome.as_ref().map(|answer| &answer.response), first, unsent.is_some(), took);
     if outcome.is_err() && means.wishes.was_cut() {
         seen.ended = Ended::Useless;
+    }
+    if let Some(step) = step {
+        step.came(outcome.as_ref().map(|answer| answer.response.status()));
     }
     open.is_over = true;
     Tried { endpoint: Arc::clone(&open.endpoint), outcome, seen }
