@@ -54,11 +54,11 @@ async fn what_cannot_be_used_changes_nothing() {
     let failures = "tamis_certificate_reload_failures_total{section=\"listeners\",name=\"edge\"}";
     assert_eq!(proxy.metric(failures).await, None);
     tamis_tests::proxy::replace(&file.chain, b"no certificate");
-    proxy.metric_becomes(failures, |count| count == 1.0).await;
+    let failed = proxy.metric_becomes(failures, |count| count >= 1.0).await;
     assert!(file.is(connect(&proxy, Edge::HTTP1_TLS).await.certificate()), "the last good one is kept");
     // A chain without its key: what a tool that writes one file after the other leaves for a moment.
     tamis_tests::proxy::replace(&file.chain, &std::fs::read(&next.chain).unwrap());
-    proxy.metric_becomes(failures, |count| count == 2.0).await;
+    proxy.metric_becomes(failures, |count| count > failed).await;
     assert!(file.is(connect(&proxy, Edge::HTTP1_TLS).await.certificate()));
     tamis_tests::proxy::replace(&file.key, &std::fs::read(&next.key).unwrap());
     shows(&proxy, Edge::HTTP1_TLS, &next).await;

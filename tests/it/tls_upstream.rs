@@ -250,3 +250,20 @@ async fn what_cannot_be_meant_is_told() {
         assert!(why.contains(expected), "{tls}: {why}");
     }
 }
+
+scenario!(an_endpoint_is_asked_for_by_the_name_that_it_is_listed_by);
+async fn an_endpoint_is_asked_for_by_the_name_that_it_is_listed_by() {
+    let right = secure(&certificates::certificate(&["localhost"]));
+    let ca = certificates::authority_file();
+    let at = |endpoint: String| {
+        proxy(format!(
+            "workers = 1\n[listeners.edge]\ncluster = 'origin'\n[clusters.origin]\nendpoints = ['{endpoint}']\ntls = {{ ca = ['{}'] }}",
+            ca.display()
+        ))
+    };
+    let named = at(format!("localhost:{}", right.address.port()));
+    assert_eq!(named.client().await.get("/").await.status, 200);
+    fails(&at(right.to_string()), "wrong-name", "127.0.0.1").await;
+    let by_address = secure(&certificates::certificate(&["127.0.0.1"]));
+    assert_eq!(at(by_address.to_string()).client().await.get("/").await.status, 200);
+}
