@@ -24,6 +24,7 @@ pub fn answer(snapshot: &Snapshot) -> Response<Full<Bytes>> {
     Traffic::render(listeners.into_iter(), &mut exposition);
     clusters(snapshot, &mut exposition);
     super::clusters::metrics(snapshot, &mut exposition);
+    super::certificates::metrics(snapshot, &mut exposition);
     stores(snapshot, &mut exposition);
     let beside = |filter: &Arc<Filter>| filter.beside.as_ref().map(|(second, _)| Arc::clone(second));
     let filters: Vec<_> =

@@ -1,6 +1,9 @@
 //! A worker's upstream connections: HTTP/1 ones wait idle for the next exchange, HTTP/2 ones are shared by many.
 //!
-//! Everything here belongs to one thread. A connection's own task drives it; this module only holds the handles.
+//! Everything here belongs to one thread. A connection's own task drives it; this module only holds the handles. `either` is for
+//! endpoints of which a handshake tells what they speak.
+
+mod either;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
@@ -11,15 +14,18 @@ use std::time::{Duration, Instant};
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Notify};
 
+pub use either::Either;
+
 use super::breaker::{Limit, Load, Taken};
+use super::connect::{Stream, connect, refused_by};
 use super::counted::Counted;
 use super::line::{Line, Stood};
-use super::{Endpoint, Outgoing};
+use super::{Cluster, Endpoint, Outgoing};
 use crate::config::{Breakers, ClusterLimits, ClusterTimeouts};
 use crate::exchange::{Failure, Kind};
+use crate::tls::Offer;
 
 /// How often a worker drops connections that have been idle for too long.
 pub const TEND: Duration = Duration::from_secs(1);
@@ -50,6 +56,8 @@ pub struct Pool {
     opening: Mutex<()>,
     /// When an HTTP/2 connection last could not be opened, and why.
     refused: RefCell<Option<(Instant, Kind)>>,
+    /// Where TLS decides: the last connection agreed on HTTP/1.
+    speaks_http1: Cell<bool>,
 }
 
 /// An HTTP/1 connection.
@@ -126,6 +134,7 @@ pub fn of(endpoint: &Endpoint, timeouts: &ClusterTimeouts, limits: &ClusterLimit
             shared: RefCell::default(),
             opening: Mutex::new(()),
             refused: RefCell::default(),
+            speaks_http1: Cell::new(false),
         });
         if KEPT.with_borrow(|kept| kept.as_ref().is_none_or(|kept| kept.contains(&endpoint.id))) {
             pools.insert(endpoint.id, Rc::clone(&pool));
@@ -175,7 +184,8 @@ impl Pool {
 
     /// Opens an HTTP/1 connection, and says whether it is new: where the cluster may have no further one, it is one that was
     /// opened before.
-    pub async fn open(&self, endpoint: &Endpoint, breakers: &Breakers, stood: &Stood) -> Result<(Http1, bool), Failure> {
+    pub async fn open(&self, endpoint: &Endpoint, cluster: &Cluster, stood: &Stood) -> Result<(Http1, bool), Failure> {
+        let breakers = &cluster.config.breakers;
         let _pending = self.load.claim(Limit::Pending, breakers).ok_or_else(|| Limit::Pending.failure())?;
         let open = match self.load.take(Limit::Connections, breakers) {
             Some(open) => open,
@@ -184,7 +194,11 @@ impl Pool {
                 Got::Present(connection) => return Ok((connection, false)),
             },
         };
-        let stream = self.connect(endpoint, open).await?;
+        let stream = connect(cluster, endpoint, Offer::Http1).await?;
+        Ok((self.begin_http1(Counted::new(stream, open), endpoint).await?, true))
+    }
+
+    async fn begin_http1(&self, stream: Counted<Stream>, endpoint: &Endpoint) -> Result<Http1, Failure> {
         let mut builder = http1::Builder::new();
         builder.max_buf_size(self.limits.buffer_bytes).max_header_size(self.limits.header_bytes);
         if self.limits.header_count != crate::config::defaults::UPSTREAM_HEADER_COUNT {
@@ -198,7 +212,7 @@ impl Pool {
                 tracing::debug!(%address, %error, "an upstream connection ended");
             }
         });
-        Ok((Http1 { sender }, true))
+        Ok(Http1 { sender })
     }
 
     /// Waits until the cluster may have another connection, or one of this pool has room: as long as for a connection that
@@ -236,7 +250,8 @@ impl Pool {
     }
 
     /// A place on an HTTP/2 connection; opens a further one when the others are well used.
-    pub async fn place(&self, endpoint: &Endpoint, breakers: &Breakers, stood: &Stood) -> Result<Place, Failure> {
+    pub async fn place(&self, endpoint: &Endpoint, cluster: &Cluster, stood: &Stood) -> Result<Place, Failure> {
+        let breakers = &cluster.config.breakers;
         if let Some(place) = self.free_place(STREAMS_IN_USE_PERCENT) {
             return Ok(place);
         }
@@ -248,25 +263,14 @@ impl Pool {
             self.opening.lock().await
         };
         // Boxed: opening one is rare, and each exchange would have to have room for it.
-        Box::pin(self.open_shared(endpoint, breakers, stood, asked)).await
+        Box::pin(self.open_shared(endpoint, cluster, stood, asked)).await
     }
 
     /// Opens a further connection for many exchanges, unless somebody else has since it was asked for.
-    async fn open_shared(
-        &self,
-        endpoint: &Endpoint,
-        breakers: &Breakers,
-        stood: &Stood,
-        asked: Instant,
-    ) -> Result<Place, Failure> {
-        if let Some((at, kind)) = *self.refused.borrow()
-            && at > asked
-        {
-            // Whoever was first has found out for all that waited.
-            return Err(match kind {
-                Kind::ClusterOverloaded => Limit::Connections.failure(),
-                kind => Failure::new(kind, "the upstream could not be connected to a moment ago"),
-            });
+    async fn open_shared(&self, endpoint: &Endpoint, cluster: &Cluster, stood: &Stood, asked: Instant) -> Result<Place, Failure> {
+        let breakers = &cluster.config.breakers;
+        if let Some(failure) = self.refused_since(asked) {
+            return Err(failure);
         }
         if let Some(place) = self.free_place(STREAMS_IN_USE_PERCENT) {
             return Ok(place);
@@ -285,7 +289,20 @@ impl Pool {
                 }
             }
         };
-        let stream = self.connect(endpoint, open).await.inspect_err(refused)?;
+        let stream = connect(cluster, endpoint, Offer::Http2).await.inspect_err(refused)?;
+        self.begin_http2(Counted::new(stream, open), endpoint).await
+    }
+
+    /// Whoever was first has found out for all that waited.
+    fn refused_since(&self, asked: Instant) -> Option<Failure> {
+        let (_, kind) = self.refused.borrow().filter(|(at, _)| *at > asked)?;
+        Some(match kind {
+            Kind::ClusterOverloaded => Limit::Connections.failure(),
+            kind => Failure::new(kind, "the upstream could not be connected to a moment ago"),
+        })
+    }
+
+    async fn begin_http2(&self, stream: Counted<Stream>, endpoint: &Endpoint) -> Result<Place, Failure> {
         let (sender, mut connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .initial_stream_window_size(self.limits.stream_window_bytes)
@@ -355,21 +372,6 @@ impl Pool {
         Ok(())
     }
 
-    async fn connect(&self, endpoint: &Endpoint, open: Taken) -> Result<Counted<TcpStream>, Failure> {
-        let connecting = TcpStream::connect(endpoint.address);
-        let stream = if self.timeouts.connect.is_zero() {
-            connecting.await
-        } else {
-            tokio::time::timeout(self.timeouts.connect, connecting)
-                .await
-                .map_err(|_| Failure::new(Kind::ConnectTimeout, "the upstream did not accept a connection in time"))?
-        };
-        let stream = stream.map_err(refused_by)?;
-        // Requests are written whole; waiting for more to write only delays them.
-        let _ = stream.set_nodelay(true);
-        Ok(Counted::new(stream, open))
-    }
-
     fn expire(&self, now: Instant) {
         // Where somebody waits for a connection, on another worker perhaps, none is kept that nobody uses.
         let spared = self.load.is_awaited();
@@ -413,10 +415,6 @@ fn give_up_an_idle_one(load: &Arc<Load>) {
         pool.idle.borrow_mut().pop().is_some() || unused.map(|unused| shared.swap_remove(unused)).is_some()
     };
     POOLS.with_borrow(|pools| pools.values().filter(|pool| Arc::ptr_eq(&pool.load, load)).any(give_up));
-}
-
-fn refused_by(error: impl Into<crate::exchange::failure::BoxError>) -> Failure {
-    Failure::new(Kind::ConnectFailed, "the upstream refused the connection").because(error)
 }
 
 /// Spawns on this worker.

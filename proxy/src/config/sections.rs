@@ -4,6 +4,7 @@ mod clusters;
 mod filters;
 mod listeners;
 mod stores;
+mod tls;
 
 use super::bounds::*;
 use super::kind::{AccessLogTarget, CacheFolder, File, Folder, Integer, List, Listen, NameServer, Reference, Size, Time, Word};

@@ -155,6 +155,7 @@ impl Drop for Record {
             duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
             request_id: Some(&exchange.id),
             source: exchange.source,
+            identity: exchange.connection.identities().first().map(String::as_str),
             notes: &exchange.notes,
         });
         let reason = match origin {

@@ -32,6 +32,8 @@ pub async fn forward(
     upgrade: Option<&Upgrade>,
 ) -> Result<Content, Failure> {
     let (cluster, mut wishes) = cluster::choose(&chain.reach().clusters, &mut record.exchange_mut().destination)?;
+    // HTTP/2 knows no other.
+    let upgrade = upgrade.filter(|asked| cluster.config.protocol != UpstreamProtocol::Http2 || asked.is_websocket());
     let request = request(record, chain, cluster, upgrade).inspect_err(|failure| {
         if failure.kind == Kind::Deadline {
             cluster.kept.counts.expired.more();
@@ -118,7 +120,8 @@ fn render(
     target.path_and_query = exchange.request.uri.path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));
     join_cookies(&mut headers);
     let version = match cluster.config.protocol {
-        UpstreamProtocol::Http1 => {
+        // Where TLS decides, it is given another form when the connection is there.
+        UpstreamProtocol::Http1 | UpstreamProtocol::Auto => {
             headers.insert(header::HOST, HeaderValue::from_str(authority).map_err(|_| unsendable("authority"))?);
             if headers.contains_key(header::TE) {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
@@ -129,7 +132,7 @@ fn render(
             Version::HTTP_11
         }
         UpstreamProtocol::Http2 => {
-            target.scheme = Some(Scheme::HTTP);
+            target.scheme = Some(if cluster.config.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
             target.authority = Some(authority.parse::<Authority>().map_err(|_| unsendable("authority"))?);
             Version::HTTP_2
         }

@@ -27,14 +27,16 @@ pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 /// What a peer claims about hops before it, where it is not trusted.
-const CLAIMS: [HeaderName; 6] = [
+const CLAIMS: [HeaderName; 7] = [
     X_FORWARDED_FOR,
     X_FORWARDED_PROTO,
     X_FORWARDED_HOST,
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-real-ip"),
     header::FORWARDED,
+    X_FORWARDED_CLIENT_CERT,
 ];
 /// Fields that `Connection` may name without effect: removing them would change who or what a request is.
 const NEVER_HOP_BY_HOP: [&str; 9] =
@@ -57,6 +59,12 @@ pub struct Upgrade {
     pub by_connect: bool,
     /// What it wants answered, as a WebSocket client over HTTP/1.1.
     pub key: Option<HeaderValue>,
+}
+
+impl Upgrade {
+    pub fn is_websocket(&self) -> bool {
+        self.protocol.as_bytes().eq_ignore_ascii_case(b"websocket")
+    }
 }
 
 /// Makes a request an exchange and applies every rule to it.
@@ -90,6 +98,9 @@ pub fn receive(
             // Nothing is wrong with one number and no label.
             let _ = snapshot.overloaded.observe::<&str>(&[], 1.0);
             Err(Failure::new(Kind::Overloaded, "too many requests are under way"))
+        }
+        (false, Ok(()), Ok(authority)) if !served.connection.is_for(&authority) => {
+            Err(Failure::new(Kind::Misdirected, "expected a request for the host that the TLS handshake named"))
         }
         (false, Ok(()), Ok(_)) => settle(&mut record.exchange_mut(), listener),
     };
@@ -189,6 +200,9 @@ fn settle(exchange: &mut Exchange, listener: &Listener) -> Result<(), Failure> {
     }
     exchange.request.headers.remove(header::HOST);
     forwarded(exchange);
+    if listener.config.tls.as_ref().is_some_and(|tls| tls.client_auth.forward) {
+        forward_client(exchange);
+    }
     if let Ok(id) = HeaderValue::from_str(&exchange.id) {
         exchange.request.headers.insert(X_REQUEST_ID, id);
     }
@@ -264,6 +278,14 @@ fn forwarded(exchange: &mut Exchange) {
         && let Ok(host) = HeaderValue::from_str(&exchange.authority)
     {
         headers.insert(X_FORWARDED_HOST, host);
+    }
+}
+
+/// Tells the upstream whose certificate was verified here. What an untrusted peer claims has been removed.
+fn forward_client(exchange: &mut Exchange) {
+    let Some(client) = &exchange.connection.client else { return };
+    if let Ok(told) = HeaderValue::from_str(&client.forwarded()) {
+        exchange.request.headers.append(X_FORWARDED_CLIENT_CERT, told);
     }
 }
 

@@ -49,6 +49,9 @@ pub struct Entry<'a> {
     pub request_id: Option<&'a str>,
     /// The client as far as trusted hops tell.
     pub source: IpAddr,
+    /// Who the client is, by the first name of its verified certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "as_map")]
     pub notes: &'a [(String, String)],
 }
@@ -174,12 +177,13 @@ mod tests {
             duration_us: 12,
             request_id: Some("1"),
             source: [127, 0, 0, 1].into(),
+            identity: Some("spiffe://a/b"),
             notes: &[("a".to_owned(), "b".to_owned())],
         };
         let line = serde_json::to_string(&entry).expect("plain data");
         assert_eq!(
             line,
-            r#"{"time":"1970-01-01T00:00:01.500Z","listener":"edge","method":"GET","path":"/\"quoted\"","protocol":"h2","status":200,"reason":"upstream","cluster":"users","endpoint":"127.0.0.1:80","attempts":1,"request_bytes":0,"response_bytes":5,"duration_us":12,"request_id":"1","source":"127.0.0.1","notes":{"a":"b"}}"#
+            r#"{"time":"1970-01-01T00:00:01.500Z","listener":"edge","method":"GET","path":"/\"quoted\"","protocol":"h2","status":200,"reason":"upstream","cluster":"users","endpoint":"127.0.0.1:80","attempts":1,"request_bytes":0,"response_bytes":5,"duration_us":12,"request_id":"1","source":"127.0.0.1","identity":"spiffe://a/b","notes":{"a":"b"}}"#
         );
     }
 }
