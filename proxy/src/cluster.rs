@@ -12,6 +12,7 @@ pub mod breaker;
 pub mod budget;
 mod call;
 pub mod choices;
+mod counted;
 pub mod counts;
 pub mod discovery;
 pub mod endpoint;
@@ -19,6 +20,7 @@ pub mod hash;
 pub mod health;
 mod hedge;
 pub mod kept;
+mod line;
 pub mod outgoing;
 pub mod outlier;
 pub mod pool;
@@ -102,16 +104,11 @@ impl Cluster {
         self.balancer.refresh();
     }
 
-    /// An attempt is over.
+    /// An attempt is over, as far as its endpoint is to be judged by it.
     pub fn saw(&self, endpoint: &Endpoint, seen: &Seen) {
         if self.config.endpoint_metrics {
             endpoint.count(seen);
         }
-        self.heard(endpoint, seen);
-    }
-
-    /// The endpoint is to be judged by an attempt that is over, or by what has come after it.
-    pub fn heard(&self, endpoint: &Endpoint, seen: &Seen) {
         balance::saw(&self.config, endpoint, seen);
         tracing::trace!(cluster = %self.name, address = %endpoint.address, ?seen, "attempted");
         outlier::saw(endpoint, seen, &self.config.outliers, &self.kept.alarm);

@@ -12,9 +12,11 @@ use std::time::{Duration, Instant};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 
 use super::breaker::{Limit, Load, Taken};
+use super::counted::Counted;
+use super::line::{Line, Stood};
 use super::{Endpoint, Outgoing};
 use crate::config::{Breakers, ClusterLimits, ClusterTimeouts};
 use crate::exchange::{Failure, Kind};
@@ -37,8 +39,10 @@ pub struct Pool {
     limits: ClusterLimits,
     /// Of the cluster, with the connections of all its pools.
     load: Arc<Load>,
-    line: Rc<Line>,
     idle: RefCell<Vec<Idle>>,
+    /// Those who wait for a connection that comes back, and for a place on a shared one.
+    waiting: Line<Http1>,
+    waiting_for_places: Rc<Line<Place>>,
     shared: RefCell<Vec<Rc<Shared>>>,
     /// Held while an HTTP/2 connection is opened, so that a burst opens one and not one each.
     opening: Mutex<()>,
@@ -50,21 +54,12 @@ pub struct Pool {
 #[derive(Debug)]
 pub struct Http1 {
     pub sender: http1::SendRequest<Outgoing>,
-    /// Its place among those of the cluster; its own task holds it too, until the socket is closed.
-    _open: Rc<Taken>,
 }
 
 #[derive(Debug)]
 struct Idle {
     connection: Http1,
     since: Instant,
-}
-
-/// Those of this pool who wait because all connections of the cluster are open.
-#[derive(Debug, Default)]
-struct Line {
-    waiting: Cell<usize>,
-    given_back: Notify,
 }
 
 /// What somebody in line gets.
@@ -83,7 +78,7 @@ pub struct Shared {
     /// How many exchanges the peer allows, as it last said.
     peer_streams: Rc<Cell<u32>>,
     last_used: Cell<Instant>,
-    line: Rc<Line>,
+    waiting: Rc<Line<Place>>,
 }
 
 /// One exchange's place on an HTTP/2 connection.
@@ -94,15 +89,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.0.active.set(self.0.active.get() - 1);
         self.0.last_used.set(Instant::now());
-        self.0.line.tell();
-    }
-}
-
-impl Line {
-    /// Something can be had again.
-    fn tell(&self) {
-        if self.waiting.get() > 0 {
-            self.given_back.notify_one();
+        let waiting = &self.0.waiting;
+        if waiting.is_awaited() && !self.0.sender.is_closed() {
+            // One that nobody takes ends here too.
+            drop(waiting.give(self.0.place()));
         }
     }
 }
@@ -117,8 +107,9 @@ pub fn of(endpoint: &Endpoint, timeouts: &ClusterTimeouts, limits: &ClusterLimit
             timeouts: timeouts.clone(),
             limits: limits.clone(),
             load: Arc::clone(load),
-            line: Rc::default(),
             idle: RefCell::default(),
+            waiting: Line::default(),
+            waiting_for_places: Rc::default(),
             shared: RefCell::default(),
             opening: Mutex::new(()),
             refused: RefCell::default(),
@@ -151,39 +142,36 @@ impl Pool {
     pub async fn idle(&self) -> Option<Http1> {
         loop {
             let connection = self.idle.borrow_mut().pop()?.connection;
-            if !connection.sender.is_ready() {
-                // Its task may still have to notice that its last exchange is over, or that the peer has closed it.
-                tokio::task::yield_now().await;
-            }
-            if connection.sender.is_ready() {
+            if connection.is_alive().await {
                 return Some(connection);
             }
         }
     }
 
-    /// Keeps an HTTP/1 connection whose exchange is over, unless somebody elsewhere waits for one.
+    /// Keeps an HTTP/1 connection whose exchange is over, unless somebody waits for one.
     pub fn keep(&self, connection: Http1) {
+        if connection.sender.is_closed() {
+            return;
+        }
+        let Some(connection) = self.waiting.give(connection) else { return };
         let mut idle = self.idle.borrow_mut();
-        let is_wanted = self.line.waiting.get() > 0 || (!self.load.is_awaited() && idle.len() < self.limits.idle_connections);
-        if !connection.sender.is_closed() && is_wanted {
+        if !self.load.is_awaited() && idle.len() < self.limits.idle_connections {
             idle.push(Idle { connection, since: Instant::now() });
-            self.line.tell();
         }
     }
 
     /// Opens an HTTP/1 connection, and says whether it is new: where the cluster may have no further one, it is one that was
     /// opened before.
-    pub async fn open(&self, endpoint: &Endpoint, breakers: &Breakers) -> Result<(Http1, bool), Failure> {
+    pub async fn open(&self, endpoint: &Endpoint, breakers: &Breakers, stood: &Stood) -> Result<(Http1, bool), Failure> {
         let _pending = self.load.claim(Limit::Pending, breakers).ok_or_else(|| Limit::Pending.failure())?;
         let open = match self.load.take(Limit::Connections, breakers) {
             Some(open) => open,
-            None => match self.stand_in_line(breakers, async || self.idle().await).await? {
+            None => match self.stand_in_line(breakers, stood, &self.waiting, Http1::is_alive).await? {
                 Got::New(open) => open,
                 Got::Present(connection) => return Ok((connection, false)),
             },
         };
-        let open = Rc::new(open);
-        let stream = self.connect(endpoint).await?;
+        let stream = self.connect(endpoint, open).await?;
         let mut builder = http1::Builder::new();
         builder.max_buf_size(self.limits.buffer_bytes).max_header_size(self.limits.header_bytes);
         if self.limits.header_count != crate::config::defaults::UPSTREAM_HEADER_COUNT {
@@ -191,67 +179,73 @@ impl Pool {
             builder.max_headers(self.limits.header_count);
         }
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(refused_by)?;
-        let (address, held) = (endpoint.address, Rc::clone(&open));
+        let address = endpoint.address;
         tokio::task::spawn_local(async move {
-            let _held = held;
             if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%address, %error, "an upstream connection ended");
             }
         });
-        Ok((Http1 { sender, _open: open }, true))
+        Ok((Http1 { sender }, true))
     }
 
     /// Waits until the cluster may have another connection, or one of this pool has room: as long as for a connection that
     /// is opened.
-    async fn stand_in_line<T>(&self, breakers: &Breakers, present: impl AsyncFn() -> Option<T>) -> Result<Got<T>, Failure> {
-        struct Waits<'a>(&'a Cell<usize>);
-        impl Drop for Waits<'_> {
-            fn drop(&mut self) {
-                self.0.set(self.0.get() - 1);
-            }
-        }
-        let line = self.load.stand_in_line();
-        self.line.waiting.set(self.line.waiting.get() + 1);
-        let _waits = Waits(&self.line.waiting);
+    async fn stand_in_line<T>(
+        &self,
+        breakers: &Breakers,
+        stood: &Stood,
+        waiting: &Line<T>,
+        is_alive: impl AsyncFn(&T) -> bool,
+    ) -> Result<Got<T>, Failure> {
+        let _standing = stood.begin();
         give_up_an_idle_one(&self.load);
-        let waiting = async {
+        let served = async {
             loop {
-                let closed = line.closed();
-                if let Some(open) = self.load.take(Limit::Connections, breakers) {
-                    return Got::New(open);
-                }
-                if let Some(present) = present().await {
-                    return Got::Present(present);
-                }
+                let mut present = waiting.join();
+                let mut line = self.load.stand_in_line(breakers);
                 tokio::select! {
-                    () = closed => {}
-                    () = self.line.given_back.notified() => {}
+                    biased;
+                    Ok(thing) = &mut present => if is_alive(&thing).await {
+                        return Got::Present(thing);
+                    },
+                    Ok(open) = &mut line.given => return Got::New(open),
+                    else => {}
                 }
             }
         };
         if self.timeouts.connect.is_zero() {
-            return Ok(waiting.await);
+            return Ok(served.await);
         }
-        tokio::time::timeout(self.timeouts.connect, waiting).await.map_err(|_| {
+        tokio::time::timeout(self.timeouts.connect, served).await.map_err(|_| {
             self.load.overflowed(Limit::Connections);
             Limit::Connections.failure()
         })
     }
 
     /// A place on an HTTP/2 connection; opens a further one when the others are well used.
-    pub async fn place(&self, endpoint: &Endpoint, breakers: &Breakers) -> Result<Place, Failure> {
+    pub async fn place(&self, endpoint: &Endpoint, breakers: &Breakers, stood: &Stood) -> Result<Place, Failure> {
         if let Some(place) = self.free_place(STREAMS_IN_USE_PERCENT) {
             return Ok(place);
         }
         let asked = Instant::now();
         let _pending = self.load.claim(Limit::Pending, breakers).ok_or_else(|| Limit::Pending.failure())?;
-        let _opening = self.opening.lock().await;
+        let _opening = {
+            // Behind somebody who stands in line, one does as well.
+            let _standing = self.waiting_for_places.is_awaited().then(|| stood.begin());
+            self.opening.lock().await
+        };
         // Boxed: opening one is rare, and each exchange would have to have room for it.
-        Box::pin(self.open_shared(endpoint, breakers, asked)).await
+        Box::pin(self.open_shared(endpoint, breakers, stood, asked)).await
     }
 
     /// Opens a further connection for many exchanges, unless somebody else has since it was asked for.
-    async fn open_shared(&self, endpoint: &Endpoint, breakers: &Breakers, asked: Instant) -> Result<Place, Failure> {
+    async fn open_shared(
+        &self,
+        endpoint: &Endpoint,
+        breakers: &Breakers,
+        stood: &Stood,
+        asked: Instant,
+    ) -> Result<Place, Failure> {
         if let Some((at, kind)) = *self.refused.borrow()
             && at > asked
         {
@@ -267,12 +261,18 @@ impl Pool {
         let refused = |failure: &Failure| *self.refused.borrow_mut() = Some((Instant::now(), failure.kind));
         let open = match self.load.take(Limit::Connections, breakers) {
             Some(open) => open,
-            None => match self.stand_in_line(breakers, async || self.free_place(100)).await.inspect_err(refused)? {
-                Got::New(open) => open,
-                Got::Present(place) => return Ok(place),
-            },
+            None => {
+                if let Some(place) = self.free_place(100) {
+                    return Ok(place);
+                }
+                let is_alive = async |place: &Place| !place.0.sender.is_closed();
+                match self.stand_in_line(breakers, stood, &self.waiting_for_places, is_alive).await.inspect_err(refused)? {
+                    Got::New(open) => open,
+                    Got::Present(place) => return Ok(place),
+                }
+            }
         };
-        let stream = self.connect(endpoint).await.inspect_err(refused)?;
+        let stream = self.connect(endpoint, open).await.inspect_err(refused)?;
         let (sender, mut connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .initial_stream_window_size(self.limits.stream_window_bytes)
@@ -285,7 +285,6 @@ impl Pool {
         let peer_streams = Rc::new(Cell::new(u32::MAX));
         let said = Rc::clone(&peer_streams);
         tokio::task::spawn_local(async move {
-            let _open = open;
             let driven = std::future::poll_fn(|context| {
                 let outcome = Pin::new(&mut connection).poll(context);
                 said.set(u32::try_from(connection.current_max_send_streams()).unwrap_or(u32::MAX));
@@ -296,7 +295,7 @@ impl Pool {
             }
         });
         let (active, last_used) = (Cell::new(0), Cell::new(Instant::now()));
-        let shared = Rc::new(Shared { sender, active, peer_streams, last_used, line: Rc::clone(&self.line) });
+        let shared = Rc::new(Shared { sender, active, peer_streams, last_used, waiting: Rc::clone(&self.waiting_for_places) });
         self.shared.borrow_mut().push(Rc::clone(&shared));
         Ok(shared.place())
     }
@@ -313,10 +312,10 @@ impl Pool {
             .map(Shared::place)
     }
 
-    async fn connect(&self, endpoint: &Endpoint) -> Result<TcpStream, Failure> {
+    async fn connect(&self, endpoint: &Endpoint, open: Taken) -> Result<Counted<TcpStream>, Failure> {
         let connected = self.connect_once(endpoint).await;
         self.load.opened(connected.is_ok());
-        connected
+        Ok(Counted::new(connected?, open))
     }
 
     async fn connect_once(&self, endpoint: &Endpoint) -> Result<TcpStream, Failure> {
@@ -353,12 +352,24 @@ impl Shared {
     }
 }
 
-/// Closes an idle HTTP/1 connection of this cluster, whichever endpoint it is to.
+impl Http1 {
+    async fn is_alive(&self) -> bool {
+        if !self.sender.is_ready() {
+            // Its task may still have to notice that its last exchange is over, or that the peer has closed it.
+            tokio::task::yield_now().await;
+        }
+        self.sender.is_ready()
+    }
+}
+
+/// Closes a connection of this cluster that nobody uses, whichever endpoint it is to.
 fn give_up_an_idle_one(load: &Arc<Load>) {
-    POOLS.with_borrow(|pools| {
-        let of_cluster = pools.values().filter(|pool| Arc::ptr_eq(&pool.load, load));
-        of_cluster.map(|pool| pool.idle.borrow_mut().pop()).find(Option::is_some)
-    });
+    let give_up = |pool: &Rc<Pool>| {
+        let mut shared = pool.shared.borrow_mut();
+        let unused = shared.iter().position(|connection| connection.active.get() == 0);
+        pool.idle.borrow_mut().pop().is_some() || unused.map(|unused| shared.swap_remove(unused)).is_some()
+    };
+    POOLS.with_borrow(|pools| pools.values().filter(|pool| Arc::ptr_eq(&pool.load, load)).any(give_up));
 }
 
 fn refused_by(error: impl Into<crate::exchange::failure::BoxError>) -> Failure {

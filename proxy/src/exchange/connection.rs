@@ -67,6 +67,7 @@ impl Connection {
             notes: &[],
             request_fields: &none,
             response_fields: &none,
+            trail: None,
         });
     }
 }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, StatusCode};
 
-use super::{Exchange, Failure, Inflow, Kind, Mirror, Origin};
-use crate::telemetry::access_log::{AccessLog, Entry, Fields};
+use super::{Exchange, Failure, Inflow, Kind, Mirror, Origin, Over};
+use crate::telemetry::access_log::{self, AccessLog, Entry, Fields};
 use crate::telemetry::traffic::{Ended, Traffic};
 
 /// What happened on the way upstream, whether it succeeded or not.
@@ -175,6 +175,7 @@ impl Drop for Record {
             notes: &exchange.notes,
             request_fields: &self.request_fields,
             response_fields: &self.response_fields,
+            trail: exchange.trail.as_deref().map(|trail| trail as &dyn access_log::Trail),
         });
         let reason = match origin {
             Origin::Failure(kind) => Some(kind as usize),
@@ -188,9 +189,29 @@ impl Drop for Record {
             request_bytes: self.inflow.bytes(),
             response_bytes: self.response_bytes,
         });
+        if let Some(trail) = &exchange.trail {
+            let over = Over {
+                exchange: &exchange,
+                trail,
+                time: self.time,
+                started: self.started,
+                duration,
+                method: &self.method,
+                path: self.target.as_ref().map_or("", PathAndQuery::path),
+                host: &self.host,
+                status,
+                origin,
+                error: self.error.as_deref(),
+                request_bytes: self.inflow.bytes(),
+                response_bytes: self.response_bytes,
+                attempt: &self.attempt,
+            };
+            trail.take_onlookers().iter().for_each(|onlooker| onlooker.ended(&over));
+        }
         drop(exchange);
         // Whoever still looks at the exchange afterwards does not hold what it took, nor the client's connection.
         let mut exchange = self.exchange.borrow_mut();
+        exchange.trail = None;
         exchange.held.clear();
         exchange.request_body.let_go();
         exchange.response_body.let_go();

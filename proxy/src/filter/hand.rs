@@ -85,6 +85,8 @@ pub struct InHand {
     pub until: Option<Instant>,
     /// How long the hook has waited: for an instance, and for others while its guest did not run.
     pub waited: Duration,
+    /// Where somebody looks at the exchange: the call of the hook in its trail.
+    pub step: Option<u64>,
 }
 
 /// Trailers, and of which message.
@@ -119,6 +121,7 @@ impl Hand {
             outcome: None,
             until: None,
             waited: Duration::ZERO,
+            step: None,
         })))
     }
 

@@ -88,6 +88,12 @@ pub fn receive(
         }
         (false, Ok(()), Ok(_)) => settle(&mut record.exchange_mut(), listener),
     };
+    if listener.access_log.wants_trail() {
+        record.exchange_mut().keep_trail(snapshot.config.limits.trail_steps);
+    }
+    if !snapshot.onlookers.is_empty() {
+        record.exchange_mut().offer(&snapshot.onlookers, snapshot.config.limits.trail_steps);
+    }
     Received { record, upgrade, accepted }
 }
 

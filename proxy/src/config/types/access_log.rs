@@ -88,6 +88,8 @@ impl LogFormat {
         ("peer", LogValue::Peer),
         ("tls_version", LogValue::TlsVersion),
         ("server_name", LogValue::ServerName),
+        ("filters", LogValue::Filters),
+        ("upstream_attempts", LogValue::UpstreamAttempts),
     ];
     /// Formats of a name: Apache's, without the query, which may hold secrets.
     pub const NAMED: &[(&'static str, &'static str)] = &[

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::trail::Trail;
+
 /// See the module. What is `None` was never known.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
@@ -42,6 +44,8 @@ pub struct Entry<'a> {
     pub notes: &'a [(String, String)],
     pub request_fields: &'a Fields,
     pub response_fields: &'a Fields,
+    /// Where it was kept.
+    pub trail: Option<&'a dyn Trail>,
 }
 
 impl Entry<'_> {
@@ -98,5 +102,6 @@ pub(super) fn example(fields: &Fields) -> Entry<'_> {
         notes: &[],
         request_fields: fields,
         response_fields: fields,
+        trail: None,
     }
 }

@@ -8,6 +8,7 @@ use http::HeaderName;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::entry::{Entry, Fields};
+use super::trail::{Attempts, Hooks};
 use crate::config::LogValue;
 use crate::telemetry::redact::{self, HIDDEN, Redact};
 
@@ -28,6 +29,8 @@ pub enum Found<'a> {
     Query(redact::Query<'a>),
     Fields(&'a Redact, &'a HeaderName, &'a Fields),
     Notes(&'a Redact, &'a [(String, String)]),
+    Hooks(Hooks<'a>),
+    Attempts(Attempts<'a>),
 }
 
 impl Found<'_> {
@@ -81,6 +84,8 @@ pub fn find<'a>(value: &'a LogValue, entry: &Entry<'a>, redact: &'a Redact) -> F
         LogValue::ServerName => text(entry.server_name),
         LogValue::Notes if entry.notes.is_empty() => Found::Nothing,
         LogValue::Notes => Found::Notes(redact, entry.notes),
+        LogValue::Filters => entry.trail.map_or(Found::Nothing, |trail| Found::Hooks(Hooks(trail))),
+        LogValue::UpstreamAttempts => entry.trail.map_or(Found::Nothing, |trail| Found::Attempts(Attempts(trail))),
         LogValue::Header(name) => fields(redact, name, entry.request_fields),
         LogValue::ResponseHeader(name) => fields(redact, name, entry.response_fields),
         LogValue::Cookie(name) => match cookie(entry.request_fields, name) {
@@ -149,6 +154,8 @@ impl Display for Found<'_> {
                 }
                 Ok(())
             }
+            Found::Hooks(ref hooks) => hooks.fmt(f),
+            Found::Attempts(ref attempts) => attempts.fmt(f),
             Found::Notes(redact, notes) => {
                 for (at, (name, value)) in notes.iter().enumerate() {
                     write!(f, "{}{name}={}", if at > 0 { ";" } else { "" }, redact.note(name, value))?;
@@ -172,6 +179,8 @@ impl Serialize for Found<'_> {
                 }
                 map.end()
             }
+            Found::Hooks(hooks) => hooks.serialize(serializer),
+            Found::Attempts(attempts) => attempts.serialize(serializer),
             ref other => serializer.collect_str(other),
         }
     }

@@ -56,6 +56,8 @@ pub enum LogValue {
     TlsVersion,
     ServerName,
     Notes,
+    Filters,
+    UpstreamAttempts,
     Header(HeaderName),
     ResponseHeader(HeaderName),
     Cookie(Arc<str>),
@@ -107,6 +109,8 @@ impl LogValue {
         ("tls-version", LogValue::TlsVersion),
         ("server-name", LogValue::ServerName),
         ("notes", LogValue::Notes),
+        ("filters", LogValue::Filters),
+        ("upstream-attempts", LogValue::UpstreamAttempts),
     ];
     /// Those that do, with what stands before the colon.
     const NAMED: [&str; 6] = ["header", "response-header", "cookie", "query", "note", "segment"];
