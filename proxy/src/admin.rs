@@ -7,6 +7,7 @@ mod clusters;
 mod dashboard;
 pub mod guard;
 pub mod ledger;
+mod log;
 mod metrics;
 pub mod stats;
 pub mod versions;
@@ -54,6 +55,7 @@ GET    /clusters                every cluster, and how many of its endpoints are
 GET    /clusters/NAME           why each of its endpoints is in or out, and who was chosen last
 GET    /stores/NAME/KEY         the value that a store keeps under this key, for whoever may change filters
 GET    /metrics                 everything that is counted, for Prometheus
+GET    /log                     what the proxy's own log tells; PUT {\"level\": \"debug\"} changes it, DELETE takes that back
 GET    /stats                   what the dashboard shows, as JSON; /stats/history: of the last half hour
 DELETE /filters/NAME            takes back everything that was pushed; the file holds again
 
@@ -127,7 +129,8 @@ impl Admin {
             ["dashboard", ..] => looking(&request, || dashboard::file(&steps).unwrap_or_else(nothing)),
             ["stats"] => looking(&request, || json_answer(StatusCode::OK, &stats::now(&self.live.load()))),
             ["stats", "history"] => looking(&request, || json_answer(StatusCode::OK, &self.history.shown())),
-            ["metrics"] => looking(&request, || metrics::answer(&self.live.load())),
+            ["metrics"] => looking(&request, || metrics::answer(&self.live.load(), &self.ledger, request.headers())),
+            ["log"] => self.log(request, peer).await,
             _ => nothing(),
         }
     }
@@ -178,6 +181,20 @@ impl Admin {
             Err(StoreError::Unavailable) => (StatusCode::SERVICE_UNAVAILABLE, format!("the store `{name}` does not answer")),
         };
         json_answer(status, &json!({ "error": error }))
+    }
+
+    async fn log(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+        match *request.method() {
+            Method::GET | Method::HEAD => log::answer(request).await,
+            Method::PUT | Method::DELETE => {
+                if let Err(denied) = self.guard.check(peer, request.headers()) {
+                    api::discard(request.into_body()).await;
+                    return denied_answer(&denied);
+                }
+                log::answer(request).await
+            }
+            _ => not_allowed("GET, HEAD, PUT, DELETE"),
+        }
     }
 
     async fn only(&self, method: Method, name: &str, asked: Asked, request: Request<Incoming>, peer: SocketAddr) -> Answer {

@@ -294,6 +294,11 @@ impl Handle {
         let _ = self.0.try_send(Event::Reload);
     }
 
+    /// Like SIGUSR1: opens the access log's file anew.
+    pub fn reopen_log(&self) {
+        let _ = self.0.try_send(Event::ReopenLog);
+    }
+
     /// Like SIGTERM: takes nothing new and ends when everything under way has.
     pub fn drain(&self) {
         let _ = self.0.try_send(Event::Drain);
@@ -313,6 +318,8 @@ async fn unless_told<T>(mut long: JoinHandle<T>, signals: &mut Option<Signals>, 
             event = Signals::next(signals) => match event {
                 // One that waits already will do.
                 Event::Reload => drop(events.try_send(event)),
+                // The file is not open yet.
+                Event::ReopenLog => {}
                 _ => return None,
             },
         }

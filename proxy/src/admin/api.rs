@@ -199,7 +199,7 @@ fn over_file(query: Option<&str>) -> Result<bool, Refused> {
     }
 }
 
-async fn read(headers: &HeaderMap, mut body: Incoming, bytes_max: usize) -> Result<Bytes, Refused> {
+pub(super) async fn read(headers: &HeaderMap, mut body: Incoming, bytes_max: usize) -> Result<Bytes, Refused> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > bytes_max as u64) {
         return Err(Refused::TooLarge(bytes_max));

@@ -18,6 +18,9 @@ pub struct Entry {
     pub swaps: u64,
     /// The last load that failed since the last one that did not.
     pub failed: Option<Failed>,
+    /// Modules and configurations that went live, the first one included, and those that did not.
+    pub loads: u64,
+    pub loads_failed: u64,
     hash: Arc<str>,
     config: Arc<str>,
 }
@@ -63,9 +66,9 @@ impl Ledger {
         for (name, filter) in &snapshot.filters {
             let entry = book.entries.entry(Arc::clone(name)).or_insert_with(|| Entry::new(now, filter));
             if entry.hash != filter.module.hash {
-                *entry = Entry { swaps: entry.swaps + 1, ..Entry::new(now, filter) };
+                *entry = Entry { swaps: entry.swaps + 1, ..entry.followed_by(now, filter) };
             } else if entry.config != filter.config_json {
-                *entry = Entry { swaps: entry.swaps, ..Entry::new(now, filter) };
+                *entry = entry.followed_by(now, filter);
             }
         }
     }
@@ -75,6 +78,7 @@ impl Ledger {
         let mut book = self.book();
         for filter in filters {
             if let Some(entry) = book.entries.get_mut(filter) {
+                entry.loads_failed += 1;
                 entry.failed = Some(Failed { at: SystemTime::now(), error: error.to_owned() });
             }
         }
@@ -88,6 +92,10 @@ impl Ledger {
                 entry.failed = None;
             }
         }
+    }
+
+    pub fn known(&self, filter: &str) -> Option<Entry> {
+        self.book().entries.get(filter).cloned()
     }
 
     pub fn of(&self, filter: &Filter) -> Entry {
@@ -113,6 +121,12 @@ impl Ledger {
 impl Entry {
     fn new(since: SystemTime, filter: &Filter) -> Self {
         let (hash, config) = (Arc::clone(&filter.module.hash), Arc::clone(&filter.config_json));
-        Self { since, swaps: 0, failed: None, hash, config }
+        Self { since, swaps: 0, failed: None, loads: 1, loads_failed: 0, hash, config }
+    }
+
+    /// Something else of the same filter went live.
+    fn followed_by(&self, since: SystemTime, filter: &Filter) -> Self {
+        let (swaps, loads, loads_failed) = (self.swaps, self.loads + 1, self.loads_failed);
+        Self { swaps, loads, loads_failed, ..Self::new(since, filter) }
     }
 }

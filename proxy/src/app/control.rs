@@ -48,6 +48,8 @@ pub enum Event {
     Reload,
     Drain,
     Stop,
+    /// Somebody has moved the access log's file away.
+    ReopenLog,
     /// A hint of the watcher.
     Touched {
         paths: Vec<PathBuf>,
@@ -247,6 +249,7 @@ impl Control {
                     }
                 }
                 Event::Found(query, answer) => waiting.add(Change::Found(query, answer)),
+                Event::ReopenLog => self.live.load().access_log.reopen(),
                 Event::Stop => break Left::Cut,
                 Event::Drain => break Left::Drained,
             }
@@ -276,7 +279,7 @@ impl Control {
         let drain = self.parts.config.drain.clone();
         tracing::info!(pre_stop = ?drain.pre_stop, timeout = ?drain.timeout, "draining; a second signal stops at once");
         let mut triggers = std::mem::take(&mut self.leaving);
-        let listeners = &mut self.listeners;
+        let (listeners, live) = (&mut self.listeners, &self.live);
         let calmly = async {
             tokio::time::sleep(drain.pre_stop).await;
             triggers.extend(listeners.drain());
@@ -293,8 +296,10 @@ impl Control {
                     Some(event) = queue.recv() => event,
                     event = Signals::next(&mut signals) => event,
                 };
-                if matches!(event, Event::Stop | Event::Drain) {
-                    return;
+                match event {
+                    Event::Stop | Event::Drain => return,
+                    Event::ReopenLog => live.load().access_log.reopen(),
+                    _ => {}
                 }
             }
         };

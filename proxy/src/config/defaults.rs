@@ -215,6 +215,27 @@ pub const FILTER_MEMORY: usize = 16 * MIB;
 pub const FILTER_MEMORY_MAX: usize = 256 * MIB;
 /// Versions of a filter that can be gone back to: a bad day's worth of attempts, each a module on disk.
 pub const STATE_VERSIONS: usize = 10;
+/// Fields whose values let somebody in: telemetry does not show them.
+pub const REDACT_FIELDS: &[&str] =
+    &["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token", "x-csrf-token"];
+/// The same for parameters of a query: what OAuth, signed links and login forms send.
+pub const REDACT_QUERY: &[&str] = &[
+    "access_token",
+    "api_key",
+    "apikey",
+    "auth",
+    "client_secret",
+    "code",
+    "id_token",
+    "password",
+    "refresh_token",
+    "secret",
+    "sig",
+    "signature",
+    "token",
+    "x-amz-security-token",
+    "x-amz-signature",
+];
 /// Access log lines that wait for a slow output.
 pub const ACCESS_LOG_QUEUE: usize = 65_536;
 

@@ -15,6 +15,7 @@ use http::StatusCode;
 
 use super::onlooker::Onlooker;
 use super::{Failure, Kind};
+use crate::telemetry::access_log;
 
 /// See the module.
 #[derive(Debug)]
@@ -72,6 +73,35 @@ pub struct Attempt {
     pub hedged: bool,
     /// `None`: it was given up.
     pub result: Option<Result<StatusCode, Kind>>,
+}
+
+impl access_log::Trail for Trail {
+    fn each_hook(&self, tell: &mut dyn FnMut(&access_log::HookStep<'_>)) {
+        for step in self.steps.borrow().iter() {
+            if let What::Hook(hook) = &step.what {
+                let result = hook.result.unwrap_or("given-up");
+                tell(&access_log::HookStep { filter: &hook.filter, hook: hook.hook, result, took: hook.busy });
+            }
+        }
+    }
+
+    fn each_attempt(&self, tell: &mut dyn FnMut(&access_log::AttemptStep<'_>)) {
+        for step in self.steps.borrow().iter() {
+            // Those of requests that filters made are not the exchange's own.
+            if let What::Attempt(attempt) = &step.what
+                && attempt.by.is_none()
+            {
+                let (status, reason) = match attempt.result {
+                    Some(Ok(status)) => (Some(status.as_u16()), None),
+                    Some(Err(kind)) => (None, Some(kind.reason())),
+                    None => (None, Some("given-up")),
+                };
+                let took = step.took.unwrap_or_default();
+                let cluster = &attempt.cluster;
+                tell(&access_log::AttemptStep { cluster, endpoint: attempt.endpoint, status, reason, took });
+            }
+        }
+    }
 }
 
 impl Trail {

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -82,6 +83,8 @@ pub struct InHand {
     pub outcome: Option<Rc<Outcome>>,
     /// When a wait for somebody else has to end, so that the guest can still deal with it; `None`: never.
     pub until: Option<Instant>,
+    /// How long the hook has waited: for an instance, and for others while its guest did not run.
+    pub waited: Duration,
     /// Where somebody looks at the exchange: the call of the hook in its trail.
     pub step: Option<u64>,
 }
@@ -117,6 +120,7 @@ impl Hand {
             trailers: None,
             outcome: None,
             until: None,
+            waited: Duration::ZERO,
             step: None,
         })))
     }

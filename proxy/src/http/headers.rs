@@ -104,6 +104,9 @@ pub fn receive(
         }
         (false, Ok(()), Ok(_)) => settle(&mut record.exchange_mut(), listener),
     };
+    if listener.access_log.wants_trail() {
+        record.exchange_mut().keep_trail(snapshot.config.limits.trail_steps);
+    }
     if !snapshot.onlookers.is_empty() {
         record.exchange_mut().offer(&snapshot.onlookers, snapshot.config.limits.trail_steps);
     }
@@ -390,7 +393,6 @@ pub fn respond(
         parts.status = head.status;
         parts.headers = if later { head.headers.clone() } else { std::mem::take(&mut head.headers) };
     }
-    record.status = Some(parts.status);
     // What the client asked for, whatever filters made of it.
     let head_only = record.method == Method::HEAD;
     let http2 = record.exchange().request.version == Version::HTTP_2;
@@ -418,6 +420,7 @@ pub fn respond(
     if passage.as_ref().is_some_and(Passage::changes_length) {
         parts.headers.remove(header::CONTENT_LENGTH);
     }
+    record.answered(parts.status, &parts.headers);
     Response::from_parts(parts, Downstream::new(content, record, passage, bodiless, &listener.config.timeouts, under_way))
 }
 
