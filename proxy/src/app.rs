@@ -18,7 +18,7 @@ mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +28,12 @@ use tokio::task::JoinHandle;
 
 use crate::admin::guard::Guard;
 use crate::admin::ledger::Ledger;
+use crate::admin::socket;
 use crate::cluster::discovery::{self, Resolved, Resolver};
-use crate::config::{Config, Examined, Loaded, ModuleSource, Problems, Source, Step};
+use crate::config::{self, AdminListen, Config, Examined, Loaded, ModuleSource, Problems, Source, Step};
 use crate::filter::cache::Compiled;
 use crate::filter::source::Modules;
 use crate::filter::{Engine, Module};
-use crate::listener;
 use crate::snapshot::{Live, Parts, Snapshot, filter_problems};
 use control::{Control, Event};
 use inputs::Contents;
@@ -51,7 +51,7 @@ pub enum StartError {
     #[error("{0}")]
     Config(#[from] Problems),
     #[error("the admin cannot listen on {address}: {source}")]
-    Admin { address: SocketAddr, source: io::Error },
+    Admin { address: AdminListen, source: io::Error },
     #[error("the admin cannot tell who may change something: {0}")]
     Token(String),
     #[error("{0}")]
@@ -138,8 +138,9 @@ impl App {
         let listeners = Listeners::bind(&parts, workers)?;
         let admin = match &parts.config.admin {
             Some(admin) => {
-                let bound = listener::bind(admin.listen, ADMIN_BACKLOG, 1, false);
-                bound.map_err(|source| StartError::Admin { address: admin.listen, source })?.pop()
+                let bound = socket::Bound::bind(&admin.listen);
+                let socket = bound.map_err(|source| StartError::Admin { address: admin.listen.clone(), source })?;
+                Some(BoundAdmin { socket, guard, config: Arc::new(admin.clone()) })
             }
             None => None,
         };
@@ -147,7 +148,6 @@ impl App {
         ledger.live(&snapshot, restore::standings(&parts, &versions));
         let live = Arc::new(Live::from_pointee(snapshot));
         let shelf = Arc::new(shelf);
-        let admin = admin.map(|socket| (socket, guard));
         Ok(Bound {
             file,
             runtime,
@@ -204,7 +204,7 @@ impl App {
     pub fn check(examined: Examined) -> Result<(), Problems> {
         let Examined { loaded: Loaded { mut config, source }, mut problems } = examined;
         // An access log is not written while checking.
-        config.access_log.output = crate::config::AccessLogOutput::Off;
+        config.access_log.output = config::AccessLogOutput::Off;
         let whole = |message: String| Problems::from(vec![source.problem_at(&[], message)]);
         let engine = Engine::new(config.limits.instances)
             .map_err(|error| whole(format!("the Wasm engine cannot be set up: {error:#}")))?;
@@ -234,8 +234,12 @@ impl App {
     }
 }
 
-/// Connections of operators that may wait.
-const ADMIN_BACKLOG: u32 = 64;
+/// The operator's listener, before it is served.
+struct BoundAdmin {
+    socket: socket::Bound,
+    guard: Guard,
+    config: Arc<config::Admin>,
+}
 
 /// A proxy that is ready to run: its addresses are open and its filters configured.
 pub struct Bound {
@@ -249,7 +253,7 @@ pub struct Bound {
     versions: AllVersions,
     shelf: Arc<Shelf>,
     listeners: Listeners,
-    admin: Option<(TcpListener, Guard)>,
+    admin: Option<BoundAdmin>,
     ledger: Arc<Ledger>,
     live: Arc<Live>,
     events: mpsc::Sender<Event>,
@@ -269,8 +273,8 @@ impl Bound {
     }
 
     /// The real address of the admin.
-    pub fn admin(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().and_then(|(socket, _)| socket.local_addr().ok())
+    pub fn admin(&self) -> Option<AdminListen> {
+        self.admin.as_ref().and_then(|admin| admin.socket.address())
     }
 
     pub fn handle(&self) -> Handle {

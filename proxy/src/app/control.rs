@@ -22,14 +22,14 @@ use super::trial::{self, Failed, Trials};
 use super::waiting::{Change, Waiting};
 use super::wards::Wards;
 use super::watch::Watch;
-use super::{Bound, Left, RunError};
+use super::{Bound, BoundAdmin, Left, RunError};
 use crate::admin::Admin;
 use crate::admin::api::{self, Api, Command, Done, Refused};
 use crate::admin::ledger::Ledger;
 use crate::admin::stats::History;
 use crate::cluster::discovery::{Answer, Query, Resolver};
 use crate::cluster::pool;
-use crate::config::Input;
+use crate::config::{AdminListen, Input};
 use crate::drain;
 use crate::exchange;
 use crate::filter::{self, source::Modules};
@@ -127,12 +127,13 @@ impl Control {
         let Bound { runtime, workers, file, parts, modules, resolver, versions, shelf, listeners, .. } = bound;
         let Bound { admin, ledger, live, events, queue, signals, .. } = bound;
         let workers = (0..workers).map(Worker::start).collect::<Result<Vec<_>, _>>().map_err(RunError::Worker)?;
+        let socket = admin.as_ref().and_then(|admin| admin.socket.address());
         let left = runtime.block_on(async {
             let (trigger, leaving) = drain::channel();
             let (sender, commands) = mpsc::channel(api::COMMANDS);
-            if let Some((socket, guard)) = admin {
-                let (live, ledger) = (Arc::clone(&live), Arc::clone(&ledger));
-                let admin = Admin { live, ledger, drain: leaving, api: Api::new(sender), guard, history: History::default() };
+            if let Some(BoundAdmin { socket, guard, config }) = admin {
+                let (live, ledger, history) = (Arc::clone(&live), Arc::clone(&ledger), History::default());
+                let admin = Admin { live, ledger, drain: leaving, api: Api::new(sender), guard, config, history };
                 tokio::spawn(admin.serve(socket));
             }
             let watch = Watch::new(events.clone());
@@ -160,6 +161,9 @@ impl Control {
             control.end();
             Ok(left)
         });
+        if let Some(AdminListen::Unix(path)) = socket {
+            let _ = std::fs::remove_file(path);
+        }
         // A compilation that nobody waits for any more is not waited for either.
         runtime.shutdown_background();
         left

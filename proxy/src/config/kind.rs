@@ -21,7 +21,7 @@ mod reference;
 mod size;
 mod word;
 
-pub use address::{Listen, NameServer, Network, Service};
+pub use address::{AdminAddress, Listen, NameServer, Network, Service};
 pub use choice::{Choice, Flag};
 pub use digest::Digest;
 pub use duration::Time;

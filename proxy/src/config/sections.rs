@@ -1,14 +1,15 @@
 //! The keys of the file: each told once, with what it takes, its default and its meaning.
 
+mod admin;
 mod clusters;
 mod filters;
 mod listeners;
 mod stores;
 
 use super::bounds::*;
-use super::kind::{AccessLogTarget, CacheFolder, File, Folder, Integer, List, Listen, NameServer, Reference, Size, Time, Word};
+use super::kind::{AccessLogTarget, CacheFolder, File, Folder, Integer, List, NameServer, Reference, Size, Time, Word};
 use super::table::Table;
-use super::types::{AccessLog, Admin, Chain, Config, Dns, Drain, Modules, ProcessLimits, State};
+use super::types::{AccessLog, Chain, Config, Dns, Drain, Modules, ProcessLimits, State};
 
 /// Reads the top of the file.
 pub fn config(top: &mut Table<'_>) -> Config {
@@ -19,7 +20,7 @@ pub fn config(top: &mut Table<'_>) -> Config {
             &Integer::within(1, WORKERS_MAX),
             "Worker threads, each with connections, pools and filter instances of its own. Without it, one a core.",
         ),
-        admin: top.optional_table("admin", "The listener of the operator. Without it there is none.", admin),
+        admin: top.optional_table("admin", "The listener of the operator. Without it there is none.", admin::admin),
         state: top.table("state", "What is pushed through the admin, and what is remembered of it.", state),
         access_log: top.table("access-log", "One JSON line an exchange, and where it goes.", access_log),
         limits: top.table("limits", "What holds for the whole process.", process_limits),
@@ -33,17 +34,6 @@ pub fn config(top: &mut Table<'_>) -> Config {
         chains: top.named("chains", "Filters that a filter may append to those of the listener.", chain),
         stores: top.named("stores", "Small state that filters share; `allow` of a filter grants it.", stores::store),
     }
-}
-
-fn admin(table: &mut Table<'_>) -> Option<Admin> {
-    let listen = table.required("listen", &Listen, "Where it listens. Whoever reaches it sees what there is.");
-    let token_file = table.optional(
-        "token-file",
-        &File,
-        "A file with the token that changes need, as `Authorization: Bearer …`; read for each of them. Without it, whoever \
-         connects from this machine may change filters, and nobody else.",
-    );
-    Some(Admin { listen: listen?, token_file })
 }
 
 fn state(table: &mut Table<'_>) -> State {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use admin::*;
 pub use clusters::*;
 
 use super::defaults;
@@ -22,6 +23,7 @@ macro_rules! from_defaults {
     };
 }
 
+mod admin;
 mod clusters;
 
 /// Everything one instance of the proxy is told. Maps are keyed by the name in the file.
@@ -41,14 +43,6 @@ pub struct Config {
     pub filters: BTreeMap<Arc<str>, Arc<Filter>>,
     pub chains: BTreeMap<Arc<str>, Arc<Chain>>,
     pub stores: BTreeMap<Arc<str>, Arc<Store>>,
-}
-
-/// `[admin]`: the listener of the operator.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Admin {
-    pub listen: SocketAddr,
-    /// Whoever wants to change something shows what this file holds; `None`: only from this machine.
-    pub token_file: Option<PathBuf>,
 }
 
 /// `[state]`: what is pushed through the admin, and how much of it is remembered.
