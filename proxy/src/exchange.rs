@@ -8,7 +8,9 @@ pub mod destination;
 pub mod failure;
 mod gate;
 mod inflow;
+pub mod onlooker;
 mod record;
+pub mod trail;
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeSet;
@@ -28,7 +30,9 @@ pub use destination::{Destination, Retry};
 pub use failure::{Failure, Kind};
 pub use gate::{Gate, Permit};
 pub use inflow::Inflow;
+pub use onlooker::{Onlooker, Over};
 pub use record::{AtEnd, Attempt, Outcome, Record, cutting};
+pub use trail::Trail;
 
 /// The names of the clusters of one snapshot.
 pub type Names = BTreeSet<Arc<str>>;
@@ -70,6 +74,8 @@ pub struct Exchange {
     pub held: Vec<crate::store::Held>,
     /// Copies of the request for other clusters.
     pub mirrors: Vec<Mirror>,
+    /// What happens in it, if somebody looks at it.
+    pub trail: Option<Rc<Trail>>,
 }
 
 /// A copy of the request that goes to another cluster as well.
@@ -189,6 +195,7 @@ impl Exchange {
             answered: false,
             held: Vec::new(),
             mirrors: Vec::new(),
+            trail: None,
         }
     }
 
@@ -217,6 +224,7 @@ impl Exchange {
             answered: self.answered,
             held: Vec::new(),
             mirrors: Vec::new(),
+            trail: None,
         }
     }
 

@@ -62,6 +62,17 @@ pub enum Verdict {
     Reset,
 }
 
+impl Verdict {
+    /// As metrics and logs call it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Verdict::Next => "next",
+            Verdict::Replied => "replied",
+            Verdict::Reset => "reset",
+        }
+    }
+}
+
 /// How a filter failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {

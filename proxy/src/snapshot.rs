@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
 use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source, Step};
-use crate::exchange::{Names, failure};
+use crate::exchange::{Names, Onlooker, failure};
 use crate::filter::hand::CopyCounts;
 use crate::filter::host::inputs::{Input, Inputs};
 use crate::filter::{Around, Filter, Grants, LoadError, Module, Plan, Reach, Role, Taken, chain};
@@ -63,6 +63,8 @@ pub struct Snapshot {
     pub metrics: Arc<Registry>,
     /// Counts exchanges that are refused because too many are under way in the process.
     pub overloaded: Arc<Family>,
+    /// Who looks at exchanges.
+    pub onlookers: Arc<[Arc<dyn Onlooker>]>,
 }
 
 /// What exchanges of one listener need.
@@ -161,6 +163,7 @@ impl Snapshot {
                 filters,
                 stores,
                 access_log,
+                onlookers: Arc::default(),
                 overloaded: metrics.counter("tamis_overloaded_total", OVERLOADED, &[]),
                 metrics,
             }),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::discovery::{Query, Resolved, file};
-use crate::cluster::{Cluster, pool};
+use crate::cluster::{Cluster, Wishes, pool};
 use crate::config::{Config, Input, Problems, Source};
 use crate::filter::Reach;
 use crate::filter::host::http_client::{self, Answer, Call};
@@ -119,7 +119,7 @@ fn fetch(cluster: &Arc<Cluster>, target: &str) -> Result<Arc<[u8]>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
     let room = Cell::new(INPUT_BYTES_MAX as usize);
     let answer = runtime.map_err(|error| error.to_string())?.block_on(async {
-        let answer = tokio::time::timeout(FETCH, http_client::exchange(cluster, request, &room)).await;
+        let answer = tokio::time::timeout(FETCH, http_client::exchange(cluster, request, &Wishes::default(), &room)).await;
         // This thread goes on to other work, and needs its connections no more.
         pool::sweep(&Arc::default());
         answer

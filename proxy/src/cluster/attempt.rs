@@ -19,6 +19,7 @@ use super::retry::Policy;
 use super::spare::Spare;
 use super::{Cluster, Ended, Endpoint, Outgoing, Seen, Wishes, balance, seen};
 use crate::config::{Breakers, UpstreamProtocol};
+use crate::exchange::trail::{self, Running, What};
 use crate::exchange::{Failure, Kind};
 
 /// The head of an answer, its body still streaming.
@@ -103,6 +104,25 @@ pub struct Means<'a> {
     pub wishes: &'a Wishes,
     pub policy: &'a Policy<'a>,
     pub spare: Option<&'a Spare>,
+    /// From 1 on.
+    pub number: u32,
+    /// Beside another one that takes long.
+    pub hedged: bool,
+}
+
+impl Means<'_> {
+    /// Writes the beginning of an attempt down where somebody looks.
+    fn begin(&self, endpoint: &Endpoint) -> Option<Running> {
+        let trail = self.wishes.trail.as_ref()?;
+        Some(trail.begin(What::Attempt(trail::Attempt {
+            by: self.wishes.by,
+            cluster: Arc::clone(&self.cluster.name),
+            endpoint: endpoint.address,
+            number: self.number,
+            hedged: self.hedged,
+            result: None,
+        })))
+    }
 }
 
 /// An attempt that is over.
@@ -121,6 +141,7 @@ impl Tried {
 
 /// One endpoint, one attempt, in the time of one. What was not sent is in `unsent` afterwards.
 pub async fn try_once(means: Means<'_>, endpoint: Arc<Endpoint>, unsent: &mut Option<Request<Outgoing>>) -> Tried {
+    let step = means.begin(&endpoint);
     let mut open = Open { means, endpoint, began: Instant::now(), is_over: false };
     let endpoint = &open.endpoint;
     let once = async {
@@ -145,6 +166,9 @@ pub async fn try_once(means: Means<'_>, endpoint: Arc<Endpoint>, unsent: &mut Op
     let mut seen = Seen::of(outcome.as_ref().map(|answer| &answer.response), first, unsent.is_some(), took);
     if outcome.is_err() && means.wishes.was_cut() {
         seen.ended = Ended::Useless;
+    }
+    if let Some(step) = step {
+        step.came(outcome.as_ref().map(|answer| answer.response.status()));
     }
     open.is_over = true;
     Tried { endpoint: Arc::clone(&open.endpoint), outcome, seen }

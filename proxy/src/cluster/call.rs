@@ -30,13 +30,14 @@ pub fn send<'a>(
         let config = &cluster.config;
         let place = cluster.kept.load.claim(Limit::Requests, &config.breakers).ok_or_else(|| Limit::Requests.failure())?;
         cluster.kept.budget.deposit(Instant::now());
-        let means = Means { cluster, wishes, policy: &policy, spare: spare.as_deref() };
+        let means = Means { cluster, wishes, policy: &policy, spare: spare.as_deref(), number: 1, hedged: false };
         let mut tried = Vec::new();
         let mut further: Option<Taken> = None;
         loop {
             let Some(endpoint) = cluster.pick(wishes, &tried) else { return Err(no_endpoint(cluster, wishes)) };
             attempt.endpoint = Some(endpoint.address);
             attempt.count += 1;
+            let means = Means { number: attempt.count, ..means };
             let last = match policy.hedge_after {
                 // Boxed: it has room for two attempts, and few exchanges are sent so.
                 Some(after) => Box::pin(hedge::race(means, wishes, after, endpoint, &mut unsent, &mut tried, attempt)).await,

@@ -47,6 +47,7 @@ pub async fn race(
     cluster.kept.counts.hedges.more();
     let beside = Instant::now();
     let mut request = Some(request);
+    let means = Means { number: attempt.count, hedged: true, ..means };
     let mut second = pin!(try_once(means, Arc::clone(&other), &mut request));
     let (over, is_first) = tokio::select! {
         biased;

@@ -18,6 +18,7 @@ use crate::exchange::{Attempt, Destination, Failure, Kind, Retry};
 
 mod limits;
 mod policy;
+mod trail;
 
 fn labels(pairs: &[(&str, &str)]) -> Arc<Labels> {
     Arc::new(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>())

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Cluster;
 use crate::config::Labels;
-use crate::exchange::{Deadline, Destination, Failure, Inflow, Kind, Retry};
+use crate::exchange::{Deadline, Destination, Failure, Inflow, Kind, Retry, Trail};
 
 /// See the module. The default wants nothing in particular, and allocates nothing.
 #[derive(Debug, Default)]
@@ -29,6 +29,10 @@ pub struct Wishes {
     pub timeout: Option<Duration>,
     /// How far the request has come, where it has a client.
     pub inflow: Option<Rc<Inflow>>,
+    /// Where attempts are written down, if somebody looks at the exchange.
+    pub trail: Option<Rc<Trail>>,
+    /// The step of the hook that makes the request; `None`: it is the client's.
+    pub by: Option<u64>,
 }
 
 impl Wishes {
@@ -70,6 +74,8 @@ impl Wishes {
             deadline: None,
             timeout: None,
             inflow: None,
+            trail: None,
+            by: None,
         }
     }
 }

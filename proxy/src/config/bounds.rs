@@ -108,6 +108,8 @@ pub const FILTER_CONFIGURE_DEADLINE_MAX: Duration = Duration::from_secs(600);
 pub const FILTER_HOOK_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 /// Instances of one filter, or of the process: each reserves 4 GiB of address space, of which there are 128 TiB.
 pub const INSTANCES_MAX: usize = 20_000;
+/// Steps of one trail: it is searched from its beginning for each piece of a body.
+pub const TRAIL_STEPS_MAX: usize = 4096;
 /// Lines a second: past this a limit protects from nothing.
 pub const FILTER_LOG_LINES_MAX: u64 = 1_000_000;
 /// Calls that must be seen before a filter is judged.

@@ -177,6 +177,8 @@ pub const INSTANCES: usize = 2000;
 /// Exchanges that are over and whose complete hooks are pending, shared out among the workers: at some 8 KiB each they stay
 /// under 100 MiB where hooks wait for a slow service.
 pub const COMPLETE_HOOKS: usize = 10_000;
+/// Hooks and attempts that are kept of an exchange that somebody looks at: more than long chains with retries have, some 20 KiB.
+pub const TRAIL_STEPS: usize = 128;
 /// Hooks after which an instance is replaced; 0: never. A leak has grown by then, and a new instance is cheap.
 pub const FILTER_RETIRE_AFTER: u64 = 100_000;
 /// Lines that a filter may write into the log in a second; further ones are counted and dropped.

@@ -97,6 +97,12 @@ fn process_limits(table: &mut Table<'_>) -> ProcessLimits {
             default.complete_hooks,
             "Exchanges that are over and whose complete hooks are pending; those of one more are left out, with a line in the log.",
         ),
+        trail_steps: table.or(
+            "trail-steps",
+            &Integer::within(1, TRAIL_STEPS_MAX),
+            default.trail_steps,
+            "Hooks and attempts that are kept of an exchange that is traced or watched; further ones are only counted.",
+        ),
     }
 }
 

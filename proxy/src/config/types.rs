@@ -81,6 +81,8 @@ pub struct ProcessLimits {
     pub instances: usize,
     /// Exchanges that are over and whose complete hooks are pending; those of one more are left out, with a line in the log.
     pub complete_hooks: usize,
+    /// Hooks and attempts that are kept of an exchange that somebody looks at; further ones are counted.
+    pub trail_steps: usize,
 }
 
 /// `[drain]`: how the proxy leaves.
@@ -419,6 +421,7 @@ from_defaults!(ProcessLimits {
     exchanges: EXCHANGES,
     instances: INSTANCES,
     complete_hooks: COMPLETE_HOOKS,
+    trail_steps: TRAIL_STEPS,
 });
 from_defaults!(Drain { pre_stop: DRAIN_PRE_STOP, timeout: DRAIN_TIMEOUT });
 from_defaults!(ListenerLimits {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::StatusCode;
 
-use super::{Exchange, Failure, Inflow, Kind, Mirror, Origin};
+use super::{Exchange, Failure, Inflow, Kind, Mirror, Origin, Over};
 use crate::telemetry::access_log::{AccessLog, Entry};
 use crate::telemetry::traffic::{Ended, Traffic};
 
@@ -169,9 +169,29 @@ impl Drop for Record {
             request_bytes: self.inflow.bytes(),
             response_bytes: self.response_bytes,
         });
+        if let Some(trail) = &exchange.trail {
+            let over = Over {
+                exchange: &exchange,
+                trail,
+                time: self.time,
+                started: self.started,
+                duration,
+                method: &self.method,
+                path: &self.path,
+                host: &self.host,
+                status,
+                origin,
+                error: self.error.as_deref(),
+                request_bytes: self.inflow.bytes(),
+                response_bytes: self.response_bytes,
+                attempt: &self.attempt,
+            };
+            trail.take_onlookers().iter().for_each(|onlooker| onlooker.ended(&over));
+        }
         drop(exchange);
         // Whoever still looks at the exchange afterwards does not hold what it took, nor the client's connection.
         let mut exchange = self.exchange.borrow_mut();
+        exchange.trail = None;
         exchange.held.clear();
         exchange.request_body.let_go();
         exchange.response_body.let_go();

@@ -19,7 +19,8 @@ use super::hand::{Hand, Reach, Trailers};
 use super::observe::{Before, Effect, Observer};
 use super::pool;
 use super::{Admission, Fault, Filter, Hook, Verdict};
-use crate::exchange::{Exchange, Failure, Kind, Outcome, Record, Reply};
+use crate::exchange::trail::Running;
+use crate::exchange::{Exchange, Failure, Kind, Outcome, Record, Reply, Trail};
 use crate::worker;
 use failing::{Passed, failed, tripped};
 use held::Instances;
@@ -331,12 +332,19 @@ impl Chain {
         let admission = match hook {
             Hook::Request | Hook::Response => match filter.health.admits() {
                 Ok(admission) => admission,
-                Err(wait) => return (tripped(filter, wait), None),
+                Err(wait) => {
+                    if let Some(trail) = trail(hand) {
+                        trail.begin_hook(&filter.name, &filter.module.hash, hook.name(), false).said("tripped", true);
+                    }
+                    return (tripped(filter, wait), None);
+                }
             },
             _ => Admission::Ordinary,
         };
         (hand.hook, hand.reply, hand.chunk) = (hook, None, None);
         let in_a_chunk = matches!(hook, Hook::RequestChunk | Hook::ResponseChunk);
+        let step = trail(hand).map(|trail| trail.begin_hook(&filter.name, &filter.module.hash, hook.name(), in_a_chunk));
+        hand.step = step.as_ref().and_then(Running::id);
         let began = Instant::now();
         let verdict = self.call(filter, call, hand).await;
         filter.calls.ended(hook, verdict.as_ref().copied(), began.elapsed());
@@ -347,6 +355,9 @@ impl Chain {
             }
             verdict => verdict,
         };
+        if let Some(step) = step {
+            step.said(verdict.as_ref().map_or_else(Fault::kind, |verdict| verdict.word()), verdict.is_err());
+        }
         if verdict.as_ref().err().is_none_or(Fault::is_the_filters) {
             filter.health.ended(&filter.identity, admission, verdict.is_ok());
         }
@@ -407,6 +418,11 @@ fn dealt(filters: Arc<[Arc<Filter>]>) -> Arc<[Arc<Filter>]> {
         _ => Arc::clone(filter),
     };
     filters.iter().map(deal).collect()
+}
+
+/// Of the exchange in hand, if somebody looks at it.
+fn trail(hand: &Hand) -> Option<Rc<Trail>> {
+    hand.exchange.as_ref()?.borrow().trail.clone()
 }
 
 fn set(bits: &Cell<u64>, index: usize) {

@@ -82,6 +82,8 @@ pub struct InHand {
     pub outcome: Option<Rc<Outcome>>,
     /// When a wait for somebody else has to end, so that the guest can still deal with it; `None`: never.
     pub until: Option<Instant>,
+    /// Where somebody looks at the exchange: the call of the hook in its trail.
+    pub step: Option<u64>,
 }
 
 /// Trailers, and of which message.
@@ -115,6 +117,7 @@ impl Hand {
             trailers: None,
             outcome: None,
             until: None,
+            step: None,
         })))
     }
 

@@ -88,6 +88,9 @@ pub fn receive(
         }
         (false, Ok(()), Ok(_)) => settle(&mut record.exchange_mut(), listener),
     };
+    if !snapshot.onlookers.is_empty() {
+        record.exchange_mut().offer(&snapshot.onlookers, snapshot.config.limits.trail_steps);
+    }
     Received { record, upgrade, accepted }
 }
 

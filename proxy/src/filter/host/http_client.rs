@@ -122,11 +122,13 @@ fn begin(
     call: Call,
     room: &Rc<Cell<usize>>,
 ) -> Result<Result<Task<Result<Answer, Error>>, Error>, OutOfPlace> {
-    let (cluster, left) = hand::with("http-client", |hand| {
+    let (cluster, left, wishes) = hand::with("http-client", |hand| {
         let deadline = hand.exchange.as_ref().and_then(|exchange| exchange.borrow().deadline);
         let deadline = [deadline, hand.until.map(tokio::time::Instant::into_std)].into_iter().flatten().min();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(std::time::Instant::now()));
-        (hand.reach.clusters.get(call.cluster.as_str()).cloned(), left)
+        let trail = hand.exchange.as_ref().and_then(|exchange| exchange.borrow().trail.clone());
+        let wishes = Wishes { trail, by: hand.step, ..Wishes::default() };
+        (hand.reach.clusters.get(call.cluster.as_str()).cloned(), left, wishes)
     })?;
     let missing = || witness::tell(|| Event::Missing(Missing::Cluster, call.cluster.clone()));
     if !identity.grants.clusters.contains(call.cluster.as_str()) {
@@ -145,7 +147,7 @@ fn begin(
     let answered = async move {
         // In a box, which is made when the task first runs: a future of this size that is spawned from a fiber passes through several
         // frames there, and the pages that they touch stay with the fiber for as long as it waits.
-        let exchange = Box::pin(exchange(&cluster, request, &room));
+        let exchange = Box::pin(exchange(&cluster, request, &wishes, &room));
         let answer = tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Error::Timeout));
         witness::effect("http-client", || match &answer {
             Ok(answer) => format!("{} answered {}, {} bytes", cluster.name, answer.status, answer.body.len()),
@@ -207,8 +209,13 @@ pub fn request(cluster: &Cluster, call: Call) -> Option<Request<Outgoing>> {
 
 /// Sends a request and reads the whole answer.
 /// `room`: bytes that the body may have; so many fewer are left then.
-pub async fn exchange(cluster: &Arc<Cluster>, request: Request<Outgoing>, room: &Cell<usize>) -> Result<Answer, Error> {
-    let answer = cluster::send(cluster, request, &Wishes::default(), &mut Attempt::default()).await;
+pub async fn exchange(
+    cluster: &Arc<Cluster>,
+    request: Request<Outgoing>,
+    wishes: &Wishes,
+    room: &Cell<usize>,
+) -> Result<Answer, Error> {
+    let answer = cluster::send(cluster, request, wishes, &mut Attempt::default()).await;
     let cluster::Answer { response, lease, .. } = answer.map_err(|failure| error_of(failure.kind))?;
     let (head, mut body) = response.into_parts();
     let mut bytes = BytesMut::new();
