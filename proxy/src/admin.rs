@@ -2,14 +2,17 @@
 //! that shows all of it. It runs on the control runtime, so that it answers however busy the workers are.
 
 pub mod api;
+mod body;
 mod clusters;
 mod dashboard;
 pub mod guard;
 pub mod ledger;
 mod metrics;
+mod query;
 mod routes;
 pub mod socket;
 pub mod stats;
+mod tap;
 pub mod versions;
 mod views;
 
@@ -32,7 +35,8 @@ use crate::config;
 use crate::drain::Signal;
 use crate::snapshot::Live;
 use crate::store::{Access, Error as StoreError};
-use api::{Api, Asked};
+use api::{Api, Asked, Refused};
+use body::Body;
 use guard::{Denied, Guard, Peer};
 use ledger::Ledger;
 use routes::{Action, Found, Needs};
@@ -93,24 +97,28 @@ impl Admin {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Answer {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         if let Err(denied) = self.guard.check_host(peer, request.headers()) {
-            return denied_answer(&denied);
+            return denied_answer(&denied).map(Body::Whole);
         }
         let path = request.uri().path().to_owned();
         let (route, named) = match routes::find(request.method(), &path) {
             Found::Route(route, named) => (route, named),
-            Found::Methods(methods) => return not_allowed(&methods.join(", ")),
-            Found::Nothing => return nothing(),
+            Found::Methods(methods) => return not_allowed(&methods.join(", ")).map(Body::Whole),
+            Found::Nothing => return nothing().map(Body::Whole),
         };
         if route.needs == Needs::Permission
             && let Err(denied) = self.guard.check(peer, request.headers())
         {
             tracing::warn!(%peer, method = %request.method(), path, %denied, "refused by the admin");
             api::discard(request.into_body()).await;
-            return denied_answer(&denied);
+            return denied_answer(&denied).map(Body::Whole);
         }
-        self.act(route.action, &named, request).await
+        if route.action == Action::Tap {
+            let tap = tap::answer(&self.live.load().tap, request.uri().query(), &self.config.tap);
+            return tap.unwrap_or_else(|refused| refused_answer(&refused).map(Body::Whole));
+        }
+        self.act(route.action, &named, request).await.map(Body::Whole)
     }
 
     async fn act(&self, action: Action, named: &[&str], request: Request<Incoming>) -> Answer {
@@ -133,6 +141,8 @@ impl Admin {
             Action::Stats => json_answer(StatusCode::OK, &stats::now(&self.live.load())),
             Action::History => json_answer(StatusCode::OK, &self.history.shown()),
             Action::Metrics => metrics::answer(&self.live.load()),
+            // Answered before, for it does not end.
+            Action::Tap => nothing(),
         }
     }
 
@@ -182,9 +192,13 @@ impl Admin {
         let (head, body) = request.into_parts();
         match self.api.change(name, asked, head.uri.query(), &head.headers, body).await {
             Ok(done) => json_answer(StatusCode::OK, &done),
-            Err(refused) => json_answer(refused.status(), &json!({ "error": refused.to_string() })),
+            Err(refused) => refused_answer(&refused),
         }
     }
+}
+
+fn refused_answer(refused: &Refused) -> Answer {
+    json_answer(refused.status(), &json!({ "error": refused.to_string() }))
 }
 
 fn nothing() -> Answer {

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
 use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source, Step};
+use crate::exchange::tap::Tap;
 use crate::exchange::{Names, Onlooker, failure};
 use crate::filter::hand::CopyCounts;
 use crate::filter::host::inputs::{Input, Inputs};
@@ -65,6 +66,8 @@ pub struct Snapshot {
     pub overloaded: Arc<Family>,
     /// Who looks at exchanges.
     pub onlookers: Arc<[Arc<dyn Onlooker>]>,
+    /// One of them, handed on from the first snapshot to the last.
+    pub tap: Arc<Tap>,
 }
 
 /// What exchanges of one listener need.
@@ -86,6 +89,7 @@ impl Snapshot {
         let mut problems = Vec::new();
         let access_log = access_log(parts, previous).map_err(|problem| problems.push(problem)).ok();
         let metrics = previous.map(|previous| Arc::clone(&previous.metrics)).unwrap_or_default();
+        let tap = previous.map_or_else(|| Arc::new(Tap::new(&metrics)), |previous| Arc::clone(&previous.tap));
         let stores = config.stores.iter().map(|(name, store)| {
             let previous = previous.and_then(|previous| previous.stores.get(name));
             (Arc::clone(name), Store::build(name, store, previous))
@@ -163,7 +167,8 @@ impl Snapshot {
                 filters,
                 stores,
                 access_log,
-                onlookers: Arc::default(),
+                onlookers: Arc::from([Arc::clone(&tap) as Arc<dyn Onlooker>]),
+                tap,
                 overloaded: metrics.counter("tamis_overloaded_total", OVERLOADED, &[]),
                 metrics,
             }),

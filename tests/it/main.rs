@@ -63,6 +63,7 @@ mod shown;
 mod state;
 mod stores;
 mod stream;
+mod tap;
 mod tick;
 mod timeouts;
 mod tls;

@@ -108,6 +108,8 @@ pub enum Refused {
     Leaving,
     #[error("{0}")]
     Full(String),
+    #[error("{0}")]
+    Busy(String),
 }
 
 impl Refused {
@@ -120,7 +122,7 @@ impl Refused {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unusable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Leaving => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Leaving | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
         }
     }

@@ -22,6 +22,7 @@ pub enum Action {
     Metrics,
     Stats,
     History,
+    Tap,
 }
 
 /// Who may ask.
@@ -75,6 +76,7 @@ pub static ROUTES: &[Route] = routes! {
     GET "/metrics", Nothing, Metrics, "everything that is counted, for Prometheus";
     GET "/stats", Nothing, Stats, "what the dashboard shows";
     GET "/stats/history", Nothing, History, "the same over the last half hour";
+    GET "/tap", Permission, Tap, "exchanges as they end, as server-sent events; ?match=, &sample=, &bodies=, &limit=";
 };
 
 /// What a request comes to.

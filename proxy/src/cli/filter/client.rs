@@ -134,6 +134,11 @@ impl Client {
         Ok((sender, tokio::spawn(async { drop(connection.await) })))
     }
 
+    /// It did not behave as a proxy's admin does.
+    pub fn odd(&self, what: &str) -> ClientError {
+        ClientError::Http(self.place(), what.to_owned())
+    }
+
     /// The whole answer, where it is a yes.
     pub async fn whole(&self, answer: Response<Incoming>) -> Result<Value, ClientError> {
         let to = || self.place();
