@@ -4,10 +4,15 @@
 pub mod api;
 mod body;
 mod clusters;
+pub mod config;
+pub mod configs;
 mod dashboard;
+mod diff;
 pub mod guard;
 pub mod ledger;
+mod log;
 mod metrics;
+pub mod process;
 mod query;
 mod routes;
 pub mod socket;
@@ -31,14 +36,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::config;
+use crate::config::Admin as AdminConfig;
 use crate::drain::Signal;
 use crate::snapshot::Live;
 use crate::store::{Access, Error as StoreError};
-use api::{Api, Asked, Refused};
+use api::{Api, Asked, Order, Refused};
 use body::Body;
 use guard::{Denied, Guard, Peer};
 use ledger::Ledger;
+use process::Process;
 use routes::{Action, Found, Needs};
 use socket::{Bound, Stream};
 use stats::History;
@@ -55,8 +61,9 @@ pub struct Admin {
     pub api: Api,
     pub guard: Guard,
     /// As it was when the process began.
-    pub config: Arc<config::Admin>,
+    pub config: Arc<AdminConfig>,
     pub history: History,
+    pub process: Process,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -129,6 +136,22 @@ impl Admin {
             Action::Dashboard => dashboard::file(name).unwrap_or_else(nothing),
             Action::Ready if self.drain.is_draining() => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             Action::Ready => text(StatusCode::OK, "ready\n"),
+            Action::Live => text(StatusCode::OK, "live\n"),
+            Action::Version => json_answer(StatusCode::OK, &self.process.shown()),
+            Action::Drain => self.leave().await,
+            Action::OpenApi => openapi(),
+            Action::Listeners => json_answer(StatusCode::OK, &process::listeners(&self.live.load(), &self.ledger)),
+            Action::Certificates => json_answer(StatusCode::OK, &process::certificates(&self.live.load())),
+            Action::Config
+            | Action::ConfigPut
+            | Action::ConfigReset
+            | Action::ConfigDiff
+            | Action::ConfigCheck
+            | Action::ConfigVersions
+            | Action::ConfigRollback => match self.ledger.configuration() {
+                Some(running) => config::answer(action, running, &self.api, request).await,
+                None => nothing(),
+            },
             Action::Filters => json_answer(StatusCode::OK, &views::filters(&self.live.load(), &self.ledger)),
             Action::Filter => self.filter(name),
             Action::FilterReset => self.change(name, Asked::Reset, request).await,
@@ -140,10 +163,24 @@ impl Admin {
             Action::Cluster => self.cluster(name),
             Action::Stats => json_answer(StatusCode::OK, &stats::now(&self.live.load())),
             Action::History => json_answer(StatusCode::OK, &self.history.shown()),
-            Action::Metrics => metrics::answer(&self.live.load()),
+            Action::Metrics => metrics::answer(&self.live.load(), &self.ledger, request.headers()),
+            Action::Log | Action::LogSet | Action::LogReset => log::answer(request).await,
             // Answered before, for it does not end.
             Action::Tap => nothing(),
         }
+    }
+
+    async fn leave(&self) -> Answer {
+        if !self.drain.is_draining()
+            && let Err(refused) = self.api.order(Order::Drain).await
+            && !self.drain.is_draining()
+        {
+            return refused_answer(&refused);
+        }
+        let drain = &self.live.load().config.drain;
+        let shown = |time: Duration| humantime::format_duration(time).to_string();
+        let answer = json!({ "draining": true, "pre_stop": shown(drain.pre_stop), "timeout": shown(drain.timeout) });
+        json_answer(StatusCode::ACCEPTED, &answer)
     }
 
     fn filter(&self, name: &str) -> Answer {
@@ -199,6 +236,12 @@ impl Admin {
 
 fn refused_answer(refused: &Refused) -> Answer {
     json_answer(refused.status(), &json!({ "error": refused.to_string() }))
+}
+
+fn openapi() -> Answer {
+    let mut answer = text(StatusCode::OK, include_str!("admin/openapi.json"));
+    set(&mut answer, CONTENT_TYPE, "application/json");
+    answer
 }
 
 fn nothing() -> Answer {

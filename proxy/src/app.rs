@@ -8,6 +8,7 @@ mod inputs;
 mod listeners;
 mod prepare;
 mod push;
+mod reload;
 mod restore;
 mod signals;
 mod state;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::admin::configs::Configs;
 use crate::admin::guard::Guard;
 use crate::admin::ledger::Ledger;
 use crate::admin::socket;
@@ -106,9 +108,7 @@ impl App {
     }
 
     fn build_for(loaded: Loaded, keep: Keep, signals: bool) -> Result<Bound, StartError> {
-        let Loaded { mut config, source } = loaded;
-        let file = Some(source.file().to_owned()).filter(|file| file.exists());
-        let workers = *config.workers.get_or_insert_with(cores);
+        let file = Some(loaded.source.file().to_owned()).filter(|file| file.exists());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
         let mut signals = if signals {
             let _inside = runtime.enter();
@@ -116,6 +116,10 @@ impl App {
         } else {
             None
         };
+        // Where it is kept is always what the file says.
+        let (shelf, versions) = Shelf::open(loaded.config.state.directory.as_deref()).map_err(RestoreError::from)?;
+        let (Loaded { mut config, source }, configs) = restore::configuration(loaded, &shelf)?;
+        let workers = *config.workers.get_or_insert_with(cores);
         let engine = Engine::new(config.limits.instances).map_err(|error| StartError::Engine(format!("{error:#}")))?;
         let modules = Modules::new(engine);
         let resolver = match Resolver::build(&config.dns) {
@@ -126,7 +130,7 @@ impl App {
         let resolved = runtime.block_on(discovery::find_new(resolver.as_ref(), &config, Resolved::default()));
         let guard =
             Guard::build(config.admin.as_ref().and_then(|admin| admin.token_file.as_deref())).map_err(StartError::Token)?;
-        let load = move || Self::load(config, source, resolved, modules, keep);
+        let load = move || Self::load(config, source, resolved, modules, keep, shelf, versions);
         let (events, queue) = mpsc::channel(EVENTS);
         let loaded = runtime.block_on(unless_told(runtime.spawn_blocking(load), &mut signals, &events));
         let Some(loaded) = loaded else {
@@ -157,6 +161,7 @@ impl App {
             resolver,
             versions,
             shelf,
+            configs: Arc::new(configs),
             listeners,
             admin,
             ledger,
@@ -179,6 +184,8 @@ impl App {
         mut resolved: Resolved,
         mut modules: Modules,
         keep: Keep,
+        shelf: Shelf,
+        versions: AllVersions,
     ) -> Result<Made, StartError> {
         let (loaded, mut problems) = load_modules(&mut modules, &config, &source);
         problems.merge(inputs::load_endpoints(&config, &source, &mut resolved));
@@ -193,7 +200,7 @@ impl App {
             }
             return Err(StartError::Config(problems));
         }
-        let (shelf, versions) = restore::restore(&mut parts, &mut modules, keep)?;
+        let versions = restore::restore(&mut parts, &mut modules, keep, &shelf, versions)?;
         let snapshot = Snapshot::build(&parts, None, true)?;
         snapshot.stores.values().for_each(|store| store.begin(Some(STORE_WAIT)));
         Ok((parts, modules, shelf, versions, snapshot))
@@ -252,6 +259,7 @@ pub struct Bound {
     resolver: Option<Resolver>,
     versions: AllVersions,
     shelf: Arc<Shelf>,
+    configs: Arc<Configs>,
     listeners: Listeners,
     admin: Option<BoundAdmin>,
     ledger: Arc<Ledger>,
@@ -297,6 +305,11 @@ impl Handle {
         let _ = self.0.try_send(Event::Reload);
     }
 
+    /// Like SIGUSR1: opens the access log's file anew.
+    pub fn reopen_log(&self) {
+        let _ = self.0.try_send(Event::ReopenLog);
+    }
+
     /// Like SIGTERM: takes nothing new and ends when everything under way has.
     pub fn drain(&self) {
         let _ = self.0.try_send(Event::Drain);
@@ -316,6 +329,8 @@ async fn unless_told<T>(mut long: JoinHandle<T>, signals: &mut Option<Signals>, 
             event = Signals::next(signals) => match event {
                 // One that waits already will do.
                 Event::Reload => drop(events.try_send(event)),
+                // The file is not open yet.
+                Event::ReopenLog => {}
                 _ => return None,
             },
         }

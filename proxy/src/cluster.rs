@@ -4,7 +4,7 @@
 //! `retry` to say whether there is a further one, `budget` how many all exchanges have together, and `spare` and `replay` to
 //! keep what is sent again; `breaker` is what is in use and how much may be; `pool` keeps a worker's connections; `discovery`
 //! knows where endpoints are; `health` and `outlier` say which of them are asked at all; `choices` remembers the last ones for
-//! whoever wants to know. A cluster decides nothing about traffic: filters have chosen it before.
+//! whoever wants to know, and `counts` adds them up where that is asked for. A cluster decides nothing about traffic: filters have chosen it before.
 
 pub mod attempt;
 pub mod balance;
@@ -12,6 +12,7 @@ pub mod breaker;
 pub mod budget;
 mod call;
 pub mod choices;
+pub mod counts;
 pub mod discovery;
 pub mod endpoint;
 pub mod hash;
@@ -101,8 +102,16 @@ impl Cluster {
         self.balancer.refresh();
     }
 
-    /// An attempt is over, as far as its endpoint is to be judged by it.
+    /// An attempt is over.
     pub fn saw(&self, endpoint: &Endpoint, seen: &Seen) {
+        if self.config.endpoint_metrics {
+            endpoint.count(seen);
+        }
+        self.heard(endpoint, seen);
+    }
+
+    /// The endpoint is to be judged by an attempt that is over, or by what has come after it.
+    pub fn heard(&self, endpoint: &Endpoint, seen: &Seen) {
         balance::saw(&self.config, endpoint, seen);
         tracing::trace!(cluster = %self.name, address = %endpoint.address, ?seen, "attempted");
         outlier::saw(endpoint, seen, &self.config.outliers, &self.kept.alarm);

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
 use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source, Step};
-use crate::exchange::tap::Tap;
+use crate::exchange::tap::{Showing, Tap};
 use crate::exchange::{Names, Onlooker, failure};
 use crate::filter::hand::CopyCounts;
 use crate::filter::host::inputs::{Input, Inputs};
@@ -19,6 +19,7 @@ use crate::filter::{Around, Filter, Grants, LoadError, Module, Plan, Reach, Role
 use crate::store::{Store, Stores};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{Family, Registry};
+use crate::telemetry::redact::Redact;
 use crate::telemetry::traffic::Traffic;
 use crate::tls;
 
@@ -60,6 +61,8 @@ pub struct Snapshot {
     pub cluster_names: Arc<Names>,
     pub stores: Stores,
     pub access_log: Arc<AccessLog>,
+    /// What telemetry shows nobody.
+    pub redact: Arc<Redact>,
     /// The proxy's own metrics, handed on from the first snapshot to the last.
     pub metrics: Arc<Registry>,
     /// Counts exchanges that are refused because too many are under way in the process.
@@ -87,7 +90,11 @@ impl Snapshot {
     pub fn build(parts: &Parts, previous: Option<&Snapshot>, reread: bool) -> Result<Self, Problems> {
         let config = &parts.config;
         let mut problems = Vec::new();
-        let access_log = access_log(parts, previous).map_err(|problem| problems.push(problem)).ok();
+        let redact = match previous.filter(|previous| previous.config.redact == config.redact) {
+            Some(previous) => Arc::clone(&previous.redact),
+            None => Arc::new(Redact::new(&config.redact)),
+        };
+        let access_log = access_log(parts, &redact, previous).map_err(|problem| problems.push(problem)).ok();
         let metrics = previous.map(|previous| Arc::clone(&previous.metrics)).unwrap_or_default();
         let tap = previous.map_or_else(|| Arc::new(Tap::new(&metrics)), |previous| Arc::clone(&previous.tap));
         let stores = config.stores.iter().map(|(name, store)| {
@@ -140,13 +147,14 @@ impl Snapshot {
             };
             let counted = previous.map(|previous| &*previous.traffic);
             let workers = config.workers.unwrap_or(1);
+            let on = listener.access_log;
             if let Some(access_log) = &access_log {
                 let listener = Listener {
                     name: Arc::clone(name),
                     config: Arc::clone(listener),
                     filters: chain,
                     tls,
-                    access_log: Arc::clone(access_log),
+                    access_log: if on { Arc::clone(access_log) } else { Arc::new(access_log.silent()) },
                     traffic: Arc::new(Traffic::new(name, clusters.keys(), workers, failure::Kind::REASONS, counted)),
                 };
                 listeners.insert(Arc::clone(name), Arc::new(listener));
@@ -167,8 +175,9 @@ impl Snapshot {
                 filters,
                 stores,
                 access_log,
-                onlookers: Arc::from([Arc::clone(&tap) as Arc<dyn Onlooker>]),
+                onlookers: Arc::from([Arc::new(Showing::new(&tap, &redact)) as Arc<dyn Onlooker>]),
                 tap,
+                redact,
                 overloaded: metrics.counter("tamis_overloaded_total", OVERLOADED, &[]),
                 metrics,
             }),
@@ -177,12 +186,13 @@ impl Snapshot {
     }
 }
 
-fn access_log(parts: &Parts, previous: Option<&Snapshot>) -> Result<Arc<AccessLog>, Problem> {
+fn access_log(parts: &Parts, redact: &Arc<Redact>, previous: Option<&Snapshot>) -> Result<Arc<AccessLog>, Problem> {
     let config = &parts.config.access_log;
-    if let Some(previous) = previous.filter(|previous| previous.config.access_log == *config) {
-        return Ok(Arc::clone(&previous.access_log));
+    let previous = previous.map(|previous| &previous.access_log);
+    if let Some(same) = previous.filter(|previous| previous.is_of(config, redact)) {
+        return Ok(Arc::clone(same));
     }
-    AccessLog::open(config).map(Arc::new).map_err(|error| {
+    AccessLog::open(config, redact, previous.map(|previous| &**previous)).map(Arc::new).map_err(|error| {
         let message = format!("cannot open the access log: {error}");
         parts.source.problem_at(&["access-log".into(), "output".into()], message)
     })

@@ -23,6 +23,22 @@ pub enum Action {
     Stats,
     History,
     Tap,
+    Config,
+    ConfigPut,
+    ConfigReset,
+    ConfigDiff,
+    ConfigCheck,
+    ConfigVersions,
+    ConfigRollback,
+    Live,
+    Version,
+    Listeners,
+    Certificates,
+    Drain,
+    OpenApi,
+    Log,
+    LogSet,
+    LogReset,
 }
 
 /// Who may ask.
@@ -64,6 +80,19 @@ pub static ROUTES: &[Route] = routes! {
     GET "/dashboard", Nothing, Dashboard, "a page for browsers: traffic, filters and clusters, now and over the last half hour";
     GET "/dashboard/{file}", Nothing, Dashboard, "what that page consists of";
     GET "/ready", Nothing, Ready, "200 while it serves, 503 while it drains";
+    GET "/live", Nothing, Live, "200 while the process answers";
+    GET "/version", Nothing, Version, "what this is, and since when it runs";
+    POST "/drain", Permission, Drain, "leaves as after SIGTERM";
+    GET "/openapi.json", Nothing, OpenApi, "this list, for machines";
+    GET "/config", Permission, Config, "the configuration as it runs; ?format=json";
+    PUT "/config", Permission, ConfigPut, "the body is another one: checked whole, live, or refused; ?dry-run, ?version=N";
+    DELETE "/config", Permission, ConfigReset, "what the file says holds again";
+    GET "/config/diff", Permission, ConfigDiff, "from the file to what runs";
+    POST "/config/check", Permission, ConfigCheck, "every mistake of the body; changes nothing";
+    GET "/config/versions", Permission, ConfigVersions, "those that can be gone back to";
+    POST "/config/rollback", Permission, ConfigRollback, "to the version before, or {\"to\": VERSION}";
+    GET "/listeners", Nothing, Listeners, "where clients connect";
+    GET "/certificates", Nothing, Certificates, "what listeners show of themselves";
     GET "/filters", Nothing, Filters, "every filter: what is live, where it came from, what failed";
     GET "/filters/{name}", Nothing, Filter, "one of them";
     DELETE "/filters/{name}", Permission, FilterReset, "takes back everything that was pushed; the file holds again";
@@ -76,6 +105,9 @@ pub static ROUTES: &[Route] = routes! {
     GET "/metrics", Nothing, Metrics, "everything that is counted, for Prometheus";
     GET "/stats", Nothing, Stats, "what the dashboard shows";
     GET "/stats/history", Nothing, History, "the same over the last half hour";
+    GET "/log", Nothing, Log, "what the proxy's own log tells";
+    PUT "/log", Permission, LogSet, "{\"level\": \"debug\"} has it tell more, until the process ends";
+    DELETE "/log", Permission, LogReset, "takes that back";
     GET "/tap", Permission, Tap, "exchanges as they end, as server-sent events; ?match=, &sample=, &bodies=, &limit=";
 };
 

@@ -24,8 +24,11 @@ use super::wards::Wards;
 use super::watch::Watch;
 use super::{Bound, BoundAdmin, Left, RunError};
 use crate::admin::Admin;
-use crate::admin::api::{self, Api, Command, Done, Refused};
+use crate::admin::api::{self, Api, Done, Order, Refused};
+use crate::admin::config::{NotConfigured, Reconfigured};
+use crate::admin::configs::Configs;
 use crate::admin::ledger::Ledger;
+use crate::admin::process::Process;
 use crate::admin::stats::History;
 use crate::cluster::discovery::{Answer, Query, Resolver};
 use crate::cluster::pool;
@@ -47,6 +50,8 @@ pub enum Event {
     Reload,
     Drain,
     Stop,
+    /// Somebody has moved the access log's file away.
+    ReopenLog,
     /// A hint of the watcher.
     Touched {
         paths: Vec<PathBuf>,
@@ -74,6 +79,7 @@ pub struct Control {
     resolver: Option<Resolver>,
     versions: AllVersions,
     shelf: Arc<Shelf>,
+    configs: Arc<Configs>,
     following: BTreeMap<Query, Following>,
     fetching: BTreeMap<Input, JoinHandle<()>>,
     wards: Wards,
@@ -89,7 +95,7 @@ struct Ears {
     queue: mpsc::Receiver<Event>,
     signals: Option<Signals>,
     /// Those of operators.
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::Receiver<Order>,
 }
 
 /// Somebody asks one source of endpoints again and again.
@@ -119,12 +125,16 @@ enum About {
         /// The place of its body.
         _held: Option<OwnedSemaphorePermit>,
     },
+    Configure {
+        answer: oneshot::Sender<Result<Reconfigured, NotConfigured>>,
+        _held: Option<OwnedSemaphorePermit>,
+    },
 }
 
 impl Control {
     /// Runs a proxy until it is told to leave.
     pub fn run(bound: Bound) -> Result<Left, RunError> {
-        let Bound { runtime, workers, file, parts, modules, resolver, versions, shelf, listeners, .. } = bound;
+        let Bound { runtime, workers, file, parts, modules, resolver, versions, shelf, configs, listeners, .. } = bound;
         let Bound { admin, ledger, live, events, queue, signals, .. } = bound;
         let workers = (0..workers).map(Worker::start).collect::<Result<Vec<_>, _>>().map_err(RunError::Worker)?;
         let socket = admin.as_ref().and_then(|admin| admin.socket.address());
@@ -133,7 +143,8 @@ impl Control {
             let (sender, commands) = mpsc::channel(api::COMMANDS);
             if let Some(BoundAdmin { socket, guard, config }) = admin {
                 let (live, ledger, history) = (Arc::clone(&live), Arc::clone(&ledger), History::default());
-                let admin = Admin { live, ledger, drain: leaving, api: Api::new(sender), guard, config, history };
+                let (drain, api, process) = (leaving, Api::new(sender), Process::default());
+                let admin = Admin { live, ledger, drain, api, guard, config, history, process };
                 tokio::spawn(admin.serve(socket));
             }
             let watch = Watch::new(events.clone());
@@ -148,6 +159,7 @@ impl Control {
                 resolver,
                 versions,
                 shelf,
+                configs,
                 following: BTreeMap::new(),
                 fetching: BTreeMap::new(),
                 wards: Wards::default(),
@@ -170,6 +182,7 @@ impl Control {
     }
 
     async fn begin(&mut self) {
+        self.tell_ledger();
         self.listeners.start(&self.workers, &self.live).await;
         for worker in &self.workers {
             worker.post(|| drop(tokio::task::spawn_local(pool::tend()))).await;
@@ -201,8 +214,12 @@ impl Control {
             let event = tokio::select! {
                 Some(event) = ears.queue.recv() => event,
                 event = Signals::next(&mut ears.signals) => event,
-                Some(command) = ears.commands.recv() => {
-                    waiting.add(Change::Command(command));
+                Some(order) = ears.commands.recv() => {
+                    waiting.add(match order {
+                        Order::Filter(command) => Change::Command(command),
+                        Order::Config(wanted) => Change::Configure(wanted),
+                        Order::Drain => break Left::Drained,
+                    });
                     continue;
                 }
                 file = self.watch.next() => {
@@ -212,7 +229,7 @@ impl Control {
                     }
                     let input = Input::File(file.clone());
                     waiting.add(match file {
-                        file if file == self.parts.source.file() => Change::Reload { if_changed: true },
+                        file if self.file.as_ref() == Some(&file) => Change::Reload { if_changed: true },
                         _ if self.parts.inputs.contains_key(&input) => Change::Input(input, None),
                         file => Change::Module(file),
                     });
@@ -240,6 +257,7 @@ impl Control {
                     }
                 }
                 Event::Found(query, answer) => waiting.add(Change::Found(query, answer)),
+                Event::ReopenLog => self.live.load().access_log.reopen(),
                 Event::Stop => break Left::Cut,
                 Event::Drain => break Left::Drained,
             }
@@ -269,7 +287,7 @@ impl Control {
         let drain = self.parts.config.drain.clone();
         tracing::info!(pre_stop = ?drain.pre_stop, timeout = ?drain.timeout, "draining; a second signal stops at once");
         let mut triggers = std::mem::take(&mut self.leaving);
-        let listeners = &mut self.listeners;
+        let (listeners, live) = (&mut self.listeners, &self.live);
         let calmly = async {
             tokio::time::sleep(drain.pre_stop).await;
             triggers.extend(listeners.drain());
@@ -286,8 +304,10 @@ impl Control {
                     Some(event) = queue.recv() => event,
                     event = Signals::next(&mut signals) => event,
                 };
-                if matches!(event, Event::Stop | Event::Drain) {
-                    return;
+                match event {
+                    Event::Stop | Event::Drain => return,
+                    Event::ReopenLog => live.load().access_log.reopen(),
+                    _ => {}
                 }
             }
         };

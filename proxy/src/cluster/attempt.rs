@@ -64,7 +64,7 @@ impl Lease {
         if let Some((cluster, seen)) = self.call.take()
             && let Some(code) = seen::grpc_status(trailers).filter(|code| *code != 0)
         {
-            cluster.saw(self.active.endpoint(), &Seen { grpc: Some(code), ..seen });
+            cluster.heard(self.active.endpoint(), &Seen { grpc: Some(code), ..seen });
         }
     }
 }

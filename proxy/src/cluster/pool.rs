@@ -314,6 +314,12 @@ impl Pool {
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<TcpStream, Failure> {
+        let connected = self.connect_once(endpoint).await;
+        self.load.opened(connected.is_ok());
+        connected
+    }
+
+    async fn connect_once(&self, endpoint: &Endpoint) -> Result<TcpStream, Failure> {
         let connecting = TcpStream::connect(endpoint.address);
         let stream = if self.timeouts.connect.is_zero() {
             connecting.await

@@ -124,6 +124,9 @@ pub const FILTER_MEMORY_MIN: usize = 64 * KIB;
 pub const STATE_VERSIONS_MIN: usize = 2;
 /// Modules of up to 64 MiB each, for each filter.
 pub const STATE_VERSIONS_MAX: usize = 1000;
+/// The statuses of HTTP.
+pub const STATUS_MIN: u16 = 100;
+pub const STATUS_MAX: u16 = 599;
 /// Lines of the access log that wait: past this a slow disk eats the memory of the proxy.
 pub const ACCESS_LOG_QUEUE_MAX: usize = 16 * 1024 * 1024;
 /// Each costs a task and a socket of the process.

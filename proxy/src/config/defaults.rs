@@ -211,6 +211,27 @@ pub const TAP_WATCHERS: usize = 8;
 pub const TAP_QUEUE: usize = 1024;
 /// Of one body, as much as whoever watches may ask for: what a person reads, times eight watchers and what waits for them.
 pub const TAP_BODY_BYTES: usize = 64 * KIB;
+/// Fields whose values let somebody in: telemetry does not show them.
+pub const REDACT_FIELDS: &[&str] =
+    &["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token", "x-csrf-token"];
+/// The same for parameters of a query: what OAuth, signed links and login forms send.
+pub const REDACT_QUERY: &[&str] = &[
+    "access_token",
+    "api_key",
+    "apikey",
+    "auth",
+    "client_secret",
+    "code",
+    "id_token",
+    "password",
+    "refresh_token",
+    "secret",
+    "sig",
+    "signature",
+    "token",
+    "x-amz-security-token",
+    "x-amz-signature",
+];
 /// Access log lines that wait for a slow output.
 pub const ACCESS_LOG_QUEUE: usize = 65_536;
 

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::{Exchange, Onlooker, Over};
 use crate::telemetry::metrics::{Family, Registry};
+use crate::telemetry::redact::Redact;
 pub use expression::{Expression, Malformed};
 pub use kept::Kept;
 
@@ -113,12 +114,25 @@ impl Tap {
     }
 }
 
-impl Onlooker for Tap {
+/// The tap for the exchanges of one snapshot, which says what of them is hidden.
+#[derive(Debug)]
+pub struct Showing {
+    tap: Arc<Tap>,
+    redact: Arc<Redact>,
+}
+
+impl Showing {
+    pub fn new(tap: &Arc<Tap>, redact: &Arc<Redact>) -> Self {
+        Self { tap: Arc::clone(tap), redact: Arc::clone(redact) }
+    }
+}
+
+impl Onlooker for Showing {
     fn wants(&self, exchange: &Exchange) -> bool {
-        if self.watching.load(Ordering::Relaxed) == 0 {
+        if self.tap.watching.load(Ordering::Relaxed) == 0 {
             return false;
         }
-        let watchers = self.watchers.load();
+        let watchers = self.tap.watchers.load();
         let mut candidates = watchers.iter().filter(|watcher| watcher.wanted.matching.may_match(exchange)).peekable();
         if candidates.peek().is_none() {
             return false;
@@ -131,16 +145,16 @@ impl Onlooker for Tap {
     }
 
     fn ended(&self, over: &Over<'_>) {
-        for watcher in self.watchers.load().iter() {
+        for watcher in self.tap.watchers.load().iter() {
             let Wanted { matching, sample, body_bytes } = &watcher.wanted;
             if !matching.matches(over) || *sample < 1.0 && fastrand::f64() >= *sample {
                 continue;
             }
             // Nothing is written that nobody will take.
-            let sent = watcher.events.try_reserve().map(|place| place.send(event::written(over, *body_bytes)));
+            let sent = watcher.events.try_reserve().map(|place| place.send(event::written(over, *body_bytes, &self.redact)));
             if sent.is_err() {
                 watcher.lost.fetch_add(1, Ordering::Relaxed);
-                let _ = self.dropped.observe::<&str>(&[], 1.0);
+                let _ = self.tap.dropped.observe::<&str>(&[], 1.0);
             }
         }
     }

@@ -350,7 +350,6 @@ pub fn respond(
         parts.status = head.status;
         parts.headers = if later { head.headers.clone() } else { std::mem::take(&mut head.headers) };
     }
-    record.status = Some(parts.status);
     // What the client asked for, whatever filters made of it.
     let head_only = record.method == Method::HEAD;
     let http2 = record.exchange().request.version == Version::HTTP_2;
@@ -378,6 +377,7 @@ pub fn respond(
     if passage.as_ref().is_some_and(Passage::changes_length) {
         parts.headers.remove(header::CONTENT_LENGTH);
     }
+    record.answered(parts.status, &parts.headers);
     Response::from_parts(parts, Downstream::new(content, record, passage, bodiless, &listener.config.timeouts, under_way))
 }
 

@@ -8,7 +8,7 @@ mod retry;
 
 use std::sync::Arc;
 
-use crate::config::kind::{Choice, Time};
+use crate::config::kind::{Choice, Flag, Time};
 use crate::config::table::Table;
 use crate::config::types::{Balance, Cluster, ClusterTimeouts, UpstreamProtocol};
 
@@ -54,6 +54,12 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
         "Which endpoints are left out for a while for how they serve, and for how long. The last one that is in never is.",
         health::outliers,
     );
+    let endpoint_metrics = table.or(
+        "endpoint-metrics",
+        &Flag,
+        false,
+        "Whether each endpoint has metrics of its own: some thirty series for each, for as long as it is there.",
+    );
     let (endpoints, srv, endpoints_file) = discovered?;
     Some(Cluster {
         endpoints,
@@ -70,6 +76,7 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
         timeouts,
         health,
         outliers,
+        endpoint_metrics,
     })
 }
 

@@ -10,11 +10,7 @@ use serde_json::{Value, json};
 
 use super::super::Over;
 use super::super::trail::What;
-
-/// Fields whose values nobody is shown: whoever has them is let in.
-const SENSITIVE: [&str; 7] =
-    ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token", "x-amz-security-token"];
-const REDACTED: &str = "[redacted]";
+use crate::telemetry::redact::{HIDDEN, Redact};
 
 #[derive(Serialize)]
 struct Event<'a> {
@@ -61,15 +57,15 @@ struct Message {
 }
 
 /// With this much of each body.
-pub fn written(over: &Over<'_>, body_bytes: usize) -> Bytes {
+pub fn written(over: &Over<'_>, body_bytes: usize, redact: &Redact) -> Bytes {
     let exchange = over.exchange;
     let connection = &exchange.connection;
-    let (mut request, mut response) = (message(&exchange.request.headers), Message::default());
+    let (mut request, mut response) = (message(&exchange.request.headers, redact), Message::default());
     if let Some(parts) = &exchange.response {
-        response = message(&parts.headers);
+        response = message(&parts.headers, redact);
     }
     if let Some(kept) = exchange.inflow.as_ref().and_then(|inflow| inflow.kept()) {
-        request.headers = fields(&kept.request_headers);
+        request.headers = fields(&kept.request_headers, redact);
         if body_bytes > 0 {
             let bodies = kept.bodies();
             request.show(&bodies.0, body_bytes, over.request_bytes);
@@ -98,7 +94,7 @@ pub fn written(over: &Over<'_>, body_bytes: usize) -> Bytes {
         trace_id: None,
         source: exchange.source,
         tls: connection.tls_version.map(|version| json!({ "version": version, "server_name": connection.server_name })),
-        notes: exchange.notes.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect(),
+        notes: exchange.notes.iter().map(|(key, value)| (key.clone(), Value::from(redact.note(key, value)))).collect(),
         request,
         response,
         filters,
@@ -129,14 +125,14 @@ impl Message {
     }
 }
 
-fn message(headers: &HeaderMap) -> Message {
-    Message { headers: fields(headers), ..Message::default() }
+fn message(headers: &HeaderMap, redact: &Redact) -> Message {
+    Message { headers: fields(headers, redact), ..Message::default() }
 }
 
-fn fields(headers: &HeaderMap) -> Vec<(String, String)> {
+fn fields(headers: &HeaderMap, redact: &Redact) -> Vec<(String, String)> {
     let shown = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        let secret = value.is_sensitive() || SENSITIVE.contains(&name.as_str());
-        let value = if secret { REDACTED.to_owned() } else { String::from_utf8_lossy(value.as_bytes()).into_owned() };
+        let shown = redact.field(name, value.as_bytes());
+        let value = if value.is_sensitive() { HIDDEN.to_owned() } else { shown.to_string() };
         (name.as_str().to_owned(), value)
     };
     headers.iter().map(shown).collect()
@@ -227,7 +223,8 @@ mod tests {
         headers.insert("authorization", "Bearer secret".parse().expect("a value"));
         headers.append("accept", "a".parse().expect("a value"));
         headers.append("accept", "b".parse().expect("a value"));
-        let shown: Vec<_> = fields(&headers).into_iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let redact = Redact::new(&crate::config::Redact::default());
+        let shown: Vec<_> = fields(&headers, &redact).into_iter().map(|(name, value)| format!("{name}: {value}")).collect();
         assert_eq!(shown, ["authorization: [redacted]", "accept: a", "accept: b"]);
     }
 }
