@@ -5,6 +5,7 @@ mod clusters;
 mod demo;
 mod filter;
 mod run;
+mod tap;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +62,8 @@ enum Command {
     Filter(Box<filter::Command>),
     /// Show the clusters of a running proxy: why each endpoint is in or out, what it carries, who was chosen last.
     Clusters(clusters::Clusters),
+    /// Show exchanges of a running proxy as they end, those that match.
+    Tap(tap::Tap),
     /// Serve an embedded example with small upstream services in the same process, and say what to try.
     Demo(demo::Options),
 }
@@ -93,12 +96,14 @@ pub fn main() -> ExitCode {
         Command::Check { config, json } => check::check(&config, json),
         Command::Filter(command) => filter::run(*command),
         Command::Clusters(clusters) => clusters.run(),
+        Command::Tap(tap) => tap.run(),
         Command::Demo(options) => demo::demo(&options),
     }
 }
 
 fn start_log(arguments: &Arguments) -> Result<(), String> {
-    let usual = if matches!(arguments.command, Command::Filter(_) | Command::Clusters(_)) { "off" } else { "info" };
+    let usual =
+        if matches!(arguments.command, Command::Filter(_) | Command::Clusters(_) | Command::Tap(_)) { "off" } else { "info" };
     let format = match arguments.log_format {
         LogFormat::Text => log::Format::Text { colour: colour_on_stderr() },
         LogFormat::Json => log::Format::Json,

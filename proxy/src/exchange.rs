@@ -10,6 +10,7 @@ mod gate;
 mod inflow;
 pub mod onlooker;
 mod record;
+pub mod tap;
 pub mod trail;
 
 use std::cell::{Cell, Ref, RefCell};

@@ -14,6 +14,7 @@ use certificates::{Certificates, Reread};
 use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
 use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source};
+use crate::exchange::tap::{Showing, Tap};
 use crate::exchange::{Names, Onlooker, failure};
 use crate::filter::hand::CopyCounts;
 use crate::filter::host::inputs::{Input, Inputs};
@@ -71,6 +72,8 @@ pub struct Snapshot {
     pub overloaded: Arc<Family>,
     /// Who looks at exchanges.
     pub onlookers: Arc<[Arc<dyn Onlooker>]>,
+    /// One of them, handed on from the first snapshot to the last.
+    pub tap: Arc<Tap>,
 }
 
 /// What exchanges of one listener need.
@@ -130,6 +133,7 @@ impl Snapshot {
         };
         let access_log = access_log(parts, &redact, previous).map_err(|problem| problems.push(problem)).ok();
         let metrics = previous.map(|previous| Arc::clone(&previous.metrics)).unwrap_or_default();
+        let tap = previous.map_or_else(|| Arc::new(Tap::new(&metrics)), |previous| Arc::clone(&previous.tap));
         let stores = config.stores.iter().map(|(name, store)| {
             let previous = previous.and_then(|previous| previous.stores.get(name));
             (Arc::clone(name), Store::build(name, store, previous))
@@ -210,8 +214,9 @@ impl Snapshot {
                 filters,
                 stores,
                 access_log,
+                onlookers: Arc::from([Arc::new(Showing::new(&tap, &redact)) as Arc<dyn Onlooker>]),
+                tap,
                 redact,
-                onlookers: Arc::default(),
                 overloaded: metrics.counter("tamis_overloaded_total", OVERLOADED, &[]),
                 metrics,
             }),

@@ -129,6 +129,16 @@ pub const STATUS_MIN: u16 = 100;
 pub const STATUS_MAX: u16 = 599;
 /// Lines of the access log that wait: past this a slow disk eats the memory of the proxy.
 pub const ACCESS_LOG_QUEUE_MAX: usize = 16 * 1024 * 1024;
+/// Each costs a task and a socket of the process.
+pub const ADMIN_CONNECTIONS_MAX: usize = 65_536;
+/// Longer, and nobody waits for what a slow one holds.
+pub const ADMIN_REQUEST_HEADERS_MAX: Duration = Duration::from_secs(600);
+/// Every exchange is matched by each of them.
+pub const TAP_WATCHERS_MAX: usize = 64;
+/// Each may hold two bodies.
+pub const TAP_QUEUE_MAX: usize = 65_536;
+/// It is held for every exchange under way, while somebody asks for it.
+pub const TAP_BODY_BYTES_MAX: usize = MIB;
 
 /// Fewer keys are not worth a table.
 pub const STORE_ENTRIES_MIN: usize = 1024;

@@ -215,6 +215,16 @@ pub const FILTER_MEMORY: usize = 16 * MIB;
 pub const FILTER_MEMORY_MAX: usize = 256 * MIB;
 /// Versions of a filter that can be gone back to: a bad day's worth of attempts, each a module on disk.
 pub const STATE_VERSIONS: usize = 10;
+/// Connections of operators at once: scrapers, probes and a page or two need a few.
+pub const ADMIN_CONNECTIONS: usize = 64;
+/// Head of a request to the admin, and a connection without one: operators are near, and there are few places.
+pub const ADMIN_REQUEST_HEADERS: Duration = Duration::from_secs(10);
+/// Who watches exchanges at once: a person or two, and a script.
+pub const TAP_WATCHERS: usize = 8;
+/// Exchanges that wait for one who watches: a second of a busy proxy, for somebody who reads faster than that on average.
+pub const TAP_QUEUE: usize = 1024;
+/// Of one body, as much as whoever watches may ask for: what a person reads, times eight watchers and what waits for them.
+pub const TAP_BODY_BYTES: usize = 64 * KIB;
 /// Fields whose values let somebody in: telemetry does not show them.
 pub const REDACT_FIELDS: &[&str] =
     &["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token", "x-csrf-token"];

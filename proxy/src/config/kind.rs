@@ -24,7 +24,7 @@ mod share;
 mod size;
 mod word;
 
-pub use address::{Listen, NameServer, Network, Service};
+pub use address::{AdminAddress, Listen, NameServer, Network, Service};
 pub use choice::{Choice, Flag};
 pub use digest::Digest;
 pub use duration::Time;

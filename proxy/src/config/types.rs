@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use access_log::*;
+pub use admin::*;
 pub use clusters::*;
 pub use redact::*;
 pub use tls::*;
@@ -26,6 +27,7 @@ macro_rules! from_defaults {
 }
 
 mod access_log;
+mod admin;
 mod clusters;
 mod redact;
 mod tls;
@@ -48,14 +50,6 @@ pub struct Config {
     pub filters: BTreeMap<Arc<str>, Arc<Filter>>,
     pub chains: BTreeMap<Arc<str>, Arc<Chain>>,
     pub stores: BTreeMap<Arc<str>, Arc<Store>>,
-}
-
-/// `[admin]`: the listener of the operator.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Admin {
-    pub listen: SocketAddr,
-    /// Whoever wants to change something shows what this file holds; `None`: only from this machine.
-    pub token_file: Option<PathBuf>,
 }
 
 /// `[state]`: what is pushed through the admin, and how much of it is remembered.
