@@ -20,6 +20,7 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{Family, Registry};
 use crate::telemetry::traffic::Traffic;
 use crate::tls;
+use crate::trace::Tracer;
 
 /// What the counter of refused exchanges says of itself.
 const OVERLOADED: &str = "Exchanges that were refused because more than limits.exchanges were under way.";
@@ -65,6 +66,8 @@ pub struct Snapshot {
     pub overloaded: Arc<Family>,
     /// Who looks at exchanges.
     pub onlookers: Arc<[Arc<dyn Onlooker>]>,
+    /// `None`: nothing is told of sampled exchanges.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 /// What exchanges of one listener need.
@@ -86,6 +89,10 @@ impl Snapshot {
         let mut problems = Vec::new();
         let access_log = access_log(parts, previous).map_err(|problem| problems.push(problem)).ok();
         let metrics = previous.map(|previous| Arc::clone(&previous.metrics)).unwrap_or_default();
+        let tracer = tracer(parts, previous, &metrics).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
         let stores = config.stores.iter().map(|(name, store)| {
             let previous = previous.and_then(|previous| previous.stores.get(name));
             (Arc::clone(name), Store::build(name, store, previous))
@@ -163,7 +170,8 @@ impl Snapshot {
                 filters,
                 stores,
                 access_log,
-                onlookers: Arc::default(),
+                onlookers: tracer.iter().map(|tracer| Arc::clone(tracer) as Arc<dyn Onlooker>).collect(),
+                tracer,
                 overloaded: metrics.counter("tamis_overloaded_total", OVERLOADED, &[]),
                 metrics,
             }),
@@ -181,6 +189,19 @@ fn access_log(parts: &Parts, previous: Option<&Snapshot>) -> Result<Arc<AccessLo
         let message = format!("cannot open the access log: {error}");
         parts.source.problem_at(&["access-log".into(), "output".into()], message)
     })
+}
+
+/// One that does what is to be done goes on.
+fn tracer(parts: &Parts, previous: Option<&Snapshot>, metrics: &Registry) -> Result<Option<Arc<Tracer>>, Problem> {
+    let Some(tracing) = &parts.config.tracing else { return Ok(None) };
+    let kept = previous.and_then(|previous| previous.tracer.as_ref()).filter(|tracer| tracer.serves(tracing));
+    if let Some(kept) = kept {
+        return Ok(Some(Arc::clone(kept)));
+    }
+    match Tracer::start(tracing, metrics) {
+        Ok(tracer) => Ok(tracer.map(Arc::new)),
+        Err(error) => Err(parts.source.problem_at(&["tracing".into(), "ca".into()], error.to_string())),
+    }
 }
 
 /// Filters whose module and configuration are the same are carried over with their instances; then the others are built,

@@ -19,6 +19,7 @@ mod probe;
 mod redis;
 mod reference;
 mod size;
+mod tracing;
 mod word;
 
 pub use address::{Listen, NameServer, Network, Service};
@@ -40,4 +41,5 @@ pub use probe::{Statuses, Target, Text};
 pub use redis::RedisNode;
 pub use reference::Reference;
 pub use size::Size;
+pub use tracing::{Collector, Share, Texts};
 pub use word::Word;

@@ -4,6 +4,7 @@ mod clusters;
 mod filters;
 mod listeners;
 mod stores;
+mod tracing;
 
 use super::bounds::*;
 use super::kind::{AccessLogTarget, CacheFolder, File, Folder, Integer, List, Listen, NameServer, Reference, Size, Time, Word};
@@ -22,6 +23,13 @@ pub fn config(top: &mut Table<'_>) -> Config {
         admin: top.optional_table("admin", "The listener of the operator. Without it there is none.", admin),
         state: top.table("state", "What is pushed through the admin, and what is remembered of it.", state),
         access_log: top.table("access-log", "One JSON line an exchange, and where it goes.", access_log),
+        tracing: top
+            .optional_table(
+                "tracing",
+                "Traces that go on, and spans that are told of. Without it, fields of traces pass as they are.",
+                tracing::tracing,
+            )
+            .map(std::sync::Arc::new),
         limits: top.table("limits", "What holds for the whole process.", process_limits),
         drain: top.table("drain", "How the proxy leaves after SIGTERM.", drain),
         dns: top.table("dns", "How host names in `endpoints` are resolved.", dns),

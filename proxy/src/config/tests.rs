@@ -89,10 +89,24 @@ fn a_syntax_error_is_told_alone() {
 #[test]
 fn everything_has_a_default_but_what_cannot() {
     let loaded = judge("[listeners.edge]\nlisten = \"127.0.0.1:0\"\n").expect("valid");
-    let Config { workers, admin, state, access_log, limits, drain, dns, modules, listeners, clusters, filters, chains, stores } =
-        loaded.config;
+    let Config {
+        workers,
+        admin,
+        state,
+        access_log,
+        tracing,
+        limits,
+        drain,
+        dns,
+        modules,
+        listeners,
+        clusters,
+        filters,
+        chains,
+        stores,
+    } = loaded.config;
     assert_eq!((workers, admin, state), (None, None, State::default()));
-    assert_eq!(access_log, AccessLog::default());
+    assert_eq!((access_log, tracing), (AccessLog::default(), None));
     assert_eq!((limits, drain, dns), (ProcessLimits::default(), Drain::default(), Dns::default()));
     assert!(clusters.is_empty() && filters.is_empty() && chains.is_empty() && stores.is_empty());
     assert_eq!(modules, Modules::default());

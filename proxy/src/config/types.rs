@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use clusters::*;
+pub use tracing::*;
 
 use super::defaults;
 
@@ -23,6 +24,7 @@ macro_rules! from_defaults {
 }
 
 mod clusters;
+mod tracing;
 
 /// Everything one instance of the proxy is told. Maps are keyed by the name in the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +34,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     pub state: State,
     pub access_log: AccessLog,
+    /// `None`: fields of traces pass as they are.
+    pub tracing: Option<Arc<Tracing>>,
     pub limits: ProcessLimits,
     pub drain: Drain,
     pub dns: Dns,

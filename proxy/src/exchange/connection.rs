@@ -56,6 +56,8 @@ impl Connection {
             response_bytes: 0,
             duration_us: 0,
             request_id: None,
+            trace_id: None,
+            span_id: None,
             source: self.peer.ip(),
             notes: &[],
         });

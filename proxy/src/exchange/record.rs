@@ -11,6 +11,7 @@ use http::StatusCode;
 
 use super::{Exchange, Failure, Inflow, Kind, Mirror, Origin, Over};
 use crate::telemetry::access_log::{AccessLog, Entry};
+use crate::telemetry::propagation::Hex;
 use crate::telemetry::traffic::{Ended, Traffic};
 
 /// What happened on the way upstream, whether it succeeded or not.
@@ -154,6 +155,8 @@ impl Drop for Record {
             response_bytes: self.response_bytes,
             duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
             request_id: Some(&exchange.id),
+            trace_id: exchange.trace.map(|trace| Hex(trace.context.trace)),
+            span_id: exchange.trace.map(|trace| Hex(trace.context.span)),
             source: exchange.source,
             notes: &exchange.notes,
         });

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+use super::propagation::Hex;
 use crate::config;
 
 /// One exchange as the log tells it. `None` fields are left out of the line.
@@ -47,6 +48,10 @@ pub struct Entry<'a> {
     pub duration_us: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_hex")]
+    pub trace_id: Option<Hex<u128>>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_hex")]
+    pub span_id: Option<Hex<u64>>,
     /// The client as far as trusted hops tell.
     pub source: IpAddr,
     #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "as_map")]
@@ -55,6 +60,16 @@ pub struct Entry<'a> {
 
 fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_rfc3339_millis(*time))
+}
+
+fn as_hex<T, S: Serializer>(id: &Option<Hex<T>>, serializer: S) -> Result<S::Ok, S::Error>
+where
+    Hex<T>: std::fmt::Display,
+{
+    match id {
+        Some(id) => serializer.collect_str(id),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn as_map<S: Serializer>(notes: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
@@ -173,13 +188,15 @@ mod tests {
             response_bytes: 5,
             duration_us: 12,
             request_id: Some("1"),
+            trace_id: Some(Hex(0xab)),
+            span_id: Some(Hex(0xcd)),
             source: [127, 0, 0, 1].into(),
             notes: &[("a".to_owned(), "b".to_owned())],
         };
         let line = serde_json::to_string(&entry).expect("plain data");
         assert_eq!(
             line,
-            r#"{"time":"1970-01-01T00:00:01.500Z","listener":"edge","method":"GET","path":"/\"quoted\"","protocol":"h2","status":200,"reason":"upstream","cluster":"users","endpoint":"127.0.0.1:80","attempts":1,"request_bytes":0,"response_bytes":5,"duration_us":12,"request_id":"1","source":"127.0.0.1","notes":{"a":"b"}}"#
+            r#"{"time":"1970-01-01T00:00:01.500Z","listener":"edge","method":"GET","path":"/\"quoted\"","protocol":"h2","status":200,"reason":"upstream","cluster":"users","endpoint":"127.0.0.1:80","attempts":1,"request_bytes":0,"response_bytes":5,"duration_us":12,"request_id":"1","trace_id":"000000000000000000000000000000ab","span_id":"00000000000000cd","source":"127.0.0.1","notes":{"a":"b"}}"#
         );
     }
 }
