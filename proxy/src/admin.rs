@@ -2,8 +2,8 @@
 //! that shows all of it. It runs on the control runtime, so that it answers however busy the workers are.
 
 pub mod api;
-pub mod certificates;
 mod body;
+pub mod certificates;
 mod clusters;
 pub mod config;
 pub mod configs;
@@ -142,7 +142,9 @@ impl Admin {
             Action::Drain => self.leave().await,
             Action::OpenApi => openapi(),
             Action::Listeners => json_answer(StatusCode::OK, &process::listeners(&self.live.load(), &self.ledger)),
-            Action::Certificates => json_answer(StatusCode::OK, &process::certificates(&self.live.load())),
+            Action::Certificates => {
+                json_answer(StatusCode::OK, &json!({ "certificates": certificates::list(&self.live.load()) }))
+            }
             Action::Config
             | Action::ConfigPut
             | Action::ConfigReset

@@ -203,6 +203,9 @@ impl Control {
         for worker in self.workers.drain(..) {
             worker.stop();
         }
+        if self.live.load().tracer.as_ref().is_some_and(|tracer| !tracer.flush(FLUSH)) {
+            tracing::warn!("the collector of traces does not take what is left; the last spans are lost");
+        }
         if !self.live.load().access_log.flush(FLUSH) {
             tracing::warn!("the access log's output does not take what is left; its last lines are lost");
         }

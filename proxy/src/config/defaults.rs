@@ -193,6 +193,18 @@ pub const INSTANCES: usize = 2000;
 pub const COMPLETE_HOOKS: usize = 10_000;
 /// Hooks and attempts that are kept of an exchange that somebody looks at: more than long chains with retries have, some 20 KiB.
 pub const TRAIL_STEPS: usize = 128;
+/// Of the exchanges with which a trace begins: enough for latencies and little to store.
+pub const TRACING_SAMPLE: f64 = 0.01;
+/// Sampled exchanges whose spans wait to be sent: at some 4 KiB each, 8 MiB while a collector is away.
+pub const TRACING_QUEUE: usize = 2048;
+/// Exchanges whose spans are sent at once: some hundred KiB, which every collector takes.
+pub const TRACING_BATCH: usize = 128;
+/// How long the first of a batch waits for others: who looks at a trace has just made it.
+pub const TRACING_BATCH_WAIT: Duration = Duration::from_secs(1);
+/// One attempt to send a batch: what the exporters of others wait.
+pub const TRACING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a batch is sent: a collector that restarts is back by then, and what comes meanwhile has room in the queue.
+pub const TRACING_ATTEMPTS: u32 = 4;
 /// Hooks after which an instance is replaced; 0: never. A leak has grown by then, and a new instance is cheap.
 pub const FILTER_RETIRE_AFTER: u64 = 100_000;
 /// Lines that a filter may write into the log in a second; further ones are counted and dropped.

@@ -22,6 +22,7 @@ mod redis;
 mod reference;
 mod share;
 mod size;
+mod tracing;
 mod word;
 
 pub use address::{AdminAddress, Listen, NameServer, Network, Service};
@@ -46,4 +47,5 @@ pub use redis::RedisNode;
 pub use reference::Reference;
 pub use share::Share;
 pub use size::Size;
+pub use tracing::{Collector, Texts};
 pub use word::Word;

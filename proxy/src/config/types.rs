@@ -13,6 +13,7 @@ pub use admin::*;
 pub use clusters::*;
 pub use redact::*;
 pub use tls::*;
+pub use tracing::*;
 
 use super::defaults;
 
@@ -31,6 +32,7 @@ mod admin;
 mod clusters;
 mod redact;
 mod tls;
+mod tracing;
 
 /// Everything one instance of the proxy is told. Maps are keyed by the name in the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +43,8 @@ pub struct Config {
     pub state: State,
     pub access_log: AccessLog,
     pub redact: Redact,
+    /// `None`: fields of traces pass as they are.
+    pub tracing: Option<Arc<Tracing>>,
     pub limits: ProcessLimits,
     pub drain: Drain,
     pub dns: Dns,

@@ -84,6 +84,8 @@ impl Connection {
             response_bytes: 0,
             duration: Duration::ZERO,
             request_id: None,
+            trace_id: None,
+            span_id: None,
             source: self.peer.ip(),
             identity: self.identities().first().map(String::as_str),
             peer: self.peer,
