@@ -9,6 +9,7 @@ mod author;
 mod beside;
 mod bodies;
 mod bounds;
+mod browser;
 mod callouts;
 mod chunks;
 mod cli;
