@@ -69,6 +69,7 @@ mod stream;
 mod tick;
 mod timeouts;
 mod tls;
+mod top;
 mod trailers;
 mod upgrade;
 mod versions;
