@@ -2,6 +2,7 @@
 //! that shows all of it. It runs on the control runtime, so that it answers however busy the workers are.
 
 pub mod api;
+pub mod certificates;
 mod clusters;
 mod dashboard;
 pub mod guard;

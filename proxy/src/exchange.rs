@@ -271,6 +271,8 @@ pub mod tests {
             trusted: false,
             tls_version: None,
             server_name: None,
+            client: None,
+            strict_sni: false,
             permit: None,
             open: None,
             ended: std::sync::OnceLock::new(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Method, Request};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::Response;
@@ -15,12 +15,12 @@ use tokio::time::Instant;
 
 use super::breaker::Taken;
 use super::endpoint::Active;
+use super::form::{self, Spoken};
 use super::line::Stood;
-use super::pool::{self, Http1, Place, Pool};
+use super::pool::{self, Either, Http1, Place, Pool};
 use super::retry::Policy;
 use super::spare::Spare;
 use super::{Cluster, Ended, Endpoint, Outgoing, Seen, Wishes, balance, seen};
-use crate::config::{Breakers, UpstreamProtocol};
 use crate::exchange::trail::{self, Running, What};
 use crate::exchange::{Failure, Kind};
 
@@ -236,27 +236,47 @@ async fn send_once(
     let mut active = endpoint.begin(balance::decay(&cluster.config));
     let config = &cluster.config;
     let pool = pool::of(endpoint, &config.timeouts, &config.limits, &cluster.kept.load);
-    let (response, connection) = match config.protocol {
-        UpstreamProtocol::Http1 => send_http1(&pool, endpoint, stood, &config.breakers, unsent).await?,
-        UpstreamProtocol::Http2 => send_http2(&pool, endpoint, stood, &config.breakers, unsent).await?,
+    let to = To { pool: &pool, endpoint, cluster, stood };
+    let (response, connection) = match form::spoken(config, unsent.as_ref()) {
+        Spoken::Http1 => send_http1(to, None, unsent).await?,
+        Spoken::Http2 => send_http2(to, None, unsent).await?,
+        // Boxed: it has room for both.
+        Spoken::Either => Box::pin(send_either(to, unsent)).await?,
     };
     active.answered();
     Ok(Answer { response, first: None, lease: Lease { _active: active, pool, connection, request: None, call: None } })
 }
 
+/// Where an attempt goes.
+#[derive(Clone, Copy)]
+struct To<'a> {
+    pool: &'a Pool,
+    endpoint: &'a Endpoint,
+    cluster: &'a Cluster,
+    stood: &'a Stood,
+}
+
+type Sent = Result<(Response<Incoming>, Connection), Failure>;
+
+/// On a connection that is there, or on a new one whose handshake tells what it speaks.
+async fn send_either(to: To<'_>, unsent: &mut Option<Request<Outgoing>>) -> Sent {
+    match to.pool.either(to.endpoint, to.cluster, to.stood).await? {
+        Either::Http1(connection, is_new) => send_http1(to, Some((connection, is_new)), unsent).await,
+        Either::Http2(place) => send_http2(to, Some(place), unsent).await,
+    }
+}
+
 /// Idle connections may have died unseen: a request that never left comes back and takes the next one.
-async fn send_http1(
-    pool: &Pool,
-    endpoint: &Endpoint,
-    stood: &Stood,
-    breakers: &Breakers,
-    unsent: &mut Option<Request<Outgoing>>,
-) -> Result<(Response<Incoming>, Connection), Failure> {
+async fn send_http1(to: To<'_>, mut first: Option<(Http1, bool)>, unsent: &mut Option<Request<Outgoing>>) -> Sent {
+    unsent.as_mut().map_or(Ok(()), form::to_http1)?;
     loop {
-        let (mut connection, is_new) = match pool.idle().await {
-            Some(connection) => (connection, false),
-            // Boxed: opening one is rare, and each exchange would have to have room for it.
-            None => Box::pin(pool.open(endpoint, breakers, stood)).await?,
+        let (mut connection, is_new) = match first.take() {
+            Some(first) => first,
+            None => match to.pool.idle().await {
+                Some(connection) => (connection, false),
+                // Boxed: opening one is rare, and each exchange would have to have room for it.
+                None => Box::pin(to.pool.open(to.endpoint, to.cluster, to.stood)).await?,
+            },
         };
         let Some(request) = unsent.take() else { return Err(nothing_to_send()) };
         match connection.sender.try_send_request(request).await {
@@ -270,19 +290,20 @@ async fn send_http1(
 }
 
 /// A connection that says GOAWAY gives back what it has not begun; the next place is on another one.
-async fn send_http2(
-    pool: &Pool,
-    endpoint: &Endpoint,
-    stood: &Stood,
-    breakers: &Breakers,
-    unsent: &mut Option<Request<Outgoing>>,
-) -> Result<(Response<Incoming>, Connection), Failure> {
+async fn send_http2(to: To<'_>, mut first: Option<Place>, unsent: &mut Option<Request<Outgoing>>) -> Sent {
     const PLACES_TRIED_MAX: usize = 3;
+    unsent.as_mut().map_or(Ok(()), form::to_http2)?;
     let mut tried = 1;
     loop {
-        let place = pool.place(endpoint, breakers, stood).await?;
+        let place = match first.take() {
+            Some(first) => first,
+            None => to.pool.place(to.endpoint, to.cluster, to.stood).await?,
+        };
         let mut sender = place.0.sender.clone();
         let Some(request) = unsent.take() else { return Err(nothing_to_send()) };
+        if request.method() == Method::CONNECT {
+            Box::pin(to.pool.takes_connects(&place)).await?;
+        }
         match sender.try_send_request(request).await {
             Ok(response) => return Ok((response, Connection::Http2(place))),
             Err(mut error) => match error.take_message() {

@@ -1,6 +1,9 @@
 //! A worker's upstream connections: HTTP/1 ones wait idle for the next exchange, HTTP/2 ones are shared by many.
 //!
-//! Everything here belongs to one thread. A connection's own task drives it; this module only holds the handles.
+//! Everything here belongs to one thread. A connection's own task drives it; this module only holds the handles. `either` is for
+//! endpoints of which a handshake tells what they speak.
+
+mod either;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
@@ -11,18 +14,23 @@ use std::time::{Duration, Instant};
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
+
+pub use either::Either;
 
 use super::breaker::{Limit, Load, Taken};
+use super::connect::{Stream, connect, refused_by};
 use super::counted::Counted;
 use super::line::{Line, Stood};
-use super::{Endpoint, Outgoing};
+use super::{Cluster, Endpoint, Outgoing};
 use crate::config::{Breakers, ClusterLimits, ClusterTimeouts};
 use crate::exchange::{Failure, Kind};
+use crate::tls::Offer;
 
 /// How often a worker drops connections that have been idle for too long.
 pub const TEND: Duration = Duration::from_secs(1);
+/// How often it is looked whether the settings of an HTTP/2 connection have come, where a WebSocket waits for them.
+const SETTINGS_LOOK: Duration = Duration::from_millis(2);
 /// A further HTTP/2 connection is opened when this share (in percent) of the allowed streams is in use on all others.
 const STREAMS_IN_USE_PERCENT: u32 = 80;
 
@@ -48,6 +56,8 @@ pub struct Pool {
     opening: Mutex<()>,
     /// When an HTTP/2 connection last could not be opened, and why.
     refused: RefCell<Option<(Instant, Kind)>>,
+    /// Where TLS decides: the last connection agreed on HTTP/1.
+    speaks_http1: Cell<bool>,
 }
 
 /// An HTTP/1 connection.
@@ -75,10 +85,21 @@ enum Got<T> {
 pub struct Shared {
     pub sender: http2::SendRequest<Outgoing>,
     active: Cell<u32>,
-    /// How many exchanges the peer allows, as it last said.
-    peer_streams: Rc<Cell<u32>>,
+    peer: Rc<Peer>,
     last_used: Cell<Instant>,
     waiting: Rc<Line<Place>>,
+}
+
+/// What the other end of an HTTP/2 connection allows, as it last said.
+#[derive(Debug)]
+struct Peer {
+    streams: Cell<u32>,
+    /// WebSockets by CONNECT (RFC 8441), from the moment it says so.
+    connects: Cell<bool>,
+    /// It was waited for in vain.
+    silent: Cell<bool>,
+    /// Lets the task of the connection look again: hyper tells nobody that settings have come.
+    look: Notify,
 }
 
 /// One exchange's place on an HTTP/2 connection.
@@ -113,6 +134,7 @@ pub fn of(endpoint: &Endpoint, timeouts: &ClusterTimeouts, limits: &ClusterLimit
             shared: RefCell::default(),
             opening: Mutex::new(()),
             refused: RefCell::default(),
+            speaks_http1: Cell::new(false),
         });
         if KEPT.with_borrow(|kept| kept.as_ref().is_none_or(|kept| kept.contains(&endpoint.id))) {
             pools.insert(endpoint.id, Rc::clone(&pool));
@@ -162,7 +184,8 @@ impl Pool {
 
     /// Opens an HTTP/1 connection, and says whether it is new: where the cluster may have no further one, it is one that was
     /// opened before.
-    pub async fn open(&self, endpoint: &Endpoint, breakers: &Breakers, stood: &Stood) -> Result<(Http1, bool), Failure> {
+    pub async fn open(&self, endpoint: &Endpoint, cluster: &Cluster, stood: &Stood) -> Result<(Http1, bool), Failure> {
+        let breakers = &cluster.config.breakers;
         let _pending = self.load.claim(Limit::Pending, breakers).ok_or_else(|| Limit::Pending.failure())?;
         let open = match self.load.take(Limit::Connections, breakers) {
             Some(open) => open,
@@ -171,7 +194,11 @@ impl Pool {
                 Got::Present(connection) => return Ok((connection, false)),
             },
         };
-        let stream = self.connect(endpoint, open).await?;
+        let stream = connect(cluster, endpoint, Offer::Http1).await?;
+        Ok((self.begin_http1(Counted::new(stream, open), endpoint).await?, true))
+    }
+
+    async fn begin_http1(&self, stream: Counted<Stream>, endpoint: &Endpoint) -> Result<Http1, Failure> {
         let mut builder = http1::Builder::new();
         builder.max_buf_size(self.limits.buffer_bytes).max_header_size(self.limits.header_bytes);
         if self.limits.header_count != crate::config::defaults::UPSTREAM_HEADER_COUNT {
@@ -185,7 +212,7 @@ impl Pool {
                 tracing::debug!(%address, %error, "an upstream connection ended");
             }
         });
-        Ok((Http1 { sender }, true))
+        Ok(Http1 { sender })
     }
 
     /// Waits until the cluster may have another connection, or one of this pool has room: as long as for a connection that
@@ -223,7 +250,8 @@ impl Pool {
     }
 
     /// A place on an HTTP/2 connection; opens a further one when the others are well used.
-    pub async fn place(&self, endpoint: &Endpoint, breakers: &Breakers, stood: &Stood) -> Result<Place, Failure> {
+    pub async fn place(&self, endpoint: &Endpoint, cluster: &Cluster, stood: &Stood) -> Result<Place, Failure> {
+        let breakers = &cluster.config.breakers;
         if let Some(place) = self.free_place(STREAMS_IN_USE_PERCENT) {
             return Ok(place);
         }
@@ -235,25 +263,14 @@ impl Pool {
             self.opening.lock().await
         };
         // Boxed: opening one is rare, and each exchange would have to have room for it.
-        Box::pin(self.open_shared(endpoint, breakers, stood, asked)).await
+        Box::pin(self.open_shared(endpoint, cluster, stood, asked)).await
     }
 
     /// Opens a further connection for many exchanges, unless somebody else has since it was asked for.
-    async fn open_shared(
-        &self,
-        endpoint: &Endpoint,
-        breakers: &Breakers,
-        stood: &Stood,
-        asked: Instant,
-    ) -> Result<Place, Failure> {
-        if let Some((at, kind)) = *self.refused.borrow()
-            && at > asked
-        {
-            // Whoever was first has found out for all that waited.
-            return Err(match kind {
-                Kind::ClusterOverloaded => Limit::Connections.failure(),
-                kind => Failure::new(kind, "the upstream could not be connected to a moment ago"),
-            });
+    async fn open_shared(&self, endpoint: &Endpoint, cluster: &Cluster, stood: &Stood, asked: Instant) -> Result<Place, Failure> {
+        let breakers = &cluster.config.breakers;
+        if let Some(failure) = self.refused_since(asked) {
+            return Err(failure);
         }
         if let Some(place) = self.free_place(STREAMS_IN_USE_PERCENT) {
             return Ok(place);
@@ -272,7 +289,20 @@ impl Pool {
                 }
             }
         };
-        let stream = self.connect(endpoint, open).await.inspect_err(refused)?;
+        let stream = connect(cluster, endpoint, Offer::Http2).await.inspect_err(refused)?;
+        self.begin_http2(Counted::new(stream, open), endpoint).await
+    }
+
+    /// Whoever was first has found out for all that waited.
+    fn refused_since(&self, asked: Instant) -> Option<Failure> {
+        let (_, kind) = self.refused.borrow().filter(|(at, _)| *at > asked)?;
+        Some(match kind {
+            Kind::ClusterOverloaded => Limit::Connections.failure(),
+            kind => Failure::new(kind, "the upstream could not be connected to a moment ago"),
+        })
+    }
+
+    async fn begin_http2(&self, stream: Counted<Stream>, endpoint: &Endpoint) -> Result<Place, Failure> {
         let (sender, mut connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .initial_stream_window_size(self.limits.stream_window_bytes)
@@ -282,20 +312,28 @@ impl Pool {
             .await
             .map_err(refused_by)?;
         let address = endpoint.address;
-        let peer_streams = Rc::new(Cell::new(u32::MAX));
-        let said = Rc::clone(&peer_streams);
+        let peer = Rc::new(Peer::default());
+        let said = Rc::clone(&peer);
         tokio::task::spawn_local(async move {
             let driven = std::future::poll_fn(|context| {
                 let outcome = Pin::new(&mut connection).poll(context);
-                said.set(u32::try_from(connection.current_max_send_streams()).unwrap_or(u32::MAX));
+                said.streams.set(u32::try_from(connection.current_max_send_streams()).unwrap_or(u32::MAX));
+                said.connects.set(connection.is_extended_connect_protocol_enabled());
                 outcome
             });
-            if let Err(error) = driven.await {
+            let mut driven = std::pin::pin!(driven);
+            let outcome = loop {
+                tokio::select! {
+                    outcome = &mut driven => break outcome,
+                    () = said.look.notified() => {}
+                }
+            };
+            if let Err(error) = outcome {
                 tracing::debug!(%address, %error, "an upstream connection ended");
             }
         });
         let (active, last_used) = (Cell::new(0), Cell::new(Instant::now()));
-        let shared = Rc::new(Shared { sender, active, peer_streams, last_used, waiting: Rc::clone(&self.waiting_for_places) });
+        let shared = Rc::new(Shared { sender, active, peer, last_used, waiting: Rc::clone(&self.waiting_for_places) });
         self.shared.borrow_mut().push(Rc::clone(&shared));
         Ok(shared.place())
     }
@@ -306,31 +344,32 @@ impl Pool {
         shared
             .iter()
             .find(|connection| {
-                let allowed = u64::from(self.limits.streams.min(connection.peer_streams.get()).max(1));
+                let allowed = u64::from(self.limits.streams.min(connection.peer.streams.get()).max(1));
                 u64::from(connection.active.get()) < (allowed * u64::from(percent)).div_ceil(100)
             })
             .map(Shared::place)
     }
 
-    async fn connect(&self, endpoint: &Endpoint, open: Taken) -> Result<Counted<TcpStream>, Failure> {
-        let connected = self.connect_once(endpoint).await;
-        self.load.opened(connected.is_ok());
-        Ok(Counted::new(connected?, open))
-    }
-
-    async fn connect_once(&self, endpoint: &Endpoint) -> Result<TcpStream, Failure> {
-        let connecting = TcpStream::connect(endpoint.address);
-        let stream = if self.timeouts.connect.is_zero() {
-            connecting.await
-        } else {
-            tokio::time::timeout(self.timeouts.connect, connecting)
-                .await
-                .map_err(|_| Failure::new(Kind::ConnectTimeout, "the upstream did not accept a connection in time"))?
+    /// Waits until the other end has said that it takes WebSockets over HTTP/2, as long as for a connection that is opened; one
+    /// that does not say so is waited for once.
+    pub async fn takes_connects(&self, place: &Place) -> Result<(), Failure> {
+        let peer = &place.0.peer;
+        let said = async {
+            while !peer.connects.get() {
+                peer.look.notify_one();
+                tokio::time::sleep(SETTINGS_LOOK).await;
+            }
         };
-        let stream = stream.map_err(refused_by)?;
-        // Requests are written whole; waiting for more to write only delays them.
-        let _ = stream.set_nodelay(true);
-        Ok(stream)
+        let limit = match self.timeouts.connect {
+            _ if peer.silent.get() => Duration::ZERO,
+            Duration::ZERO => crate::config::defaults::CONNECT,
+            limit => limit,
+        };
+        if !peer.connects.get() && tokio::time::timeout(limit, said).await.is_err() {
+            peer.silent.set(true);
+            return Err(Failure::new(Kind::UpstreamProtocol, "the upstream takes no WebSockets over HTTP/2 (RFC 8441)"));
+        }
+        Ok(())
     }
 
     fn expire(&self, now: Instant) {
@@ -342,6 +381,12 @@ impl Pool {
         self.shared.borrow_mut().retain(|connection| {
             !connection.sender.is_closed() && (connection.active.get() > 0 || !old(connection.last_used.get()))
         });
+    }
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self { streams: Cell::new(u32::MAX), connects: Cell::default(), silent: Cell::default(), look: Notify::new() }
     }
 }
 
@@ -370,10 +415,6 @@ fn give_up_an_idle_one(load: &Arc<Load>) {
         pool.idle.borrow_mut().pop().is_some() || unused.map(|unused| shared.swap_remove(unused)).is_some()
     };
     POOLS.with_borrow(|pools| pools.values().filter(|pool| Arc::ptr_eq(&pool.load, load)).any(give_up));
-}
-
-fn refused_by(error: impl Into<crate::exchange::failure::BoxError>) -> Failure {
-    Failure::new(Kind::ConnectFailed, "the upstream refused the connection").because(error)
 }
 
 /// Spawns on this worker.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::types::{Alpn, TlsVersion};
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -21,6 +23,18 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// TLS handshake of a client: a slow mobile network, not a scanner that says nothing.
 pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
+/// TLS handshakes of a listener at once: two cores do about that many in a second, and whoever comes later waits in line rather
+/// than making all of them late.
+pub const HANDSHAKES: usize = 1000;
+/// Whatever can do TLS 1.2 only is old, but there is a lot of it; nothing older is spoken at all.
+pub const TLS_MIN_VERSION: TlsVersion = TlsVersion::Tls12;
+/// HTTP/2 rather than HTTP/1.1: one handshake instead of six for a page.
+pub const ALPN: [Alpn; 2] = [Alpn::Http2, Alpn::Http1];
+/// A browser that reuses a connection for another host of the same certificate must not carry one host's client
+/// certificate to the other.
+pub const STRICT_SNI: bool = true;
+/// Whom a client is, is told to those who ask for it.
+pub const FORWARD_CLIENT_CERT: bool = false;
 /// Until the first bytes tell HTTP/1 from HTTP/2.
 pub const PROTOCOL_DETECT: Duration = Duration::from_secs(10);
 /// A whole request head: the usual bound against clients that send a byte at a time.

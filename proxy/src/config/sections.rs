@@ -6,6 +6,7 @@ mod filters;
 mod listeners;
 mod redact;
 mod stores;
+mod tls;
 
 use super::bounds::*;
 use super::kind::{CacheFolder, File, Folder, Integer, List, Listen, NameServer, Reference, Size, Time, Word};

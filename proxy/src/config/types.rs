@@ -11,6 +11,7 @@ use std::time::Duration;
 pub use access_log::*;
 pub use clusters::*;
 pub use redact::*;
+pub use tls::*;
 
 use super::defaults;
 
@@ -27,6 +28,7 @@ macro_rules! from_defaults {
 mod access_log;
 mod clusters;
 mod redact;
+mod tls;
 
 /// Everything one instance of the proxy is told. Maps are keyed by the name in the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,20 +146,6 @@ pub struct Listener {
     pub timeouts: ListenerTimeouts,
 }
 
-/// `tls = { certificates = [{ chain = "edge.pem", key = "edge.key" }] }`
-#[derive(Debug, Clone, PartialEq)]
-pub struct ServerTls {
-    /// Chosen by the names in each certificate; the first one also serves a client that names none or an unknown one.
-    pub certificates: Vec<Certificate>,
-}
-
-/// Paths are relative to the file that names them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Certificate {
-    pub chain: PathBuf,
-    pub key: PathBuf,
-}
-
 /// `paths = { normalize = true, merge-slashes = true, escaped-slashes = "reject" }`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Paths {
@@ -173,6 +161,8 @@ pub struct Paths {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListenerLimits {
     pub connections: usize,
+    /// TLS handshakes at once; further ones wait.
+    pub handshakes: usize,
     pub backlog: u32,
     pub header_bytes: usize,
     pub header_count: usize,
@@ -423,6 +413,7 @@ from_defaults!(ProcessLimits {
 from_defaults!(Drain { pre_stop: DRAIN_PRE_STOP, timeout: DRAIN_TIMEOUT });
 from_defaults!(ListenerLimits {
     connections: LISTENER_CONNECTIONS,
+    handshakes: HANDSHAKES,
     backlog: LISTENER_BACKLOG,
     header_bytes: HEADER_BYTES,
     header_count: HEADER_COUNT,

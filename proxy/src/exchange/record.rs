@@ -172,6 +172,7 @@ impl Drop for Record {
             peer: exchange.connection.peer,
             tls_version: exchange.connection.tls_version,
             server_name: exchange.connection.server_name.as_deref(),
+            identity: exchange.connection.identities().first().map(String::as_str),
             notes: &exchange.notes,
             request_fields: &self.request_fields,
             response_fields: &self.response_fields,

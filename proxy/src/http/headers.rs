@@ -9,6 +9,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri, Version, request};
 use hyper::body::Incoming;
+use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{Content, Downstream};
@@ -26,14 +27,16 @@ pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 /// What a peer claims about hops before it, where it is not trusted.
-const CLAIMS: [HeaderName; 6] = [
+const CLAIMS: [HeaderName; 7] = [
     X_FORWARDED_FOR,
     X_FORWARDED_PROTO,
     X_FORWARDED_HOST,
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-real-ip"),
     header::FORWARDED,
+    X_FORWARDED_CLIENT_CERT,
 ];
 /// Fields that `Connection` may name without effect: removing them would change who or what a request is.
 const NEVER_HOP_BY_HOP: [&str; 9] =
@@ -52,6 +55,16 @@ pub struct Received {
 pub struct Upgrade {
     pub protocol: HeaderValue,
     pub client: OnUpgrade,
+    /// It asked by an extended CONNECT (RFC 8441), which is a GET for everybody here.
+    pub by_connect: bool,
+    /// What it wants answered, as a WebSocket client over HTTP/1.1.
+    pub key: Option<HeaderValue>,
+}
+
+impl Upgrade {
+    pub fn is_websocket(&self) -> bool {
+        self.protocol.as_bytes().eq_ignore_ascii_case(b"websocket")
+    }
 }
 
 /// Makes a request an exchange and applies every rule to it.
@@ -85,6 +98,9 @@ pub fn receive(
             // Nothing is wrong with one number and no label.
             let _ = snapshot.overloaded.observe::<&str>(&[], 1.0);
             Err(Failure::new(Kind::Overloaded, "too many requests are under way"))
+        }
+        (false, Ok(()), Ok(authority)) if !served.connection.is_for(&authority) => {
+            Err(Failure::new(Kind::Misdirected, "expected a request for the host that the TLS handshake named"))
         }
         (false, Ok(()), Ok(_)) => settle(&mut record.exchange_mut(), listener),
     };
@@ -139,8 +155,8 @@ fn check(head: &request::Parts, listener: &Listener) -> Result<(), Failure> {
             return malformed("expected one of Content-Length and Transfer-Encoding, found both");
         }
     }
-    if head.method == Method::CONNECT {
-        return Err(Failure::new(Kind::NotImplemented, "CONNECT is not offered here"));
+    if head.method == Method::CONNECT && !is_websocket(head) {
+        return Err(Failure::new(Kind::NotImplemented, "CONNECT is not offered here, but for WebSocket over HTTP/2"));
     }
     Ok(())
 }
@@ -187,6 +203,9 @@ fn settle(exchange: &mut Exchange, listener: &Listener) -> Result<(), Failure> {
     }
     exchange.request.headers.remove(header::HOST);
     forwarded(exchange);
+    if listener.config.tls.as_ref().is_some_and(|tls| tls.client_auth.forward) {
+        forward_client(exchange);
+    }
     if let Ok(id) = HeaderValue::from_str(&exchange.id) {
         exchange.request.headers.insert(X_REQUEST_ID, id);
     }
@@ -265,6 +284,14 @@ fn forwarded(exchange: &mut Exchange) {
     }
 }
 
+/// Tells the upstream whose certificate was verified here. What an untrusted peer claims has been removed.
+fn forward_client(exchange: &mut Exchange) {
+    let Some(client) = &exchange.connection.client else { return };
+    if let Ok(told) = HeaderValue::from_str(&client.forwarded()) {
+        exchange.request.headers.append(X_FORWARDED_CLIENT_CERT, told);
+    }
+}
+
 /// Removes the fields of one hop (RFC 9110, 7.6.1), those that `Connection` names included. `TE: trailers` stays.
 pub fn strip(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
@@ -303,8 +330,15 @@ pub fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// An HTTP/1.1 client asks for another protocol. HTTP/2 by upgrade is not offered, so that wish is not heard.
+/// A client asks for another protocol: by `Upgrade`, or by CONNECT over HTTP/2, which then is a GET as it would be over HTTP/1.1.
+/// HTTP/2 by upgrade is not offered, so that wish is not heard.
 fn upgrade(head: &mut request::Parts) -> Option<Upgrade> {
+    if is_websocket(head) {
+        let client = head.extensions.remove::<OnUpgrade>()?;
+        head.extensions.remove::<Protocol>();
+        head.method = Method::GET;
+        return Some(Upgrade { protocol: HeaderValue::from_static("websocket"), client, by_connect: true, key: None });
+    }
     if head.version != Version::HTTP_11 {
         return None;
     }
@@ -316,7 +350,13 @@ fn upgrade(head: &mut request::Parts) -> Option<Upgrade> {
         return None;
     }
     let client = head.extensions.remove::<OnUpgrade>()?;
-    Some(Upgrade { protocol, client })
+    let key = head.headers.get(header::SEC_WEBSOCKET_KEY).cloned();
+    Some(Upgrade { protocol, client, by_connect: false, key })
+}
+
+/// WebSocket over HTTP/2 (RFC 8441).
+fn is_websocket(head: &request::Parts) -> bool {
+    head.method == Method::CONNECT && head.extensions.get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket")
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

@@ -140,7 +140,7 @@ impl Traffic {
             Some(cluster) => format!("  {cluster}"),
         };
         let dash = || "-".to_owned();
-        let success = self.success.map_or_else(dash, |share| percent(share));
+        let success = self.success.map_or_else(dash, percent);
         let latency = |at: usize| self.latency_ms.map_or_else(dash, |latency| millis(latency[at]));
         let [active, connections] = match self.under_way {
             Some((active, connections)) => [active.to_string(), connections.to_string()],

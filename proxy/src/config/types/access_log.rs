@@ -78,6 +78,7 @@ impl LogFormat {
         ("duration_us", LogValue::DurationUs),
         ("request_id", LogValue::RequestId),
         ("source", LogValue::Source),
+        ("identity", LogValue::Identity),
         ("notes", LogValue::Notes),
     ];
     /// Further fields that a JSON line has if it is asked for them.

@@ -175,12 +175,12 @@ pub fn request(cluster: &Cluster, call: Call) -> Option<Request<Outgoing>> {
     let mut target = http::uri::Parts::default();
     target.path_and_query = Some(call.target.parse::<PathAndQuery>().ok()?);
     let version = match cluster.config.protocol {
-        UpstreamProtocol::Http1 => {
+        UpstreamProtocol::Http1 | UpstreamProtocol::Auto => {
             headers.insert(header::HOST, HeaderValue::from_str(&authority).ok()?);
             Version::HTTP_11
         }
         UpstreamProtocol::Http2 => {
-            target.scheme = Some(Scheme::HTTP);
+            target.scheme = Some(if cluster.config.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
             target.authority = Some(authority.parse::<Authority>().ok()?);
             Version::HTTP_2
         }
@@ -190,7 +190,7 @@ pub fn request(cluster: &Cluster, call: Call) -> Option<Request<Outgoing>> {
         fields::add(&mut trailers, name, value).ok()?;
     }
     let trailers = Some(trailers).filter(|trailers| !trailers.is_empty());
-    if let (Some(trailers), UpstreamProtocol::Http1) = (&trailers, cluster.config.protocol) {
+    if let (Some(trailers), UpstreamProtocol::Http1 | UpstreamProtocol::Auto) = (&trailers, cluster.config.protocol) {
         // HTTP/1 sends only those that were announced.
         let names: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
         headers.insert(header::TRAILER, HeaderValue::from_str(&names.join(", ")).ok()?);
@@ -238,7 +238,7 @@ pub async fn exchange(
 /// What a failure on the way means to the filter.
 pub fn error_of(kind: Kind) -> Error {
     match kind {
-        Kind::NoEndpoint | Kind::ConnectFailed | Kind::ClusterOverloaded => Error::NoHealthyEndpoint,
+        Kind::NoEndpoint | Kind::ConnectFailed | Kind::UpstreamTls | Kind::ClusterOverloaded => Error::NoHealthyEndpoint,
         Kind::NoCluster => Error::NoSuchCluster,
         Kind::Timeout | Kind::ConnectTimeout | Kind::Deadline => Error::Timeout,
         Kind::UpstreamProtocol => Error::Protocol,

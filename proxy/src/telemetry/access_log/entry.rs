@@ -39,6 +39,8 @@ pub struct Entry<'a> {
     pub source: IpAddr,
     /// The other end of the connection.
     pub peer: SocketAddr,
+    /// Who the client is, by the first name of its verified certificate.
+    pub identity: Option<&'a str>,
     pub tls_version: Option<&'a str>,
     pub server_name: Option<&'a str>,
     pub notes: &'a [(String, String)],
@@ -97,6 +99,7 @@ pub(super) fn example(fields: &Fields) -> Entry<'_> {
         request_id: Some("1"),
         source: [127, 0, 0, 1].into(),
         peer: ([127, 0, 0, 1], 4711).into(),
+        identity: Some("spiffe://a/b"),
         tls_version: None,
         server_name: None,
         notes: &[],
