@@ -75,6 +75,7 @@ mod tls;
 mod tls_clients;
 mod tls_reload;
 mod tls_upstream;
+mod top;
 mod trailers;
 mod upgrade;
 mod versions;

@@ -8,14 +8,6 @@ use http_body_util::Full;
 
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-<<<<<<< HEAD
-/// The page, or a file of it by its name; `None` if there is none.
-pub fn file(name: &str) -> Option<Response<Full<Bytes>>> {
-    let (kind, content) = match name {
-        "" => ("text/html; charset=utf-8", include_str!("dashboard/index.html")),
-        "style.css" => ("text/css; charset=utf-8", include_str!("dashboard/style.css")),
-        "script.js" => ("text/javascript; charset=utf-8", include_str!("dashboard/script.js")),
-=======
 macro_rules! page {
     ($($name:literal: $kind:literal),+ $(,)?) => {
         &[$(($name, $kind, include_str!(concat!("dashboard/", $name)))),+]
@@ -35,13 +27,12 @@ const FILES: &[(&str, &str, &str)] = page! {
     "tap.js": "text/javascript; charset=utf-8",
 };
 
-/// A file of the page by its path; `None` if there is none.
-pub fn file(steps: &[&str]) -> Option<Response<Full<Bytes>>> {
-    let wanted = match steps {
-        ["dashboard"] => "index.html",
-        ["dashboard", name] if *name != "index.html" => name,
->>>>>>> dash
-        _ => return None,
+/// The page, or a file of it by its name; `None` if there is none.
+pub fn file(name: &str) -> Option<Response<Full<Bytes>>> {
+    let wanted = match name {
+        "" => "index.html",
+        "index.html" => return None,
+        name => name,
     };
     let (_, kind, content) = FILES.iter().find(|(name, ..)| *name == wanted)?;
     let mut answer = Response::new(Full::new(Bytes::from_static(content.as_bytes())));
