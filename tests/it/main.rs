@@ -66,6 +66,7 @@ mod stream;
 mod tick;
 mod timeouts;
 mod tls;
+mod tracing;
 mod trailers;
 mod upgrade;
 mod versions;
