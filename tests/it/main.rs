@@ -76,6 +76,7 @@ mod tls_clients;
 mod tls_reload;
 mod tls_upstream;
 mod top;
+mod tracing;
 mod trailers;
 mod upgrade;
 mod versions;
