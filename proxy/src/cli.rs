@@ -2,6 +2,7 @@
 
 mod check;
 mod clusters;
+mod config;
 mod demo;
 mod filter;
 mod run;
@@ -62,6 +63,9 @@ enum Command {
     Filter(Box<filter::Command>),
     /// Show the clusters of a running proxy: why each endpoint is in or out, what it carries, who was chosen last.
     Clusters(clusters::Clusters),
+    /// Show, compare, check, replace the configuration of a running proxy; go back.
+    #[command(subcommand)]
+    Config(config::Command),
     /// Show exchanges of a running proxy as they end, those that match.
     Tap(tap::Tap),
     /// Serve an embedded example with small upstream services in the same process, and say what to try.
@@ -96,14 +100,16 @@ pub fn main() -> ExitCode {
         Command::Check { config, json } => check::check(&config, json),
         Command::Filter(command) => filter::run(*command),
         Command::Clusters(clusters) => clusters.run(),
+        Command::Config(command) => config::run(command),
         Command::Tap(tap) => tap.run(),
         Command::Demo(options) => demo::demo(&options),
     }
 }
 
 fn start_log(arguments: &Arguments) -> Result<(), String> {
-    let usual =
-        if matches!(arguments.command, Command::Filter(_) | Command::Clusters(_) | Command::Tap(_)) { "off" } else { "info" };
+    let quiet =
+        |command: &Command| matches!(command, Command::Filter(_) | Command::Clusters(_) | Command::Config(_) | Command::Tap(_));
+    let usual = if quiet(&arguments.command) { "off" } else { "info" };
     let format = match arguments.log_format {
         LogFormat::Text => log::Format::Text { colour: colour_on_stderr() },
         LogFormat::Json => log::Format::Json,
