@@ -3,6 +3,7 @@
 
 pub mod api;
 mod body;
+pub mod certificates;
 mod clusters;
 pub mod config;
 pub mod configs;
@@ -141,7 +142,9 @@ impl Admin {
             Action::Drain => self.leave().await,
             Action::OpenApi => openapi(),
             Action::Listeners => json_answer(StatusCode::OK, &process::listeners(&self.live.load(), &self.ledger)),
-            Action::Certificates => json_answer(StatusCode::OK, &process::certificates(&self.live.load())),
+            Action::Certificates => {
+                json_answer(StatusCode::OK, &json!({ "certificates": certificates::list(&self.live.load()) }))
+            }
             Action::Config
             | Action::ConfigPut
             | Action::ConfigReset

@@ -4,6 +4,7 @@
 //! changes while it runs happens in `control`, one thing after the other.
 
 mod canary;
+mod certificates;
 mod control;
 mod inputs;
 mod listeners;

@@ -2,7 +2,8 @@
 //!
 //! `wishes` is what an exchange wants; `call` is the way of a request, `attempt` one go of it, `hedge` two beside each other, with
 //! `retry` to say whether there is a further one, `budget` how many all exchanges have together, and `spare` and `replay` to
-//! keep what is sent again; `breaker` is what is in use and how much may be; `pool` keeps a worker's connections; `discovery`
+//! keep what is sent again; `breaker` is what is in use and how much may be; `pool` keeps a worker's connections, which
+//! `connect` opens, and `form` gives a request the form that a connection wants; `discovery`
 //! knows where endpoints are; `health` and `outlier` say which of them are asked at all; `choices` remembers the last ones for
 //! whoever wants to know, and `counts` adds them up where that is asked for. A cluster decides nothing about traffic: filters have chosen it before.
 
@@ -12,13 +13,17 @@ pub mod breaker;
 pub mod budget;
 mod call;
 pub mod choices;
+pub mod connect;
+mod counted;
 pub mod counts;
 pub mod discovery;
 pub mod endpoint;
+mod form;
 pub mod hash;
 pub mod health;
 mod hedge;
 pub mod kept;
+mod line;
 pub mod outgoing;
 pub mod outlier;
 pub mod pool;
@@ -39,6 +44,7 @@ pub use seen::{Ended, Seen};
 pub use wishes::{Wishes, choose};
 
 use crate::config;
+use crate::tls;
 use balance::Balancer;
 use discovery::{Listed, Resolved};
 use kept::Kept;
@@ -51,6 +57,8 @@ pub struct Cluster {
     /// What was said of the endpoints, each in its place.
     listed: Vec<Listed>,
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// What new connections to its endpoints are made with; without it, in plain text.
+    pub tls: Option<Arc<tls::Client>>,
     balancer: Balancer,
     /// What the next cluster of this name goes on with.
     pub kept: Kept,
@@ -60,27 +68,45 @@ impl Cluster {
     /// Builds a cluster, or carries the previous one over when nothing about it has changed. Endpoints that stay keep
     /// their load and connections as long as they are spoken to in the same way.
     pub fn build(name: &Arc<str>, config: &Arc<config::Cluster>, resolved: &Resolved, previous: Option<&Arc<Self>>) -> Arc<Self> {
+        Self::build_with(name, config, resolved, None, previous)
+    }
+
+    /// The same for one that speaks TLS, if its configuration says so. Connections that are there go on when only
+    /// certificates have changed.
+    pub fn build_with(
+        name: &Arc<str>,
+        config: &Arc<config::Cluster>,
+        resolved: &Resolved,
+        tls: Option<Arc<tls::Client>>,
+        previous: Option<&Arc<Self>>,
+    ) -> Arc<Self> {
         let listed = resolved.endpoints(config);
         let alike = previous.filter(|previous| {
             previous.config.protocol == config.protocol
+                && previous.config.tls == config.tls
                 && previous.config.limits == config.limits
                 && previous.config.timeouts == config.timeouts
         });
         if let Some(previous) = alike
             && previous.config == *config
             && previous.listed == listed
+            && previous.tls.as_ref().map(Arc::as_ptr) == tls.as_ref().map(Arc::as_ptr)
         {
             return Arc::clone(previous);
         }
         let now = balance::now_ms();
         let known = previous.map_or(&[][..], |previous| &previous.endpoints).iter();
-        let known: HashMap<_, _> = known.map(|endpoint| (endpoint.address, Arc::clone(endpoint))).collect();
+        let known: HashMap<_, _> =
+            known.map(|endpoint| ((endpoint.address, endpoint.host.clone()), Arc::clone(endpoint))).collect();
         let endpoints: Vec<_> = listed
             .iter()
             .map(|listed| {
-                let known = known.get(&listed.address);
+                // Who is asked for by another name is spoken to in another way.
+                let host = listed.host.clone().filter(|_| config.tls.is_some());
+                let known = known.get(&(listed.address, host.clone()));
                 let endpoint = known.filter(|_| alike.is_some()).cloned().unwrap_or_else(|| {
-                    let endpoint = Endpoint::new(listed.address);
+                    let mut endpoint = Endpoint::new(listed.address);
+                    endpoint.host = host;
                     if previous.is_some() && known.is_none() {
                         endpoint.since.begin(now);
                     }
@@ -94,7 +120,7 @@ impl Cluster {
         let seats = seats.map(|(endpoint, listed)| (Arc::clone(endpoint), Arc::clone(&listed.labels), listed.standing.clone()));
         let balancer = Balancer::new(config, seats);
         let kept = Kept::of(config, previous.map(|previous| &previous.kept));
-        Arc::new(Self { name: Arc::clone(name), config: Arc::clone(config), listed, endpoints, balancer, kept })
+        Arc::new(Self { name: Arc::clone(name), config: Arc::clone(config), listed, endpoints, tls, balancer, kept })
     }
 
     /// Has picks choose among the endpoints that are in now: for whoever has changed the health of one.
@@ -102,16 +128,11 @@ impl Cluster {
         self.balancer.refresh();
     }
 
-    /// An attempt is over.
+    /// An attempt is over, as far as its endpoint is to be judged by it.
     pub fn saw(&self, endpoint: &Endpoint, seen: &Seen) {
         if self.config.endpoint_metrics {
             endpoint.count(seen);
         }
-        self.heard(endpoint, seen);
-    }
-
-    /// The endpoint is to be judged by an attempt that is over, or by what has come after it.
-    pub fn heard(&self, endpoint: &Endpoint, seen: &Seen) {
         balance::saw(&self.config, endpoint, seen);
         tracing::trace!(cluster = %self.name, address = %endpoint.address, ?seen, "attempted");
         outlier::saw(endpoint, seen, &self.config.outliers, &self.kept.alarm);

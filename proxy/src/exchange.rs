@@ -35,6 +35,8 @@ pub use onlooker::{Onlooker, Over};
 pub use record::{AtEnd, Attempt, Outcome, Record, cutting};
 pub use trail::Trail;
 
+use crate::telemetry::propagation::Trace;
+
 /// The names of the clusters of one snapshot.
 pub type Names = BTreeSet<Arc<str>>;
 
@@ -77,6 +79,8 @@ pub struct Exchange {
     pub mirrors: Vec<Mirror>,
     /// What happens in it, if somebody looks at it.
     pub trail: Option<Rc<Trail>>,
+    /// The trace that it belongs to.
+    pub trace: Option<Trace>,
 }
 
 /// A copy of the request that goes to another cluster as well.
@@ -197,6 +201,7 @@ impl Exchange {
             held: Vec::new(),
             mirrors: Vec::new(),
             trail: None,
+            trace: None,
         }
     }
 
@@ -226,6 +231,8 @@ impl Exchange {
             held: Vec::new(),
             mirrors: Vec::new(),
             trail: None,
+            // What a copy calls is not to be seen in the trace.
+            trace: self.trace.map(|trace| trace.unsampled()),
         }
     }
 
@@ -272,6 +279,8 @@ pub mod tests {
             trusted: false,
             tls_version: None,
             server_name: None,
+            client: None,
+            strict_sni: false,
             permit: None,
             open: None,
             ended: std::sync::OnceLock::new(),

@@ -3,15 +3,18 @@
 //! It is built beside the one that serves and carries over every part whose configuration did not change. One that
 //! cannot be built changes nothing. [`Live`] is the only place in the process that is ever swapped.
 
+mod certificates;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use certificates::{Certificates, Reread};
 
 use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
-use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source, Step};
+use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source};
 use crate::exchange::tap::{Showing, Tap};
 use crate::exchange::{Names, Onlooker, failure};
 use crate::filter::hand::CopyCounts;
@@ -23,6 +26,7 @@ use crate::telemetry::metrics::{Family, Registry};
 use crate::telemetry::redact::Redact;
 use crate::telemetry::traffic::Traffic;
 use crate::tls;
+use crate::trace::Tracer;
 
 /// What the counter of refused exchanges says of itself.
 const OVERLOADED: &str = "Exchanges that were refused because more than limits.exchanges were under way.";
@@ -83,6 +87,8 @@ pub struct Snapshot {
     pub onlookers: Arc<[Arc<dyn Onlooker>]>,
     /// One of them, handed on from the first snapshot to the last.
     pub tap: Arc<Tap>,
+    /// `None`: nothing is told of sampled exchanges.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 /// What exchanges of one listener need.
@@ -91,15 +97,49 @@ pub struct Listener {
     pub name: Arc<str>,
     pub config: Arc<config::Listener>,
     pub filters: Arc<[Arc<Filter>]>,
-    pub tls: Option<tls::Server>,
+    pub tls: Option<Arc<tls::Server>>,
     pub access_log: Arc<AccessLog>,
     pub traffic: Arc<Traffic>,
 }
 
+/// What a certificate belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    Listener,
+    Cluster,
+}
+
 impl Snapshot {
+    /// Every certificate that something is made of, and what it belongs to.
+    pub fn held(&self) -> impl Iterator<Item = (Section, &str, &tls::Held)> {
+        let of_listeners = self.listeners.values().flat_map(|listener| {
+            let held = listener.tls.iter().flat_map(|tls| &tls.held);
+            held.map(|held| (Section::Listener, &*listener.name, held))
+        });
+        let of_clusters = self.reach.clusters.values().flat_map(|cluster| {
+            let held = cluster.tls.iter().flat_map(|tls| &tls.held);
+            held.map(|held| (Section::Cluster, &*cluster.name, held))
+        });
+        of_listeners.chain(of_clusters)
+    }
+
     /// Builds everything that is new, and lists every mistake. `reread` also reads certificates again whose paths are
     /// the same as before. Configures filters, so it runs on a thread that may block.
     pub fn build(parts: &Parts, previous: Option<&Snapshot>, reread: bool) -> Result<Self, Problems> {
+        Self::build_with(parts, previous, if reread { Reread::Strictly } else { Reread::No })
+    }
+
+    /// The same snapshot with the certificates that are there now. Those that cannot be used stay as they were, which is told
+    /// and counted; `None`: there are no others.
+    pub fn renew(parts: &Parts, previous: &Snapshot) -> Result<Option<Self>, Problems> {
+        if !certificates::are_stale(previous) {
+            return Ok(None);
+        }
+        let renewed = Self::build_with(parts, Some(previous), Reread::Leniently)?;
+        Ok(certificates::differ(previous, &renewed).then_some(renewed))
+    }
+
+    fn build_with(parts: &Parts, previous: Option<&Snapshot>, reread: Reread) -> Result<Self, Problems> {
         let config = &parts.config;
         let mut problems = Vec::new();
         let redact = match previous.filter(|previous| previous.config.redact == config.redact) {
@@ -109,17 +149,28 @@ impl Snapshot {
         let access_log = access_log(parts, &redact, previous).map_err(|problem| problems.push(problem)).ok();
         let metrics = previous.map(|previous| Arc::clone(&previous.metrics)).unwrap_or_default();
         let tap = previous.map_or_else(|| Arc::new(Tap::new(&metrics)), |previous| Arc::clone(&previous.tap));
+        let tracer = tracer(parts, previous, &metrics).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
         let stores = config.stores.iter().map(|(name, store)| {
             let previous = previous.and_then(|previous| previous.stores.get(name));
             (Arc::clone(name), Store::build(name, store, previous))
         });
         let stores: Stores = stores.collect();
+        let certificates = Certificates { parts, reread, failed: certificates::failures(&metrics) };
         let filters = filters(parts, &stores, previous, &metrics, &mut problems);
-        let clusters = config.clusters.iter().map(|(name, cluster)| {
+        let mut clusters = HashMap::new();
+        for (name, cluster) in &config.clusters {
             let previous = previous.and_then(|previous| previous.reach.clusters.get(name));
-            (Arc::clone(name), Cluster::build(name, cluster, &parts.resolved, previous))
-        });
-        let clusters: HashMap<_, _> = clusters.collect();
+            match certificates.client(name, cluster, previous) {
+                Ok(tls) => {
+                    let built = Cluster::build_with(name, cluster, &parts.resolved, tls, previous);
+                    clusters.insert(Arc::clone(name), built);
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
         let chain = |section: &'static str, name: &str, names: &[Arc<str>]| -> Result<Arc<[Arc<Filter>]>, Problem> {
             let chain: Arc<[_]> = names.iter().filter_map(|filter| filters.get(filter).cloned()).collect();
             if chain.len() > chain::FILTERS_MAX {
@@ -145,17 +196,12 @@ impl Snapshot {
                 }
             };
             let previous = previous.and_then(|previous| previous.listeners.get(name));
-            let kept = previous.filter(|previous| !reread && previous.config.tls == listener.tls);
-            let tls = match (&listener.tls, kept) {
-                (None, _) => None,
-                (Some(_), Some(kept)) => kept.tls.clone(),
-                (Some(tls), None) => match tls::Server::build(tls) {
-                    Ok(server) => Some(server),
-                    Err(error) => {
-                        problems.push(tls_problem(parts, name, &error));
-                        continue;
-                    }
-                },
+            let tls = match certificates.server(name, listener, previous) {
+                Ok(tls) => tls,
+                Err(problem) => {
+                    problems.push(problem);
+                    continue;
+                }
             };
             let counted = previous.map(|previous| &*previous.traffic);
             let workers = config.workers.unwrap_or(1);
@@ -174,6 +220,7 @@ impl Snapshot {
         }
         match access_log {
             Some(access_log) if problems.is_empty() => Ok(Self {
+                onlookers: onlookers(&tap, &redact, tracer.as_ref()),
                 config: Arc::clone(config),
                 listeners,
                 cluster_names: Arc::new(clusters.keys().cloned().collect()),
@@ -187,9 +234,9 @@ impl Snapshot {
                 filters,
                 stores,
                 access_log,
-                onlookers: Arc::from([Arc::new(Showing::new(&tap, &redact)) as Arc<dyn Onlooker>]),
                 tap,
                 redact,
+                tracer,
                 overloaded: metrics.counter("tamis_overloaded_total", OVERLOADED, &[]),
                 metrics,
             }),
@@ -208,6 +255,25 @@ fn access_log(parts: &Parts, redact: &Arc<Redact>, previous: Option<&Snapshot>) 
         let message = format!("cannot open the access log: {error}");
         parts.source.problem_at(&["access-log".into(), "output".into()], message)
     })
+}
+
+/// One that does what is to be done goes on.
+/// Who looks at exchanges that have ended.
+fn onlookers(tap: &Arc<Tap>, redact: &Arc<Redact>, tracer: Option<&Arc<Tracer>>) -> Arc<[Arc<dyn Onlooker>]> {
+    let showing: Arc<dyn Onlooker> = Arc::new(Showing::new(tap, redact));
+    std::iter::once(showing).chain(tracer.map(|tracer| Arc::clone(tracer) as Arc<dyn Onlooker>)).collect()
+}
+
+fn tracer(parts: &Parts, previous: Option<&Snapshot>, metrics: &Registry) -> Result<Option<Arc<Tracer>>, Problem> {
+    let Some(tracing) = &parts.config.tracing else { return Ok(None) };
+    let kept = previous.and_then(|previous| previous.tracer.as_ref()).filter(|tracer| tracer.serves(tracing));
+    if let Some(kept) = kept {
+        return Ok(Some(Arc::clone(kept)));
+    }
+    match Tracer::start(tracing, metrics) {
+        Ok(tracer) => Ok(tracer.map(Arc::new)),
+        Err(error) => Err(parts.source.problem_at(&["tracing".into(), "ca".into()], error.to_string())),
+    }
 }
 
 /// Filters whose module and configuration are the same are carried over with their instances; then the others are built,
@@ -312,12 +378,4 @@ pub fn filter_problems(source: &Source, name: &str, error: &LoadError) -> Vec<Pr
 fn pushed_problem(source: &Source, name: &str, error: &LoadError) -> Problem {
     let message = format!("filter `{name}`, with the configuration that was pushed: {error}");
     source.problem_at(&["filters".into(), name.into()], message).of_filter(name)
-}
-
-fn tls_problem(parts: &Parts, listener: &str, error: &tls::TlsError) -> Problem {
-    let mut path: Vec<Step<'_>> = vec!["listeners".into(), listener.into(), "tls".into()];
-    if let Some((index, key)) = error.place() {
-        path.extend([Step::Key("certificates"), Step::Index(index), Step::Key(key)]);
-    }
-    parts.source.problem_at(&path, error.to_string())
 }

@@ -1,41 +1,50 @@
-//! TLS: towards clients, which certificate a name gets, and the rustls configuration made of it; `client`, towards servers
-//! that the proxy itself asks.
+//! TLS, and who is at the other end of it.
+//!
+//! `server` is what a listener accepts with, `upstream` what a cluster connects with; both are built from `files` that are read
+//! as a whole and known by their digest, so that whoever looks again knows whether something has changed. `certificates` chooses
+//! what is shown, `trust` whose certificates are believed, `identity` is what a certificate says of its owner and who is let in,
+//! `held` what is known of the certificates in use. `client` is for servers that the proxy itself asks.
 
 mod certificates;
 pub mod client;
+mod files;
+mod held;
+mod identity;
+mod server;
+mod trust;
+mod upstream;
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, LazyLock};
 
-use rustls::ServerConfig;
-use tokio_rustls::TlsAcceptor;
+use rustls::crypto::CryptoProvider;
+use rustls::{CertificateError, Error, OtherError, SupportedProtocolVersion};
 
-pub use certificates::{Certificates, TlsError};
+pub use files::TlsError;
+pub use held::{Held, Role};
+pub use identity::Peer;
+pub use server::Server;
+pub use upstream::{Client, Offer, Refused, Why};
 
-use crate::config;
+use crate::config::TlsVersion;
 
-/// What a listener needs to accept TLS, ready to use.
-#[derive(Clone)]
-pub struct Server {
-    pub acceptor: TlsAcceptor,
+/// One for the process: its cipher suites and groups are those of rustls, in its order, the hybrid group first.
+fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    Arc::clone(&PROVIDER)
 }
 
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("tls::Server")
+/// Why a handshake failed, in words for the log.
+pub fn words(error: &io::Error) -> String {
+    match error.get_ref().and_then(|source| source.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(CertificateError::Other(OtherError(why)))) => why.to_string(),
+        _ => error.to_string(),
     }
 }
 
-impl Server {
-    /// Reads and checks the certificates; TLS 1.2 and 1.3, HTTP/2 preferred over HTTP/1.1.
-    pub fn build(config: &config::ServerTls) -> Result<Self, TlsError> {
-        let certificates = Certificates::load(&config.certificates)?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut server = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|source| TlsError::Setup { source })?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(certificates));
-        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(server)) })
+fn versions(min: TlsVersion) -> Vec<&'static SupportedProtocolVersion> {
+    match min {
+        TlsVersion::Tls12 => vec![&rustls::version::TLS13, &rustls::version::TLS12],
+        TlsVersion::Tls13 => vec![&rustls::version::TLS13],
     }
 }

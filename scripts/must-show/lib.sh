@@ -5,7 +5,9 @@ set -euo pipefail
 repository="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 cd "$repository"
 built="${CARGO_TARGET_DIR:-target}"
-tamis="$built/release/tamis"
+# Other builds can be shown as well.
+tamis="${TAMIS:-$built/release/tamis}"
+tamis_origin="${TAMIS_ORIGIN:-$built/release/tamis-origin}"
 guests="$built/guests/wasm32-unknown-unknown/release"
 work="$(mktemp -d)"
 started=()
@@ -28,6 +30,7 @@ must() {
 }
 
 build() {
+    if [ -n "${TAMIS:-}" ]; then return; fi
     cargo build --quiet --release --package tamis
     cargo build --quiet --release --package tamis-tests --bin tamis-origin
 }
@@ -59,14 +62,14 @@ start() {
 
 # Starts the origin; its address is $origin.
 start_origin() {
-    start origin "$built/release/tamis-origin"
+    start origin "$tamis_origin"
     await grep -q : "$work/origin.log"
     origin="$(head -n 1 "$work/origin.log")"
 }
 
 # Starts an origin of its own log, on an address; its process is $process.
 start_origin_at() {
-    start "$1" "$built/release/tamis-origin" "$2"
+    start "$1" "$tamis_origin" "$2"
     await grep -q : "$work/$1.log"
 }
 
@@ -82,4 +85,20 @@ start_tamis() {
 make_certificate() {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
         -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout "$work/edge.key" -out "$work/edge.pem" 2>/dev/null
+}
+
+# A private authority, as $work/ca.pem and $work/ca.key.
+make_authority() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=a private CA" \
+        -addext keyUsage=critical,keyCertSign,cRLSign -keyout "$work/ca.key" -out "$work/ca.pem" 2>/dev/null
+}
+
+# A certificate of that authority for localhost, as $work/NAME.pem and $work/NAME.key.
+sign_certificate() {
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost \
+        -keyout "$work/$1.key" -out "$work/$1.csr" 2>/dev/null
+    printf '%s\n' subjectAltName=DNS:localhost,IP:127.0.0.1 basicConstraints=critical,CA:FALSE \
+        keyUsage=critical,digitalSignature extendedKeyUsage=serverAuth >"$work/$1.ext"
+    openssl x509 -req -in "$work/$1.csr" -CA "$work/ca.pem" -CAkey "$work/ca.key" -days 2 \
+        -extfile "$work/$1.ext" -out "$work/$1.pem" 2>/dev/null
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Every request is copied to a cluster that takes requests and never answers: the p99 of the exchanges themselves is that of a listener
-# without the filter, within 10 percent. Five rounds each, in turns, at a fixed rate of about 30 % of what the proxy can do here with
-# copies; the median of the rounds is compared. Requests come over HTTP/1. A connection of h2load looks at its clock each 10 ms and
-# sends one request then at most, so that there are as many connections as it takes to keep the rate.
+# without the filter, within 10 percent. Five rounds each, in turns, at an even, fixed rate of about 30 % of what the proxy can do here
+# with copies; the median of the rounds is compared. Requests come over HTTP/1.1, at equal distances.
 source "$(dirname "$0")/lib.sh"
-readonly ROUNDS=5 SECONDS_A_ROUND=6 CONNECTIONS_AT_MOST=16 CONNECTION_RATE_MAX=90 LOAD_PERCENT=30 P99_PERCENT_MAX=110
+readonly ROUNDS=5 SECONDS_A_ROUND=6 CONNECTIONS=32 LOAD_PERCENT=30 P99_PERCENT_MAX=110
 
 build
+cargo build --quiet --release --package tamis-benches --bin pace
+pace="$built/release/pace"
 start_origin
 # Takes connections and requests, and answers nothing.
 cat >"$work/hang.py" <<'END'
@@ -50,7 +51,7 @@ END
 
 # Requests a second that the listener with copies answers when it is asked for all it can.
 most() {
-    h2load --h1 -c "$CONNECTIONS_AT_MOST" -D 3 "http://127.0.0.1:$port_on/" | sed -n 's/^finished in .*, \([0-9]*\)\..* req\/s.*/\1/p'
+    h2load --h1 -c "$CONNECTIONS" -D 3 "http://127.0.0.1:$port_on/" | sed -n 's/^finished in .*, \([0-9]*\)\..* req\/s.*/\1/p'
 }
 
 # The p99 of one round against a port, in microseconds; how many requests it had, and the CPU time of the proxy for each.
@@ -59,14 +60,14 @@ cpu() { awk '{ print ($14 + $15) * 10000 }' "/proc/$tamis_process/stat"; }
 p99() {
     local before
     before="$(cpu)"
-    h2load --h1 -c "$connections" -D "$SECONDS_A_ROUND" --rps "$rate" --log-file="$work/exchanges" "http://127.0.0.1:$1/" >"$work/h2load.txt"
-    if ! grep -q ' 0 failed, 0 errored, 0 timeout' "$work/h2load.txt"; then
-        cat "$work/h2load.txt" >&2
-        exit 1
-    fi
-    sort -n -k 3 "$work/exchanges" |
-        awk -v cpu="$(($(cpu) - before))" '{ took[NR] = $3 } END { print took[int(NR * 0.99)], NR, int(cpu / NR) }'
-    rm "$work/exchanges"
+    "$pace" "http://127.0.0.1:$1/" --rate "$rate" --connections "$CONNECTIONS" --seconds "$SECONDS_A_ROUND" >"$work/pace.json"
+    python3 - "$work/pace.json" "$(($(cpu) - before))" <<'END'
+import json, sys
+
+told = json.load(open(sys.argv[1]))
+assert told["failed"] == 0, told
+print(told["p99_us"], told["requests"], int(sys.argv[2]) // told["requests"])
+END
 }
 
 median() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
@@ -75,9 +76,8 @@ median() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
 counted() { curl --silent "http://127.0.0.1:$admin/metrics" | awk -v name="^$1" '$0 ~ name { sum += $2 } END { print sum + 0 }'; }
 
 most="$(most)"
-connections="$((most * LOAD_PERCENT / 100 / CONNECTION_RATE_MAX + 1))"
-rate="$((most * LOAD_PERCENT / 100 / connections))"
-say "at most $most exchanges a second with copies; measured at $((rate * connections)) on $connections connections"
+rate="$((most * LOAD_PERCENT / 100))"
+say "at most $most exchanges a second with copies; measured at $rate on $CONNECTIONS connections"
 before="$(counted shadow_copies_total)"
 off=() on=() copied=0
 for round in $(seq "$ROUNDS"); do

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use http::{Method, Uri};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -25,7 +26,7 @@ use crate::edge::{Edge, Protocol};
 
 /// Describes a connection; `open` opens it.
 pub fn connect(address: SocketAddr) -> Connect {
-    Connect { address, edge: Edge::HTTP1_PLAIN, name: EDGE_NAME.to_owned(), window: None }
+    Connect { address, edge: Edge::HTTP1_PLAIN, name: EDGE_NAME.to_owned(), window: None, config: None, sni: None }
 }
 
 pub struct Connect {
@@ -33,6 +34,8 @@ pub struct Connect {
     edge: Edge,
     name: String,
     window: Option<u32>,
+    config: Option<Arc<ClientConfig>>,
+    sni: Option<String>,
 }
 
 impl Connect {
@@ -44,6 +47,18 @@ impl Connect {
     /// The name that TLS asks for and that requests go to.
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
+        self
+    }
+
+    /// What it speaks TLS with, in the place of a client that trusts the tests' authority. What it offers is the edge's.
+    pub fn tls(mut self, config: &Arc<ClientConfig>) -> Self {
+        self.config = Some(Arc::clone(config));
+        self
+    }
+
+    /// The name that TLS asks for, where requests go to another.
+    pub fn sni(mut self, name: &str) -> Self {
+        self.sni = Some(name.to_owned());
         self
     }
 
@@ -65,7 +80,14 @@ impl Connect {
             return self.handshake(stream, None).await;
         }
         let alpn: &[u8] = if self.edge.is_http2() { b"h2" } else { b"http/1.1" };
-        let stream = tls(stream, &self.name, &[alpn]).await?;
+        let stream = match &self.config {
+            None => tls(stream, self.sni.as_ref().unwrap_or(&self.name), &[alpn]).await?,
+            Some(config) => {
+                let mut config = ClientConfig::clone(config);
+                config.alpn_protocols = vec![alpn.to_vec()];
+                tls_with(stream, self.sni.as_ref().unwrap_or(&self.name), Arc::new(config)).await?
+            }
+        };
         let agreed = stream.get_ref().1.alpn_protocol();
         anyhow::ensure!(agreed == Some(alpn), "the server chose {agreed:?} instead of {alpn:?}");
         let presented =
@@ -102,8 +124,7 @@ impl Connect {
 
 /// A TLS connection that trusts the tests' authority.
 pub async fn tls(stream: TcpStream, name: &str, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
-    let name = ServerName::try_from(name.to_owned()).expect("the name is a DNS name");
-    TlsConnector::from(certificates::client_config(alpn)).connect(name, stream).await
+    tls_with(stream, name, certificates::client_config(alpn)).await
 }
 
 enum Sender {
@@ -181,4 +202,10 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Client").field("edge", &self.edge).field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// A TLS connection of a client's own. An address as a name asks for nobody.
+pub async fn tls_with(stream: TcpStream, name: &str, config: Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
+    let name = ServerName::try_from(name.to_owned()).expect("the name is one of a host");
+    TlsConnector::from(config).connect(name, stream).await
 }

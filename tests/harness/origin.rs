@@ -104,6 +104,12 @@ impl Builder {
         self
     }
 
+    /// The same in its own way.
+    pub fn tls_config(mut self, config: Arc<rustls::ServerConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
     pub fn run(self) -> Origin {
         self.run_at(([127, 0, 0, 1], 0).into())
     }

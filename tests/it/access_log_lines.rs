@@ -1,7 +1,7 @@
 //! How lines of the access log look, which exchanges have one, and what they never show.
 
 use serde_json::{Value, json};
-use tamis_tests::{Edge, Origin, Proxy, Reply, matrix, origin, refused, scenario};
+use tamis_tests::{Edge, Origin, Proxy, Reply, guest, matrix, origin, refused, scenario};
 
 /// An edge in front of an origin, with this in its `[access-log]` and behind it.
 fn logging(edge: Edge, origin: &Origin, access_log: &str) -> Proxy {
@@ -72,6 +72,49 @@ async fn a_json_line_has_the_fields_that_are_asked_for(edge: Edge) {
     assert_eq!(line["query"], "b=1&token=[redacted]&c");
     assert_eq!((&line["agent"], &line["what"], &line["status"]), (&json!("curl\""), &json!("GET /a"), &json!(200)));
     assert!(line["ms"].as_f64().is_some_and(|ms| ms > 0.0), "{line}");
+}
+
+matrix!(a_line_tells_what_filters_and_endpoints_did);
+async fn a_line_tells_what_filters_and_endpoints_did(edge: Edge) {
+    let bad = origin().route_fn("/", |_| async { Reply::new(503) }).run();
+    let proxy = edge.proxy(format!(
+        r#"
+        [listeners.edge]
+        cluster = "origin"
+        filters = ["stamp", "reply"]
+        [clusters.origin]
+        endpoints = ["{bad}"]
+        retry = {{ attempts = 2, on = ["503"], backoff = "1ms" }}
+        [filters.stamp]
+        module = "{}"
+        [filters.reply]
+        module = "{}"
+        [access-log]
+        only = ["path", "filters", "upstream_attempts"]
+        fields = {{ text = "{{filters}} {{upstream-attempts}}" }}
+        "#,
+        guest("stamp-a"),
+        guest("reply"),
+    ));
+    let client = proxy.client().await;
+    client.get("/").header("x-reply", "x").await;
+    client.get("/").await;
+    let lines = proxy.access_log().lines(2).await;
+    let hooks = |line: &Value| -> Vec<String> {
+        let hooks = line["filters"].as_array().expect("a list");
+        assert!(hooks.iter().all(|hook| hook["us"].as_u64().is_some()), "{line}");
+        hooks.iter().map(|hook| format!("{}:{}:{}", hook["filter"], hook["hook"], hook["result"]).replace('"', "")).collect()
+    };
+    let replied = hooks(&lines[0]);
+    assert!(replied.contains(&"reply:request:replied".to_owned()), "{replied:?}");
+    assert_eq!(lines[0]["upstream_attempts"], json!([]));
+    assert!(hooks(&lines[1]).contains(&"reply:request:next".to_owned()), "{:?}", hooks(&lines[1]));
+    let attempts = lines[1]["upstream_attempts"].as_array().expect("a list");
+    let told: Vec<_> = attempts.iter().map(|attempt| (&attempt["endpoint"], &attempt["status"])).collect();
+    let endpoint = Value::from(bad.to_string());
+    assert_eq!(told, [(&endpoint, &json!(503)), (&endpoint, &json!(503))]);
+    let text = lines[1]["text"].as_str().expect("a text");
+    assert!(text.contains("reply/request=next") && text.ends_with(&format!("{bad}=503,{bad}=503")), "{text}");
 }
 
 scenario!(what_is_redacted_is_in_no_line);

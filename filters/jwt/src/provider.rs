@@ -54,6 +54,13 @@ impl Provider {
             true => algorithm::DEFAULT.to_vec(),
             false => config.algorithms.0,
         };
+        // The secret is the last of the keys.
+        let secret = keys.last().filter(|_| config.secret.is_some());
+        if secret.is_some_and(|secret| !algorithms.iter().any(|algorithm| secret.fits(*algorithm))) {
+            let why = "expected a secret of at least 32 bytes for HS256, 48 for HS384 or 64 for HS512, one of them among the \
+                       `algorithms`, found one that can verify nothing";
+            return Err(ConfigError::at("secret.input", why));
+        }
         if config.token_bytes_max == 0 {
             return Err(ConfigError::at("token-bytes-max", "expected at least 1, found 0"));
         }

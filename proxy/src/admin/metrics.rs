@@ -36,6 +36,7 @@ pub fn answer(snapshot: &Snapshot, ledger: &Ledger, headers: &HeaderMap) -> Resp
     snapshot.access_log.render(&mut exposition);
     clusters(snapshot, &mut exposition);
     super::clusters::metrics(snapshot, &mut exposition);
+    super::certificates::metrics(snapshot, &mut exposition);
     stores(snapshot, &mut exposition);
     let beside = |filter: &Arc<Filter>| filter.beside.as_ref().map(|(second, _)| Arc::clone(second));
     let filters: Vec<_> =

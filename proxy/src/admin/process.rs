@@ -1,6 +1,5 @@
 //! What the admin tells of the process as a whole: which program this is, where it listens, what it shows of itself to clients.
 
-use std::path::Path;
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
@@ -53,23 +52,4 @@ pub fn listeners(snapshot: &Snapshot, ledger: &Ledger) -> Value {
         })
     };
     json!({ "listeners": listeners.iter().map(shown).collect::<Vec<_>>() })
-}
-
-/// Of listeners, by the files they were read from. Keys are never told of, but where they are.
-pub fn certificates(snapshot: &Snapshot) -> Value {
-    let mut listeners: Vec<_> = snapshot.listeners.values().collect();
-    listeners.sort_by(|one, other| one.name.cmp(&other.name));
-    let mut all = Vec::new();
-    for listener in listeners {
-        let Some(tls) = &listener.config.tls else { continue };
-        for certificate in &tls.certificates {
-            let path = |path: &Path| path.to_string_lossy().into_owned();
-            all.push(json!({
-                "listener": &*listener.name,
-                "chain": path(&certificate.chain),
-                "key": path(&certificate.key),
-            }));
-        }
-    }
-    json!({ "certificates": all })
 }

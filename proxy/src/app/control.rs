@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::certificates::{self, Expiries};
 use super::listeners::Listeners;
 use super::prepare::Outcome;
 use super::signals::Signals;
@@ -88,6 +89,7 @@ pub struct Control {
     watch: Watch,
     /// Listeners that have left the configuration and still serve somebody.
     leaving: Vec<drain::Trigger>,
+    expiries: Expiries,
 }
 
 /// What the loop hears of.
@@ -116,6 +118,7 @@ enum About {
     Reload,
     Module(PathBuf),
     Input(Input),
+    Certificates,
     GoBack(Failed),
     Found(Query),
     Command {
@@ -167,6 +170,7 @@ impl Control {
                 events,
                 watch,
                 leaving: Vec::new(),
+                expiries: Expiries::default(),
             };
             control.begin().await;
             let left = control.serve(Ears { queue, signals, commands }, trigger).await;
@@ -199,6 +203,9 @@ impl Control {
         for worker in self.workers.drain(..) {
             worker.stop();
         }
+        if self.live.load().tracer.as_ref().is_some_and(|tracer| !tracer.flush(FLUSH)) {
+            tracing::warn!("the collector of traces does not take what is left; the last spans are lost");
+        }
         if !self.live.load().access_log.flush(FLUSH) {
             tracing::warn!("the access log's output does not take what is left; its last lines are lost");
         }
@@ -207,6 +214,7 @@ impl Control {
     async fn serve(&mut self, mut ears: Ears, trigger: drain::Trigger) -> Left {
         let mut waiting = Waiting::default();
         let mut running: Option<Running> = None;
+        let mut looks = certificates::looks();
         let left = loop {
             if running.is_none() {
                 running = waiting.next().map(|change| self.prepare(change));
@@ -231,6 +239,7 @@ impl Control {
                     waiting.add(match file {
                         file if self.file.as_ref() == Some(&file) => Change::Reload { if_changed: true },
                         _ if self.parts.inputs.contains_key(&input) => Change::Input(input, None),
+                        file if certificates::names(&self.parts.config, &file) => Change::Certificates,
                         file => Change::Module(file),
                     });
                     continue;
@@ -239,6 +248,11 @@ impl Control {
                     for failed in self.trials.failed(&self.live.load()) {
                         waiting.add(Change::GoBack(failed));
                     }
+                    continue;
+                }
+                _ = looks.tick() => {
+                    self.expiries.tell(&self.live.load());
+                    waiting.add(Change::Certificates);
                     continue;
                 }
                 outcome = finished(&mut running) => {

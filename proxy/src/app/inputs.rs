@@ -14,6 +14,7 @@ use crate::cluster::{Cluster, Wishes, pool};
 use crate::config::{Config, Input, Problems, Source};
 use crate::filter::Reach;
 use crate::filter::host::http_client::{self, Answer, Call};
+use crate::tls;
 
 /// Bytes of one input: it has to fit into the memory of a filter.
 pub const INPUT_BYTES_MAX: u64 = 64 << 20;
@@ -81,7 +82,9 @@ pub fn read(input: &Input, config: &Config, resolved: &Resolved) -> Result<Arc<[
         Input::File(path) => read_file(path),
         Input::Resource { cluster, target, .. } => {
             let settings = config.clusters.get(cluster).ok_or_else(|| format!("there is no cluster `{cluster}`"))?;
-            fetch(&Cluster::build(cluster, settings, resolved, None), target)
+            let tls =
+                settings.tls.as_ref().map(|tls| tls::Client::build(tls, None)).transpose().map_err(|error| error.to_string())?;
+            fetch(&Cluster::build_with(cluster, settings, resolved, tls, None), target)
         }
     }
 }

@@ -40,6 +40,7 @@ pub enum Task {
     Reload { if_changed: bool },
     Module(PathBuf),
     Input(Input, Option<Arc<[u8]>>),
+    Certificates,
     GoBack(Failed),
     Found(Query, Answer),
     Push { filter: Arc<str>, wanted: Wanted, over_file: bool },
@@ -92,6 +93,7 @@ pub async fn prepare(task: Task, ground: Ground) -> Outcome {
         Task::Configure { wanted, expected, dry_run } => reload::configure(ground, wanted, expected, dry_run).await,
         Task::Module(file) => blocking(ground, move |ground| module(ground, &file)).await,
         Task::Input(changed, content) => blocking(ground, move |ground| input(ground, changed, content)).await,
+        Task::Certificates => blocking(ground, certificates).await,
         Task::GoBack(failed) => blocking(ground, move |ground| go_back(ground, &failed)).await,
         Task::Found(query, answer) => blocking(ground, move |ground| found(ground, &query, answer)).await,
         Task::Push { filter, wanted, over_file } => {
@@ -171,6 +173,12 @@ fn go_back(ground: &mut Ground, failed: &Failed) -> Result<Option<Ready>, NotRea
     ground.parts.modules.insert(config.module.clone(), Arc::clone(&failed.before));
     let snapshot = Snapshot::build(&ground.parts, Some(&ground.live), false)?;
     Ok(Some(ready(ground, snapshot, None)))
+}
+
+/// Files that certificates are read from may have changed.
+fn certificates(ground: &mut Ground) -> Result<Option<Ready>, NotReady> {
+    let renewed = Snapshot::renew(&ground.parts, &ground.live)?;
+    Ok(renewed.map(|snapshot| ready(ground, snapshot, None)))
 }
 
 fn found(ground: &mut Ground, query: &Query, answer: Answer) -> Result<Option<Ready>, NotReady> {

@@ -20,6 +20,8 @@ pub enum Change {
     Module(PathBuf),
     /// An input may have other content, or has this one.
     Input(Input, Option<Arc<[u8]>>),
+    /// Files that certificates are read from may have changed.
+    Certificates,
     /// A new version has failed its probation.
     GoBack(Failed),
     /// Somebody knows endpoints.
@@ -51,6 +53,12 @@ impl Waiting {
             }
             Change::Module(path) => {
                 if self.find(|other| matches!(other, Change::Module(waiting) if waiting == path)).is_some() {
+                    return;
+                }
+                None
+            }
+            Change::Certificates => {
+                if self.find(|other| matches!(other, Change::Certificates)).is_some() {
                     return;
                 }
                 None
@@ -119,6 +127,7 @@ mod tests {
             Change::Reload { if_changed } => format!("reload {if_changed}"),
             Change::Module(path) => path.display().to_string(),
             Change::Input(input, _) => format!("{input:?}"),
+            Change::Certificates => "certificates".to_owned(),
             Change::GoBack(failed) => format!("{} goes back", failed.filter),
             Change::Configure(_) => "configure".to_owned(),
             Change::Found(query, answer) => format!("{query} {}", answer.len()),
@@ -156,11 +165,12 @@ mod tests {
         for if_changed in [true, false, true] {
             waiting.add(Change::Reload { if_changed });
             waiting.add(Change::Module("a.wasm".into()));
+            waiting.add(Change::Certificates);
         }
         for addresses in 1..=2 {
             let addresses = (0..addresses).map(|number| [127, 0, 0, number].into()).collect();
             waiting.add(Change::Found(Query::Host("h".into()), Answer::of_addresses(addresses)));
         }
-        assert_eq!(names(waiting), ["reload false", "a.wasm", "the name h 2"]);
+        assert_eq!(names(waiting), ["reload false", "a.wasm", "certificates", "the name h 2"]);
     }
 }

@@ -3,9 +3,10 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Method, Request};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::Response;
@@ -14,11 +15,12 @@ use tokio::time::Instant;
 
 use super::breaker::Taken;
 use super::endpoint::Active;
-use super::pool::{self, Http1, Place, Pool};
+use super::form::{self, Spoken};
+use super::line::Stood;
+use super::pool::{self, Either, Http1, Place, Pool};
 use super::retry::Policy;
 use super::spare::Spare;
 use super::{Cluster, Ended, Endpoint, Outgoing, Seen, Wishes, balance, seen};
-use crate::config::{Breakers, UpstreamProtocol};
 use crate::exchange::trail::{self, Running, What};
 use crate::exchange::{Failure, Kind};
 
@@ -34,13 +36,20 @@ pub struct Answer {
 /// Holds an exchange's connection and its place in the endpoint's load.
 #[derive(Debug)]
 pub struct Lease {
-    active: Active,
+    _active: Active,
     pool: Rc<Pool>,
     connection: Connection,
     /// Its place among the exchanges of the cluster.
     pub request: Option<Taken>,
-    /// Who is to hear how a gRPC call ended.
-    pub call: Option<(Arc<Cluster>, Seen)>,
+    pub call: Option<Call>,
+}
+
+/// A gRPC call whose status is still to come. How it went is told when it is over.
+#[derive(Debug)]
+pub struct Call {
+    pub cluster: Arc<Cluster>,
+    pub endpoint: Arc<Endpoint>,
+    pub seen: Seen,
 }
 
 #[derive(Debug)]
@@ -61,11 +70,15 @@ impl Lease {
 
     /// Trailers have come: a gRPC call that failed after its head has failed all the same.
     pub fn heard(&mut self, trailers: &HeaderMap) {
-        if let Some((cluster, seen)) = self.call.take()
-            && let Some(code) = seen::grpc_status(trailers).filter(|code| *code != 0)
-        {
-            cluster.heard(self.active.endpoint(), &Seen { grpc: Some(code), ..seen });
+        if let Some(call) = &mut self.call {
+            call.seen.grpc = seen::grpc_status(trailers).filter(|code| *code != 0);
         }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.cluster.saw(&self.endpoint, &self.seen);
     }
 }
 
@@ -88,7 +101,9 @@ impl Answer {
                 Some(Ok(frame)) if frame.data_ref().is_some_and(Bytes::is_empty) => {}
                 Some(Ok(frame)) => self.first = Some(frame),
                 Some(Err(error)) => {
-                    return Err(Failure::new(Kind::UpstreamReset, "the upstream cut its answer off").because(error));
+                    // As text: whatever it says, the endpoint has begun to answer.
+                    let failure = Failure::new(Kind::UpstreamReset, "the upstream cut its answer off");
+                    return Err(failure.because(error.to_string()));
                 }
                 None => return Ok(()),
             }
@@ -111,17 +126,20 @@ pub struct Means<'a> {
 }
 
 impl Means<'_> {
-    /// Writes the beginning of an attempt down where somebody looks.
-    fn begin(&self, endpoint: &Endpoint) -> Option<Running> {
-        let trail = self.wishes.trail.as_ref()?;
-        Some(trail.begin(What::Attempt(trail::Attempt {
+    /// Writes the beginning of an attempt down where somebody looks, and who makes it into its head.
+    fn begin(&self, endpoint: &Endpoint, request: Option<&mut Request<Outgoing>>) -> Option<Running> {
+        let (trail, request) = (self.wishes.trail.as_ref()?, request?);
+        let step = trail.begin(What::Attempt(trail::Attempt {
             by: self.wishes.by,
+            method: request.method().clone(),
             cluster: Arc::clone(&self.cluster.name),
             endpoint: endpoint.address,
             number: self.number,
             hedged: self.hedged,
             result: None,
-        })))
+        }));
+        trail.stamp(&step, self.wishes.by, request.headers_mut());
+        Some(step)
     }
 }
 
@@ -141,11 +159,11 @@ impl Tried {
 
 /// One endpoint, one attempt, in the time of one. What was not sent is in `unsent` afterwards.
 pub async fn try_once(means: Means<'_>, endpoint: Arc<Endpoint>, unsent: &mut Option<Request<Outgoing>>) -> Tried {
-    let step = means.begin(&endpoint);
-    let mut open = Open { means, endpoint, began: Instant::now(), is_over: false };
-    let endpoint = &open.endpoint;
+    let step = means.begin(&endpoint, unsent.as_mut());
+    let mut open = Open { means, endpoint, began: Instant::now(), stood: Stood::default(), is_over: false };
+    let (endpoint, stood) = (&open.endpoint, &open.stood);
     let once = async {
-        let mut answer = send_once(means.cluster, endpoint, unsent).await?;
+        let mut answer = send_once(means.cluster, endpoint, stood, unsent).await?;
         if means.policy.names_grpc() && means.spare.is_some_and(Spare::is_complete) {
             // Boxed: few exchanges wait for it, and each would have to have room.
             Box::pin(answer.look_behind_the_head()).await?;
@@ -156,7 +174,7 @@ pub async fn try_once(means: Means<'_>, endpoint: Arc<Endpoint>, unsent: &mut Op
         (Some(limit), Some(spare)) => tokio::select! {
             biased;
             outcome = once => Some(outcome),
-            () = spare.silent_for(limit) => None,
+            () = out_of_time(spare, stood, limit) => None,
         },
         _ => Some(once.await),
     };
@@ -179,15 +197,27 @@ struct Open<'a> {
     means: Means<'a>,
     endpoint: Arc<Endpoint>,
     began: Instant,
+    stood: Stood,
     is_over: bool,
 }
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        if !self.is_over && self.means.wishes.took_too_long() {
+        if !self.is_over && !self.stood.is_standing() && self.means.wishes.took_too_long() {
             let seen = Seen { ended: Ended::Unanswered, took: self.began.elapsed(), ..Seen::default() };
             self.means.cluster.saw(&self.endpoint, &seen);
         }
+    }
+}
+
+/// Waits until an attempt has had its time, in which it stood in no line.
+async fn out_of_time(spare: &Spare, stood: &Stood, limit: Duration) {
+    let (mut left, mut excused) = (limit, Duration::ZERO);
+    while !left.is_zero() {
+        spare.silent_for(left).await;
+        let total = stood.total();
+        left = if stood.is_standing() { limit } else { total - excused };
+        excused = total;
     }
 }
 
@@ -203,31 +233,53 @@ fn took_too_long(unsent: bool) -> Failure {
 async fn send_once(
     cluster: &Cluster,
     endpoint: &Arc<Endpoint>,
+    stood: &Stood,
     unsent: &mut Option<Request<Outgoing>>,
 ) -> Result<Answer, Failure> {
     let mut active = endpoint.begin(balance::decay(&cluster.config));
     let config = &cluster.config;
     let pool = pool::of(endpoint, &config.timeouts, &config.limits, &cluster.kept.load);
-    let (response, connection) = match config.protocol {
-        UpstreamProtocol::Http1 => send_http1(&pool, endpoint, &config.breakers, unsent).await?,
-        UpstreamProtocol::Http2 => send_http2(&pool, endpoint, &config.breakers, unsent).await?,
+    let to = To { pool: &pool, endpoint, cluster, stood };
+    let (response, connection) = match form::spoken(config, unsent.as_ref()) {
+        Spoken::Http1 => send_http1(to, None, unsent).await?,
+        Spoken::Http2 => send_http2(to, None, unsent).await?,
+        // Boxed: it has room for both.
+        Spoken::Either => Box::pin(send_either(to, unsent)).await?,
     };
     active.answered();
-    Ok(Answer { response, first: None, lease: Lease { active, pool, connection, request: None, call: None } })
+    Ok(Answer { response, first: None, lease: Lease { _active: active, pool, connection, request: None, call: None } })
+}
+
+/// Where an attempt goes.
+#[derive(Clone, Copy)]
+struct To<'a> {
+    pool: &'a Pool,
+    endpoint: &'a Endpoint,
+    cluster: &'a Cluster,
+    stood: &'a Stood,
+}
+
+type Sent = Result<(Response<Incoming>, Connection), Failure>;
+
+/// On a connection that is there, or on a new one whose handshake tells what it speaks.
+async fn send_either(to: To<'_>, unsent: &mut Option<Request<Outgoing>>) -> Sent {
+    match to.pool.either(to.endpoint, to.cluster, to.stood).await? {
+        Either::Http1(connection, is_new) => send_http1(to, Some((connection, is_new)), unsent).await,
+        Either::Http2(place) => send_http2(to, Some(place), unsent).await,
+    }
 }
 
 /// Idle connections may have died unseen: a request that never left comes back and takes the next one.
-async fn send_http1(
-    pool: &Pool,
-    endpoint: &Endpoint,
-    breakers: &Breakers,
-    unsent: &mut Option<Request<Outgoing>>,
-) -> Result<(Response<Incoming>, Connection), Failure> {
+async fn send_http1(to: To<'_>, mut first: Option<(Http1, bool)>, unsent: &mut Option<Request<Outgoing>>) -> Sent {
+    unsent.as_mut().map_or(Ok(()), form::to_http1)?;
     loop {
-        let (mut connection, is_new) = match pool.idle().await {
-            Some(connection) => (connection, false),
-            // Boxed: opening one is rare, and each exchange would have to have room for it.
-            None => Box::pin(pool.open(endpoint, breakers)).await?,
+        let (mut connection, is_new) = match first.take() {
+            Some(first) => first,
+            None => match to.pool.idle().await {
+                Some(connection) => (connection, false),
+                // Boxed: opening one is rare, and each exchange would have to have room for it.
+                None => Box::pin(to.pool.open(to.endpoint, to.cluster, to.stood)).await?,
+            },
         };
         let Some(request) = unsent.take() else { return Err(nothing_to_send()) };
         match connection.sender.try_send_request(request).await {
@@ -241,18 +293,20 @@ async fn send_http1(
 }
 
 /// A connection that says GOAWAY gives back what it has not begun; the next place is on another one.
-async fn send_http2(
-    pool: &Pool,
-    endpoint: &Endpoint,
-    breakers: &Breakers,
-    unsent: &mut Option<Request<Outgoing>>,
-) -> Result<(Response<Incoming>, Connection), Failure> {
+async fn send_http2(to: To<'_>, mut first: Option<Place>, unsent: &mut Option<Request<Outgoing>>) -> Sent {
     const PLACES_TRIED_MAX: usize = 3;
+    unsent.as_mut().map_or(Ok(()), form::to_http2)?;
     let mut tried = 1;
     loop {
-        let place = pool.place(endpoint, breakers).await?;
+        let place = match first.take() {
+            Some(first) => first,
+            None => to.pool.place(to.endpoint, to.cluster, to.stood).await?,
+        };
         let mut sender = place.0.sender.clone();
         let Some(request) = unsent.take() else { return Err(nothing_to_send()) };
+        if request.method() == Method::CONNECT {
+            Box::pin(to.pool.takes_connects(&place)).await?;
+        }
         match sender.try_send_request(request).await {
             Ok(response) => return Ok((response, Connection::Http2(place))),
             Err(mut error) => match error.take_message() {

@@ -1,12 +1,12 @@
 //! What of a cluster is in use, over all workers, and the limits that it is held to. What is past one is refused at once, but
 //! for connections, which are waited for.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
+use tokio::sync::oneshot::Receiver;
 
+use super::line::Queue;
 use crate::config::Breakers;
 use crate::exchange::{Failure, Kind};
 
@@ -65,10 +65,11 @@ pub struct Load {
     /// Connections that were opened, and those that could not be.
     opened: AtomicU64,
     unopened: AtomicU64,
-    /// Those who wait because all connections are open.
+    /// Those who wait because all connections are open: how many, and who is given the next place.
     in_line: AtomicUsize,
-    /// A connection was closed while somebody waited.
-    closed: Notify,
+    line: Mutex<Queue<Taken>>,
+    /// Connections that may be open, as whoever waits was last told.
+    connections_max: AtomicUsize,
 }
 
 /// On a cache line of its own: workers count side by side.
@@ -87,19 +88,26 @@ pub struct Taken {
     limit: Limit,
 }
 
-/// Waits in line for a connection.
+/// Waits in line for a place among the connections.
 #[derive(Debug)]
-pub struct InLine<'a>(&'a Load);
+pub struct InLine<'a> {
+    load: &'a Load,
+    pub given: Receiver<Taken>,
+}
 
 impl Load {
-    /// One more, unless as many are taken as may be.
+    /// One more, unless as many are taken as may be, or others wait for the next.
     pub fn take(self: &Arc<Self>, limit: Limit, breakers: &Breakers) -> Option<Taken> {
-        let max = limit.of(breakers);
-        let gauge = &self.gauges[limit as usize];
-        let more = |taken: usize| (taken < max).then_some(taken + 1);
-        if gauge.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
+        if limit == Limit::Connections && self.is_awaited() {
             return None;
         }
+        self.take_up_to(limit, limit.of(breakers))
+    }
+
+    fn take_up_to(self: &Arc<Self>, limit: Limit, max: usize) -> Option<Taken> {
+        let more = |taken: usize| (taken < max).then_some(taken + 1);
+        let gauge = &self.gauges[limit as usize];
+        gauge.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
         Some(Taken { load: Arc::clone(self), limit })
     }
 
@@ -139,23 +147,37 @@ impl Load {
         self.in_line.load(Ordering::Relaxed) > 0
     }
 
-    pub fn stand_in_line(&self) -> InLine<'_> {
-        // Before it looks once more whether there is a connection to be had: whoever closes one after that sees it waiting.
+    pub fn stand_in_line(self: &Arc<Self>, breakers: &Breakers) -> InLine<'_> {
+        self.connections_max.store(breakers.connections, Ordering::SeqCst);
+        let given = self.line().join();
+        // Before it is looked once more whether there is a place to be had: whoever gives one back after that sees it waiting.
         self.in_line.fetch_add(1, Ordering::SeqCst);
-        InLine(self)
+        self.serve();
+        InLine { load: self, given }
     }
-}
 
-impl InLine<'_> {
-    /// Ends when a connection has been closed since this was called.
-    pub fn closed(&self) -> Notified<'_> {
-        self.0.closed.notified()
+    /// Gives those in line what there is.
+    fn serve(self: &Arc<Self>) {
+        let mut line = self.line();
+        let mut left = None;
+        while left.is_none() && line.is_awaited() {
+            let max = self.connections_max.load(Ordering::SeqCst);
+            let Some(taken) = self.take_up_to(Limit::Connections, max) else { return };
+            left = line.give(taken);
+        }
+        // Not before: it is given back by way of the line.
+        drop(line);
+        drop(left);
+    }
+
+    fn line(&self) -> MutexGuard<'_, Queue<Taken>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for InLine<'_> {
     fn drop(&mut self) {
-        self.0.in_line.fetch_sub(1, Ordering::Relaxed);
+        self.load.in_line.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -163,7 +185,7 @@ impl Drop for Taken {
     fn drop(&mut self) {
         self.load.gauges[self.limit as usize].taken.fetch_sub(1, Ordering::SeqCst);
         if self.limit == Limit::Connections && self.load.in_line.load(Ordering::SeqCst) > 0 {
-            self.load.closed.notify_one();
+            self.load.serve();
         }
     }
 }
@@ -187,17 +209,46 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_a_connection_hears_of_one_that_is_closed() {
+    async fn who_waits_for_a_connection_is_given_the_next_before_anybody_who_comes_later() {
         let breakers = Breakers { connections: 1, ..Breakers::default() };
         let load = Arc::new(Load::default());
         let open = load.take(Limit::Connections, &breakers).expect("there is room");
-        let line = load.stand_in_line();
-        let closed = line.closed();
-        assert!(load.is_awaited() && load.take(Limit::Connections, &breakers).is_none());
+        let gone = load.stand_in_line(&breakers);
+        let mut first = load.stand_in_line(&breakers);
+        let mut second = load.stand_in_line(&breakers);
+        drop(gone);
         std::thread::spawn(move || drop(open)).join().expect("no panic");
-        closed.await;
-        assert!(load.take(Limit::Connections, &breakers).is_some());
-        drop(line);
+        assert!(load.take(Limit::Connections, &breakers).is_none(), "others wait");
+        let taken = (&mut first.given).await.expect("it is given");
+        assert_eq!((load.taken(Limit::Connections), second.given.try_recv().is_err()), (1, true));
+        drop((first, taken));
+        let taken = (&mut second.given).await.expect("it is given");
+        drop(second);
         assert!(!load.is_awaited());
+        drop(taken);
+        assert!(load.take(Limit::Connections, &breakers).is_some());
+    }
+
+    #[test]
+    fn what_was_given_to_somebody_who_left_goes_to_the_next() {
+        let breakers = Breakers { connections: 1, ..Breakers::default() };
+        let load = Arc::new(Load::default());
+        let open = load.take(Limit::Connections, &breakers).expect("there is room");
+        let (first, mut second) = (load.stand_in_line(&breakers), load.stand_in_line(&breakers));
+        drop(open);
+        drop(first);
+        assert!(second.given.try_recv().is_ok());
+    }
+
+    #[test]
+    fn a_place_that_was_given_back_unseen_is_had_at_once() {
+        let (none, one) =
+            (Breakers { connections: 0, ..Breakers::default() }, Breakers { connections: 1, ..Breakers::default() });
+        let load = Arc::new(Load::default());
+        let mut waits = load.stand_in_line(&none);
+        assert!(waits.given.try_recv().is_err());
+        // More may be open since a reload.
+        let _other = load.stand_in_line(&one);
+        assert!(waits.given.try_recv().is_ok());
     }
 }

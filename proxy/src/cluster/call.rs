@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Request;
 use tokio::time::Instant;
 
-use super::attempt::{Means, Tried, try_once};
+use super::attempt::{Call, Means, Tried, try_once};
 use super::breaker::{Limit, Taken};
 use super::retry::Policy;
 use super::spare::Spare;
@@ -44,7 +44,6 @@ pub fn send<'a>(
                 None => try_once(means, endpoint, &mut unsent).await,
             };
             attempt.endpoint = Some(last.endpoint.address);
-            saw(cluster, &last);
             // What the last attempt held is given back before another one asks.
             further.take();
             let may_leave = unsent.is_some() || means.spare.is_some_and(Spare::is_kept);
@@ -52,6 +51,7 @@ pub fn send<'a>(
             match pause.and_then(|pause| Some((pause, permit(cluster, wishes, pause)?))) {
                 None => return done(cluster, last, place),
                 Some((pause, taken)) => {
+                    saw(cluster, &last);
                     further = Some(taken);
                     if unsent.is_none() {
                         unsent = means.spare.and_then(Spare::request);
@@ -71,6 +71,9 @@ pub fn send<'a>(
     }
 }
 
+/// With less than this left, an attempt comes to nothing: the answer that there is, if any, is better than none.
+const LEFT_MIN: Duration = Duration::from_millis(10);
+
 /// How long to wait before another attempt; `None`: this one was the last.
 fn pause(means: Means<'_>, wishes: &Wishes, last: &Tried, tried: &mut Vec<u64>, made: u32) -> Option<Duration> {
     if !last.is_worth_another(means.policy) {
@@ -83,7 +86,7 @@ fn pause(means: Means<'_>, wishes: &Wishes, last: &Tried, tried: &mut Vec<u64>, 
 /// Whether the exchange has the time for another attempt, and the cluster bears it.
 pub fn permit(cluster: &Cluster, wishes: &Wishes, pause: Duration) -> Option<Taken> {
     let (kept, config) = (&cluster.kept, &cluster.config);
-    if wishes.time_left().is_some_and(|left| left <= pause) {
+    if wishes.time_left().is_some_and(|left| left <= pause + LEFT_MIN) {
         kept.counts.too_late.more();
         return None;
     }
@@ -105,10 +108,15 @@ pub fn saw(cluster: &Cluster, last: &Tried) {
 
 /// What comes of it, with what it holds of the cluster.
 fn done(cluster: &Arc<Cluster>, last: Tried, place: Taken) -> Result<Answer, Failure> {
+    let is_call = |answer: &Answer| last.seen.grpc.is_none() && seen::is_grpc(answer.response.headers());
+    let is_to_be_heard = last.outcome.as_ref().is_ok_and(is_call);
+    if !is_to_be_heard {
+        saw(cluster, &last);
+    }
     let mut answer = last.outcome?;
     answer.lease.request = Some(place);
-    if last.seen.grpc.is_none() && seen::is_grpc(answer.response.headers()) {
-        answer.lease.call = Some((Arc::clone(cluster), last.seen));
+    if is_to_be_heard {
+        answer.lease.call = Some(Call { cluster: Arc::clone(cluster), endpoint: last.endpoint, seen: last.seen });
     }
     Ok(answer)
 }

@@ -183,6 +183,8 @@ pub fn needs_dns(config: &config::Config) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     pub address: SocketAddr,
+    /// The name that it is an address of, if it is listed by one.
+    pub host: Option<Arc<str>>,
     pub labels: Arc<Labels>,
     pub standing: Standing,
 }
@@ -214,19 +216,19 @@ impl Resolved {
     pub fn endpoints(&self, cluster: &config::Cluster) -> Vec<Listed> {
         let mut found = Vec::with_capacity(cluster.endpoints.len());
         let mut seen = HashSet::with_capacity(cluster.endpoints.len());
-        let mut add = |address: SocketAddr, endpoint: &config::Endpoint| {
+        let mut add = |address: SocketAddr, host: Option<&Arc<str>>, endpoint: &config::Endpoint| {
             if seen.insert(address) {
                 let (labels, standing) = (Arc::clone(&endpoint.labels), endpoint.standing.clone());
-                found.push(Listed { address, labels, standing });
+                found.push(Listed { address, host: host.cloned(), labels, standing });
             }
         };
         for endpoint in &cluster.endpoints {
             match &endpoint.at {
-                EndpointSpec::Address(address) => add(*address, endpoint),
+                EndpointSpec::Address(address) => add(*address, None, endpoint),
                 EndpointSpec::Name { host, port } => {
                     let known = self.0.get(&Query::Host(Arc::clone(host)));
                     let Some(Answer::Addresses(addresses)) = known else { continue };
-                    addresses.iter().for_each(|ip| add(SocketAddr::new(*ip, *port), endpoint));
+                    addresses.iter().for_each(|ip| add(SocketAddr::new(*ip, *port), Some(host), endpoint));
                 }
             }
         }
@@ -234,7 +236,7 @@ impl Resolved {
             let Some(Answer::Endpoints(endpoints)) = self.0.get(&query) else { continue };
             for endpoint in endpoints.iter() {
                 if let EndpointSpec::Address(address) = endpoint.at {
-                    add(address, endpoint);
+                    add(address, None, endpoint);
                 }
             }
         }
@@ -268,6 +270,7 @@ mod tests {
         let path: Arc<Path> = Path::new("users.list").into();
         resolved.learn(&Query::File(Arc::clone(&path)), Answer::Endpoints([listed(2, "file"), listed(3, "file")].into()));
         resolved.learn(&Query::Service("_http._tcp.users".into()), Answer::Endpoints([listed(4, "srv")].into()));
+        let name = Some(Arc::clone(&host));
         let mut cluster = config::Cluster::of(vec![
             listed(9, "own"),
             config::Endpoint { at: EndpointSpec::Name { host, port: 80 }, labels: labels("name"), standing: Standing::default() },
@@ -282,6 +285,7 @@ mod tests {
         let expected = [(9, "own"), (1, "name"), (2, "name"), (4, "srv"), (3, "file")];
         let expected = expected.map(|(number, zone)| Listed {
             address: SocketAddr::from(([10, 0, 0, number], 80)),
+            host: name.clone().filter(|_| zone == "name"),
             labels: labels(zone),
             standing: Standing::default(),
         });

@@ -18,6 +18,8 @@ pub struct Endpoint {
     /// Differs for every endpoint of this process, so that workers can key their pools by it.
     pub id: u64,
     pub address: SocketAddr,
+    /// The name by which it is listed, where TLS asks for it.
+    pub host: Option<Arc<str>>,
     /// Of the address alone, so that every proxy and every restart sends a hash key to the same place.
     pub hash: u64,
     pub health: Health,
@@ -39,6 +41,7 @@ impl Endpoint {
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             address,
+            host: None,
             hash: hash::of_address(address),
             health: Health::default(),
             cost: Cost::default(),

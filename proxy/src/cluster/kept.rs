@@ -8,6 +8,7 @@ use super::budget::Budget;
 use super::choices::Choices;
 use super::outlier::Alarm;
 use crate::config;
+use crate::tls::Why;
 
 /// Shared by all workers.
 #[derive(Debug)]
@@ -32,6 +33,34 @@ pub struct Counts {
     pub hedges_won: Count,
     /// Requests that were not sent because their deadline had passed.
     pub expired: Count,
+    pub tls: Tls,
+}
+
+/// TLS handshakes with endpoints.
+#[derive(Debug, Default)]
+pub struct Tls {
+    full: Count,
+    resumed: Count,
+    failed: [Count; Why::ALL.len()],
+}
+
+impl Tls {
+    pub fn shook(&self, resumed: bool) {
+        if resumed { &self.resumed } else { &self.full }.more();
+    }
+
+    pub fn failed_for(&self, why: Why) {
+        self.failed[why as usize].more();
+    }
+
+    /// Full ones, and those that took up an earlier session.
+    pub fn done(&self) -> (u64, u64) {
+        (self.full.get(), self.resumed.get())
+    }
+
+    pub fn failed(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Why::ALL.iter().zip(&self.failed).map(|(why, count)| (why.name(), count.get()))
+    }
 }
 
 #[derive(Debug, Default)]

@@ -1,6 +1,9 @@
 //! A worker's upstream connections: HTTP/1 ones wait idle for the next exchange, HTTP/2 ones are shared by many.
 //!
-//! Everything here belongs to one thread. A connection's own task drives it; this module only holds the handles.
+//! Everything here belongs to one thread. A connection's own task drives it; this module only holds the handles. `either` is for
+//! endpoints of which a handshake tells what they speak.
+
+mod either;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
@@ -11,16 +14,23 @@ use std::time::{Duration, Instant};
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Notify};
 
+pub use either::Either;
+
 use super::breaker::{Limit, Load, Taken};
-use super::{Endpoint, Outgoing};
+use super::connect::{Stream, connect, refused_by};
+use super::counted::Counted;
+use super::line::{Line, Stood};
+use super::{Cluster, Endpoint, Outgoing};
 use crate::config::{Breakers, ClusterLimits, ClusterTimeouts};
 use crate::exchange::{Failure, Kind};
+use crate::tls::Offer;
 
 /// How often a worker drops connections that have been idle for too long.
 pub const TEND: Duration = Duration::from_secs(1);
+/// How often it is looked whether the settings of an HTTP/2 connection have come, where a WebSocket waits for them.
+const SETTINGS_LOOK: Duration = Duration::from_millis(2);
 /// A further HTTP/2 connection is opened when this share (in percent) of the allowed streams is in use on all others.
 const STREAMS_IN_USE_PERCENT: u32 = 80;
 
@@ -37,34 +47,29 @@ pub struct Pool {
     limits: ClusterLimits,
     /// Of the cluster, with the connections of all its pools.
     load: Arc<Load>,
-    line: Rc<Line>,
     idle: RefCell<Vec<Idle>>,
+    /// Those who wait for a connection that comes back, and for a place on a shared one.
+    waiting: Line<Http1>,
+    waiting_for_places: Rc<Line<Place>>,
     shared: RefCell<Vec<Rc<Shared>>>,
     /// Held while an HTTP/2 connection is opened, so that a burst opens one and not one each.
     opening: Mutex<()>,
     /// When an HTTP/2 connection last could not be opened, and why.
     refused: RefCell<Option<(Instant, Kind)>>,
+    /// Where TLS decides: the last connection agreed on HTTP/1.
+    speaks_http1: Cell<bool>,
 }
 
 /// An HTTP/1 connection.
 #[derive(Debug)]
 pub struct Http1 {
     pub sender: http1::SendRequest<Outgoing>,
-    /// Its place among those of the cluster; its own task holds it too, until the socket is closed.
-    _open: Rc<Taken>,
 }
 
 #[derive(Debug)]
 struct Idle {
     connection: Http1,
     since: Instant,
-}
-
-/// Those of this pool who wait because all connections of the cluster are open.
-#[derive(Debug, Default)]
-struct Line {
-    waiting: Cell<usize>,
-    given_back: Notify,
 }
 
 /// What somebody in line gets.
@@ -80,10 +85,21 @@ enum Got<T> {
 pub struct Shared {
     pub sender: http2::SendRequest<Outgoing>,
     active: Cell<u32>,
-    /// How many exchanges the peer allows, as it last said.
-    peer_streams: Rc<Cell<u32>>,
+    peer: Rc<Peer>,
     last_used: Cell<Instant>,
-    line: Rc<Line>,
+    waiting: Rc<Line<Place>>,
+}
+
+/// What the other end of an HTTP/2 connection allows, as it last said.
+#[derive(Debug)]
+struct Peer {
+    streams: Cell<u32>,
+    /// WebSockets by CONNECT (RFC 8441), from the moment it says so.
+    connects: Cell<bool>,
+    /// It was waited for in vain.
+    silent: Cell<bool>,
+    /// Lets the task of the connection look again: hyper tells nobody that settings have come.
+    look: Notify,
 }
 
 /// One exchange's place on an HTTP/2 connection.
@@ -94,15 +110,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.0.active.set(self.0.active.get() - 1);
         self.0.last_used.set(Instant::now());
-        self.0.line.tell();
-    }
-}
-
-impl Line {
-    /// Something can be had again.
-    fn tell(&self) {
-        if self.waiting.get() > 0 {
-            self.given_back.notify_one();
+        let waiting = &self.0.waiting;
+        if waiting.is_awaited() && !self.0.sender.is_closed() {
+            // One that nobody takes ends here too.
+            drop(waiting.give(self.0.place()));
         }
     }
 }
@@ -117,11 +128,13 @@ pub fn of(endpoint: &Endpoint, timeouts: &ClusterTimeouts, limits: &ClusterLimit
             timeouts: timeouts.clone(),
             limits: limits.clone(),
             load: Arc::clone(load),
-            line: Rc::default(),
             idle: RefCell::default(),
+            waiting: Line::default(),
+            waiting_for_places: Rc::default(),
             shared: RefCell::default(),
             opening: Mutex::new(()),
             refused: RefCell::default(),
+            speaks_http1: Cell::new(false),
         });
         if KEPT.with_borrow(|kept| kept.as_ref().is_none_or(|kept| kept.contains(&endpoint.id))) {
             pools.insert(endpoint.id, Rc::clone(&pool));
@@ -151,39 +164,41 @@ impl Pool {
     pub async fn idle(&self) -> Option<Http1> {
         loop {
             let connection = self.idle.borrow_mut().pop()?.connection;
-            if !connection.sender.is_ready() {
-                // Its task may still have to notice that its last exchange is over, or that the peer has closed it.
-                tokio::task::yield_now().await;
-            }
-            if connection.sender.is_ready() {
+            if connection.is_alive().await {
                 return Some(connection);
             }
         }
     }
 
-    /// Keeps an HTTP/1 connection whose exchange is over, unless somebody elsewhere waits for one.
+    /// Keeps an HTTP/1 connection whose exchange is over, unless somebody waits for one.
     pub fn keep(&self, connection: Http1) {
+        if connection.sender.is_closed() {
+            return;
+        }
+        let Some(connection) = self.waiting.give(connection) else { return };
         let mut idle = self.idle.borrow_mut();
-        let is_wanted = self.line.waiting.get() > 0 || (!self.load.is_awaited() && idle.len() < self.limits.idle_connections);
-        if !connection.sender.is_closed() && is_wanted {
+        if !self.load.is_awaited() && idle.len() < self.limits.idle_connections {
             idle.push(Idle { connection, since: Instant::now() });
-            self.line.tell();
         }
     }
 
     /// Opens an HTTP/1 connection, and says whether it is new: where the cluster may have no further one, it is one that was
     /// opened before.
-    pub async fn open(&self, endpoint: &Endpoint, breakers: &Breakers) -> Result<(Http1, bool), Failure> {
+    pub async fn open(&self, endpoint: &Endpoint, cluster: &Cluster, stood: &Stood) -> Result<(Http1, bool), Failure> {
+        let breakers = &cluster.config.breakers;
         let _pending = self.load.claim(Limit::Pending, breakers).ok_or_else(|| Limit::Pending.failure())?;
         let open = match self.load.take(Limit::Connections, breakers) {
             Some(open) => open,
-            None => match self.stand_in_line(breakers, async || self.idle().await).await? {
+            None => match self.stand_in_line(breakers, stood, &self.waiting, Http1::is_alive).await? {
                 Got::New(open) => open,
                 Got::Present(connection) => return Ok((connection, false)),
             },
         };
-        let open = Rc::new(open);
-        let stream = self.connect(endpoint).await?;
+        let stream = connect(cluster, endpoint, Offer::Http1).await?;
+        Ok((self.begin_http1(Counted::new(stream, open), endpoint).await?, true))
+    }
+
+    async fn begin_http1(&self, stream: Counted<Stream>, endpoint: &Endpoint) -> Result<Http1, Failure> {
         let mut builder = http1::Builder::new();
         builder.max_buf_size(self.limits.buffer_bytes).max_header_size(self.limits.header_bytes);
         if self.limits.header_count != crate::config::defaults::UPSTREAM_HEADER_COUNT {
@@ -191,75 +206,71 @@ impl Pool {
             builder.max_headers(self.limits.header_count);
         }
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(refused_by)?;
-        let (address, held) = (endpoint.address, Rc::clone(&open));
+        let address = endpoint.address;
         tokio::task::spawn_local(async move {
-            let _held = held;
             if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%address, %error, "an upstream connection ended");
             }
         });
-        Ok((Http1 { sender, _open: open }, true))
+        Ok(Http1 { sender })
     }
 
     /// Waits until the cluster may have another connection, or one of this pool has room: as long as for a connection that
     /// is opened.
-    async fn stand_in_line<T>(&self, breakers: &Breakers, present: impl AsyncFn() -> Option<T>) -> Result<Got<T>, Failure> {
-        struct Waits<'a>(&'a Cell<usize>);
-        impl Drop for Waits<'_> {
-            fn drop(&mut self) {
-                self.0.set(self.0.get() - 1);
-            }
-        }
-        let line = self.load.stand_in_line();
-        self.line.waiting.set(self.line.waiting.get() + 1);
-        let _waits = Waits(&self.line.waiting);
+    async fn stand_in_line<T>(
+        &self,
+        breakers: &Breakers,
+        stood: &Stood,
+        waiting: &Line<T>,
+        is_alive: impl AsyncFn(&T) -> bool,
+    ) -> Result<Got<T>, Failure> {
+        let _standing = stood.begin();
         give_up_an_idle_one(&self.load);
-        let waiting = async {
+        let served = async {
             loop {
-                let closed = line.closed();
-                if let Some(open) = self.load.take(Limit::Connections, breakers) {
-                    return Got::New(open);
-                }
-                if let Some(present) = present().await {
-                    return Got::Present(present);
-                }
+                let mut present = waiting.join();
+                let mut line = self.load.stand_in_line(breakers);
                 tokio::select! {
-                    () = closed => {}
-                    () = self.line.given_back.notified() => {}
+                    biased;
+                    Ok(thing) = &mut present => if is_alive(&thing).await {
+                        return Got::Present(thing);
+                    },
+                    Ok(open) = &mut line.given => return Got::New(open),
+                    else => {}
                 }
             }
         };
         if self.timeouts.connect.is_zero() {
-            return Ok(waiting.await);
+            return Ok(served.await);
         }
-        tokio::time::timeout(self.timeouts.connect, waiting).await.map_err(|_| {
+        tokio::time::timeout(self.timeouts.connect, served).await.map_err(|_| {
             self.load.overflowed(Limit::Connections);
             Limit::Connections.failure()
         })
     }
 
     /// A place on an HTTP/2 connection; opens a further one when the others are well used.
-    pub async fn place(&self, endpoint: &Endpoint, breakers: &Breakers) -> Result<Place, Failure> {
+    pub async fn place(&self, endpoint: &Endpoint, cluster: &Cluster, stood: &Stood) -> Result<Place, Failure> {
+        let breakers = &cluster.config.breakers;
         if let Some(place) = self.free_place(STREAMS_IN_USE_PERCENT) {
             return Ok(place);
         }
         let asked = Instant::now();
         let _pending = self.load.claim(Limit::Pending, breakers).ok_or_else(|| Limit::Pending.failure())?;
-        let _opening = self.opening.lock().await;
+        let _opening = {
+            // Behind somebody who stands in line, one does as well.
+            let _standing = self.waiting_for_places.is_awaited().then(|| stood.begin());
+            self.opening.lock().await
+        };
         // Boxed: opening one is rare, and each exchange would have to have room for it.
-        Box::pin(self.open_shared(endpoint, breakers, asked)).await
+        Box::pin(self.open_shared(endpoint, cluster, stood, asked)).await
     }
 
     /// Opens a further connection for many exchanges, unless somebody else has since it was asked for.
-    async fn open_shared(&self, endpoint: &Endpoint, breakers: &Breakers, asked: Instant) -> Result<Place, Failure> {
-        if let Some((at, kind)) = *self.refused.borrow()
-            && at > asked
-        {
-            // Whoever was first has found out for all that waited.
-            return Err(match kind {
-                Kind::ClusterOverloaded => Limit::Connections.failure(),
-                kind => Failure::new(kind, "the upstream could not be connected to a moment ago"),
-            });
+    async fn open_shared(&self, endpoint: &Endpoint, cluster: &Cluster, stood: &Stood, asked: Instant) -> Result<Place, Failure> {
+        let breakers = &cluster.config.breakers;
+        if let Some(failure) = self.refused_since(asked) {
+            return Err(failure);
         }
         if let Some(place) = self.free_place(STREAMS_IN_USE_PERCENT) {
             return Ok(place);
@@ -267,12 +278,31 @@ impl Pool {
         let refused = |failure: &Failure| *self.refused.borrow_mut() = Some((Instant::now(), failure.kind));
         let open = match self.load.take(Limit::Connections, breakers) {
             Some(open) => open,
-            None => match self.stand_in_line(breakers, async || self.free_place(100)).await.inspect_err(refused)? {
-                Got::New(open) => open,
-                Got::Present(place) => return Ok(place),
-            },
+            None => {
+                if let Some(place) = self.free_place(100) {
+                    return Ok(place);
+                }
+                let is_alive = async |place: &Place| !place.0.sender.is_closed();
+                match self.stand_in_line(breakers, stood, &self.waiting_for_places, is_alive).await.inspect_err(refused)? {
+                    Got::New(open) => open,
+                    Got::Present(place) => return Ok(place),
+                }
+            }
         };
-        let stream = self.connect(endpoint).await.inspect_err(refused)?;
+        let stream = connect(cluster, endpoint, Offer::Http2).await.inspect_err(refused)?;
+        self.begin_http2(Counted::new(stream, open), endpoint).await
+    }
+
+    /// Whoever was first has found out for all that waited.
+    fn refused_since(&self, asked: Instant) -> Option<Failure> {
+        let (_, kind) = self.refused.borrow().filter(|(at, _)| *at > asked)?;
+        Some(match kind {
+            Kind::ClusterOverloaded => Limit::Connections.failure(),
+            kind => Failure::new(kind, "the upstream could not be connected to a moment ago"),
+        })
+    }
+
+    async fn begin_http2(&self, stream: Counted<Stream>, endpoint: &Endpoint) -> Result<Place, Failure> {
         let (sender, mut connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .initial_stream_window_size(self.limits.stream_window_bytes)
@@ -282,21 +312,28 @@ impl Pool {
             .await
             .map_err(refused_by)?;
         let address = endpoint.address;
-        let peer_streams = Rc::new(Cell::new(u32::MAX));
-        let said = Rc::clone(&peer_streams);
+        let peer = Rc::new(Peer::default());
+        let said = Rc::clone(&peer);
         tokio::task::spawn_local(async move {
-            let _open = open;
             let driven = std::future::poll_fn(|context| {
                 let outcome = Pin::new(&mut connection).poll(context);
-                said.set(u32::try_from(connection.current_max_send_streams()).unwrap_or(u32::MAX));
+                said.streams.set(u32::try_from(connection.current_max_send_streams()).unwrap_or(u32::MAX));
+                said.connects.set(connection.is_extended_connect_protocol_enabled());
                 outcome
             });
-            if let Err(error) = driven.await {
+            let mut driven = std::pin::pin!(driven);
+            let outcome = loop {
+                tokio::select! {
+                    outcome = &mut driven => break outcome,
+                    () = said.look.notified() => {}
+                }
+            };
+            if let Err(error) = outcome {
                 tracing::debug!(%address, %error, "an upstream connection ended");
             }
         });
         let (active, last_used) = (Cell::new(0), Cell::new(Instant::now()));
-        let shared = Rc::new(Shared { sender, active, peer_streams, last_used, line: Rc::clone(&self.line) });
+        let shared = Rc::new(Shared { sender, active, peer, last_used, waiting: Rc::clone(&self.waiting_for_places) });
         self.shared.borrow_mut().push(Rc::clone(&shared));
         Ok(shared.place())
     }
@@ -307,31 +344,32 @@ impl Pool {
         shared
             .iter()
             .find(|connection| {
-                let allowed = u64::from(self.limits.streams.min(connection.peer_streams.get()).max(1));
+                let allowed = u64::from(self.limits.streams.min(connection.peer.streams.get()).max(1));
                 u64::from(connection.active.get()) < (allowed * u64::from(percent)).div_ceil(100)
             })
             .map(Shared::place)
     }
 
-    async fn connect(&self, endpoint: &Endpoint) -> Result<TcpStream, Failure> {
-        let connected = self.connect_once(endpoint).await;
-        self.load.opened(connected.is_ok());
-        connected
-    }
-
-    async fn connect_once(&self, endpoint: &Endpoint) -> Result<TcpStream, Failure> {
-        let connecting = TcpStream::connect(endpoint.address);
-        let stream = if self.timeouts.connect.is_zero() {
-            connecting.await
-        } else {
-            tokio::time::timeout(self.timeouts.connect, connecting)
-                .await
-                .map_err(|_| Failure::new(Kind::ConnectTimeout, "the upstream did not accept a connection in time"))?
+    /// Waits until the other end has said that it takes WebSockets over HTTP/2, as long as for a connection that is opened; one
+    /// that does not say so is waited for once.
+    pub async fn takes_connects(&self, place: &Place) -> Result<(), Failure> {
+        let peer = &place.0.peer;
+        let said = async {
+            while !peer.connects.get() {
+                peer.look.notify_one();
+                tokio::time::sleep(SETTINGS_LOOK).await;
+            }
         };
-        let stream = stream.map_err(refused_by)?;
-        // Requests are written whole; waiting for more to write only delays them.
-        let _ = stream.set_nodelay(true);
-        Ok(stream)
+        let limit = match self.timeouts.connect {
+            _ if peer.silent.get() => Duration::ZERO,
+            Duration::ZERO => crate::config::defaults::CONNECT,
+            limit => limit,
+        };
+        if !peer.connects.get() && tokio::time::timeout(limit, said).await.is_err() {
+            peer.silent.set(true);
+            return Err(Failure::new(Kind::UpstreamProtocol, "the upstream takes no WebSockets over HTTP/2 (RFC 8441)"));
+        }
+        Ok(())
     }
 
     fn expire(&self, now: Instant) {
@@ -346,6 +384,12 @@ impl Pool {
     }
 }
 
+impl Default for Peer {
+    fn default() -> Self {
+        Self { streams: Cell::new(u32::MAX), connects: Cell::default(), silent: Cell::default(), look: Notify::new() }
+    }
+}
+
 impl Shared {
     fn place(self: &Rc<Self>) -> Place {
         self.active.set(self.active.get() + 1);
@@ -353,16 +397,24 @@ impl Shared {
     }
 }
 
-/// Closes an idle HTTP/1 connection of this cluster, whichever endpoint it is to.
-fn give_up_an_idle_one(load: &Arc<Load>) {
-    POOLS.with_borrow(|pools| {
-        let of_cluster = pools.values().filter(|pool| Arc::ptr_eq(&pool.load, load));
-        of_cluster.map(|pool| pool.idle.borrow_mut().pop()).find(Option::is_some)
-    });
+impl Http1 {
+    async fn is_alive(&self) -> bool {
+        if !self.sender.is_ready() {
+            // Its task may still have to notice that its last exchange is over, or that the peer has closed it.
+            tokio::task::yield_now().await;
+        }
+        self.sender.is_ready()
+    }
 }
 
-fn refused_by(error: impl Into<crate::exchange::failure::BoxError>) -> Failure {
-    Failure::new(Kind::ConnectFailed, "the upstream refused the connection").because(error)
+/// Closes a connection of this cluster that nobody uses, whichever endpoint it is to.
+fn give_up_an_idle_one(load: &Arc<Load>) {
+    let give_up = |pool: &Rc<Pool>| {
+        let mut shared = pool.shared.borrow_mut();
+        let unused = shared.iter().position(|connection| connection.active.get() == 0);
+        pool.idle.borrow_mut().pop().is_some() || unused.map(|unused| shared.swap_remove(unused)).is_some()
+    };
+    POOLS.with_borrow(|pools| pools.values().filter(|pool| Arc::ptr_eq(&pool.load, load)).any(give_up));
 }
 
 /// Spawns on this worker.

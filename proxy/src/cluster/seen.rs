@@ -102,12 +102,13 @@ impl Ended {
     }
 }
 
-/// REFUSED_STREAM (RFC 9113, 8.7).
+/// REFUSED_STREAM (RFC 9113, 8.7), or GOAWAY: only streams past the last one that the peer will answer end by that (6.8).
 fn was_refused(failure: &Failure) -> bool {
     let mut cause = failure.source.as_ref().map(|source| &**source as &dyn Error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            let refuses = error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            return error.is_remote() && refuses;
         }
         cause = error.source();
     }

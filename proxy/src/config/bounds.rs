@@ -108,6 +108,16 @@ pub const FILTER_CONFIGURE_DEADLINE_MAX: Duration = Duration::from_secs(600);
 pub const FILTER_HOOK_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 /// Instances of one filter, or of the process: each reserves 4 GiB of address space, of which there are 128 TiB.
 pub const INSTANCES_MAX: usize = 20_000;
+/// Exchanges whose spans wait, each some KiB.
+pub const TRACING_QUEUE_MAX: usize = 1_000_000;
+/// Exchanges of one batch; collectors refuse requests of more than a few MiB.
+pub const TRACING_BATCH_MAX: usize = 4096;
+/// Nobody looks for a trace that comes later.
+pub const TRACING_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Attempts to send one batch, while all others wait.
+pub const TRACING_ATTEMPTS_MAX: u32 = 20;
+/// The name of a service.
+pub const TRACING_TEXT_MAX: usize = 256;
 /// Steps of one trail: it is searched from its beginning for each piece of a body.
 pub const TRAIL_STEPS_MAX: usize = 4096;
 /// Lines a second: past this a limit protects from nothing.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::types::{Alpn, TlsVersion};
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -21,6 +23,18 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// TLS handshake of a client: a slow mobile network, not a scanner that says nothing.
 pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
+/// TLS handshakes of a listener at once: two cores do about that many in a second, and whoever comes later waits in line rather
+/// than making all of them late.
+pub const HANDSHAKES: usize = 1000;
+/// Whatever can do TLS 1.2 only is old, but there is a lot of it; nothing older is spoken at all.
+pub const TLS_MIN_VERSION: TlsVersion = TlsVersion::Tls12;
+/// HTTP/2 rather than HTTP/1.1: one handshake instead of six for a page.
+pub const ALPN: [Alpn; 2] = [Alpn::Http2, Alpn::Http1];
+/// A browser that reuses a connection for another host of the same certificate must not carry one host's client
+/// certificate to the other.
+pub const STRICT_SNI: bool = true;
+/// Whom a client is, is told to those who ask for it.
+pub const FORWARD_CLIENT_CERT: bool = false;
 /// Until the first bytes tell HTTP/1 from HTTP/2.
 pub const PROTOCOL_DETECT: Duration = Duration::from_secs(10);
 /// A whole request head: the usual bound against clients that send a byte at a time.
@@ -179,6 +193,18 @@ pub const INSTANCES: usize = 2000;
 pub const COMPLETE_HOOKS: usize = 10_000;
 /// Hooks and attempts that are kept of an exchange that somebody looks at: more than long chains with retries have, some 20 KiB.
 pub const TRAIL_STEPS: usize = 128;
+/// Of the exchanges with which a trace begins: enough for latencies and little to store.
+pub const TRACING_SAMPLE: f64 = 0.01;
+/// Sampled exchanges whose spans wait to be sent: at some 4 KiB each, 8 MiB while a collector is away.
+pub const TRACING_QUEUE: usize = 2048;
+/// Exchanges whose spans are sent at once: some hundred KiB, which every collector takes.
+pub const TRACING_BATCH: usize = 128;
+/// How long the first of a batch waits for others: who looks at a trace has just made it.
+pub const TRACING_BATCH_WAIT: Duration = Duration::from_secs(1);
+/// One attempt to send a batch: what the exporters of others wait.
+pub const TRACING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a batch is sent: a collector that restarts is back by then, and what comes meanwhile has room in the queue.
+pub const TRACING_ATTEMPTS: u32 = 4;
 /// Hooks after which an instance is replaced; 0: never. A leak has grown by then, and a new instance is cheap.
 pub const FILTER_RETIRE_AFTER: u64 = 100_000;
 /// Lines that a filter may write into the log in a second; further ones are counted and dropped.

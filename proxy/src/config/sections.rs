@@ -7,6 +7,8 @@ mod filters;
 mod listeners;
 mod redact;
 mod stores;
+mod tls;
+mod tracing;
 
 use super::bounds::*;
 use super::kind::{CacheFolder, File, Folder, Integer, List, NameServer, Reference, Size, Time, Word};
@@ -30,6 +32,13 @@ pub fn config(top: &mut Table<'_>) -> Config {
             access_log::access_log,
         ),
         redact: top.table("redact", "Whose values telemetry hides wherever it would show them.", redact::redact),
+        tracing: top
+            .optional_table(
+                "tracing",
+                "Traces that go on, and spans that are told of. Without it, fields of traces pass as they are.",
+                tracing::tracing,
+            )
+            .map(std::sync::Arc::new),
         limits: top.table("limits", "What holds for the whole process.", process_limits),
         drain: top.table("drain", "How the proxy leaves after SIGTERM.", drain),
         dns: top.table("dns", "How host names in `endpoints` are resolved.", dns),

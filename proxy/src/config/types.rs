@@ -12,6 +12,8 @@ pub use access_log::*;
 pub use admin::*;
 pub use clusters::*;
 pub use redact::*;
+pub use tls::*;
+pub use tracing::*;
 
 use super::defaults;
 
@@ -29,6 +31,8 @@ mod access_log;
 mod admin;
 mod clusters;
 mod redact;
+mod tls;
+mod tracing;
 
 /// Everything one instance of the proxy is told. Maps are keyed by the name in the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +43,8 @@ pub struct Config {
     pub state: State,
     pub access_log: AccessLog,
     pub redact: Redact,
+    /// `None`: fields of traces pass as they are.
+    pub tracing: Option<Arc<Tracing>>,
     pub limits: ProcessLimits,
     pub drain: Drain,
     pub dns: Dns,
@@ -138,20 +144,6 @@ pub struct Listener {
     pub timeouts: ListenerTimeouts,
 }
 
-/// `tls = { certificates = [{ chain = "edge.pem", key = "edge.key" }] }`
-#[derive(Debug, Clone, PartialEq)]
-pub struct ServerTls {
-    /// Chosen by the names in each certificate; the first one also serves a client that names none or an unknown one.
-    pub certificates: Vec<Certificate>,
-}
-
-/// Paths are relative to the file that names them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Certificate {
-    pub chain: PathBuf,
-    pub key: PathBuf,
-}
-
 /// `paths = { normalize = true, merge-slashes = true, escaped-slashes = "reject" }`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Paths {
@@ -167,6 +159,8 @@ pub struct Paths {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListenerLimits {
     pub connections: usize,
+    /// TLS handshakes at once; further ones wait.
+    pub handshakes: usize,
     pub backlog: u32,
     pub header_bytes: usize,
     pub header_count: usize,
@@ -417,6 +411,7 @@ from_defaults!(ProcessLimits {
 from_defaults!(Drain { pre_stop: DRAIN_PRE_STOP, timeout: DRAIN_TIMEOUT });
 from_defaults!(ListenerLimits {
     connections: LISTENER_CONNECTIONS,
+    handshakes: HANDSHAKES,
     backlog: LISTENER_BACKLOG,
     header_bytes: HEADER_BYTES,
     header_count: HEADER_COUNT,

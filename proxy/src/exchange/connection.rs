@@ -1,11 +1,12 @@
 //! Who is on the other end of a downstream connection, told once for all of its exchanges.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use crate::telemetry::access_log::{AccessLog, Entry, Fields};
 use crate::telemetry::traffic::Open;
+use crate::tls::Peer;
 
 use super::{Kind, Permit};
 
@@ -23,6 +24,10 @@ pub struct Connection {
     pub tls_version: Option<&'static str>,
     /// What the client asked for (SNI).
     pub server_name: Option<String>,
+    /// Whose certificate was verified.
+    pub client: Option<Peer>,
+    /// A request for another host than `server_name` is misdirected.
+    pub strict_sni: bool,
     /// Its place under the limits, held until the last of its exchanges is over, tunnels included.
     pub permit: Option<Permit>,
     /// Counts it for as long.
@@ -34,6 +39,25 @@ pub struct Connection {
 impl Connection {
     pub fn scheme(&self) -> &'static str {
         if self.tls_version.is_some() { "https" } else { "http" }
+    }
+
+    /// Whether a request for this host may come over it. Where clients show certificates, what was settled for one host
+    /// holds for no other, even if the same certificate has both names and a client thinks that it may reuse a connection.
+    pub fn is_for(&self, authority: &str) -> bool {
+        if !self.strict_sni {
+            return true;
+        }
+        let host = host_of(authority);
+        match &self.server_name {
+            Some(name) => host.trim_end_matches('.').eq_ignore_ascii_case(name.trim_end_matches('.')),
+            // Addresses are never named in a handshake.
+            None => host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok(),
+        }
+    }
+
+    /// Who the client is, by its certificate.
+    pub fn identities(&self) -> &[String] {
+        self.client.as_ref().map_or(&[], |client| &client.identities)
     }
 
     /// Logs a request that never became an exchange: its head could not be read. `status` is what the client got.
@@ -60,13 +84,63 @@ impl Connection {
             response_bytes: 0,
             duration: Duration::ZERO,
             request_id: None,
+            trace_id: None,
+            span_id: None,
             source: self.peer.ip(),
+            identity: self.identities().first().map(String::as_str),
             peer: self.peer,
             tls_version: self.tls_version,
             server_name: self.server_name.as_deref(),
             notes: &[],
             request_fields: &none,
             response_fields: &none,
+            trail: None,
         });
+    }
+}
+
+/// An authority without its port.
+fn host_of(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && (!host.contains(':') || host.ends_with(']')) => {
+            host
+        }
+        _ => authority,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(server_name: Option<&str>) -> Connection {
+        Connection {
+            listener: "edge".into(),
+            peer: ([127, 0, 0, 1], 1).into(),
+            local: ([127, 0, 0, 1], 2).into(),
+            trusted: false,
+            tls_version: Some("TLSv1.3"),
+            server_name: server_name.map(str::to_owned),
+            client: None,
+            strict_sni: true,
+            permit: None,
+            open: None,
+            ended: OnceLock::new(),
+        }
+    }
+
+    #[test]
+    fn a_connection_is_for_the_host_that_the_handshake_named() {
+        let named = connection(Some("a.example"));
+        for host in ["a.example", "A.example:8443", "a.example."] {
+            assert!(named.is_for(host), "{host}");
+        }
+        for host in ["b.example", "a.example.org", "127.0.0.1", "[::1]:8443", ""] {
+            assert!(!named.is_for(host), "{host}");
+        }
+        let nameless = connection(None);
+        assert!(nameless.is_for("127.0.0.1:8443") && nameless.is_for("[::1]:8443") && nameless.is_for("[::1]"));
+        assert!(!nameless.is_for("a.example"));
+        assert!(Connection { strict_sni: false, ..nameless }.is_for("a.example"));
     }
 }

@@ -70,6 +70,8 @@ kinds! {
     MalformedRequest = Downstream, BAD_REQUEST, "malformed-request", Useless;
     HeadersTooLarge = Downstream, REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", Useless;
     UriTooLong = Downstream, URI_TOO_LONG, "uri-too-long", Useless;
+    /// For another host than the TLS handshake named, where that decides who the client is.
+    Misdirected = Downstream, MISDIRECTED_REQUEST, "misdirected", Useless;
     /// CONNECT, or a protocol nobody here speaks.
     NotImplemented = Downstream, NOT_IMPLEMENTED, "not-implemented", Useless;
     /// The client did not send what it had announced in time.
@@ -99,6 +101,8 @@ kinds! {
     /// The cluster has no endpoint.
     NoEndpoint = Upstream, SERVICE_UNAVAILABLE, "no-endpoint", Safe;
     ConnectFailed = Upstream, BAD_GATEWAY, "connect-failed", Safe;
+    /// There is no TLS with the endpoint: it is not who it should be, or does not want the proxy.
+    UpstreamTls = Upstream, BAD_GATEWAY, "upstream-tls", Safe;
     ConnectTimeout = Upstream, GATEWAY_TIMEOUT, "connect-timeout", Safe;
     /// The upstream closed or reset before its answer was complete.
     UpstreamReset = Upstream, BAD_GATEWAY, "upstream-reset", Unsafe;

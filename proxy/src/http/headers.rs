@@ -9,12 +9,13 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri, Version, request};
 use hyper::body::Incoming;
+use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{Content, Downstream};
 use super::passage::Passage;
-use super::paths;
 use super::serve::{Served, UnderWay};
+use super::{paths, trace};
 use crate::exchange::body::Pace;
 use crate::exchange::deadline::{self, GRPC_TIMEOUT};
 use crate::exchange::{Body, Connection, Exchange, Failure, Inflow, Kind, Record};
@@ -26,14 +27,16 @@ pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 /// What a peer claims about hops before it, where it is not trusted.
-const CLAIMS: [HeaderName; 6] = [
+const CLAIMS: [HeaderName; 7] = [
     X_FORWARDED_FOR,
     X_FORWARDED_PROTO,
     X_FORWARDED_HOST,
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-real-ip"),
     header::FORWARDED,
+    X_FORWARDED_CLIENT_CERT,
 ];
 /// Fields that `Connection` may name without effect: removing them would change who or what a request is.
 const NEVER_HOP_BY_HOP: [&str; 9] =
@@ -52,6 +55,16 @@ pub struct Received {
 pub struct Upgrade {
     pub protocol: HeaderValue,
     pub client: OnUpgrade,
+    /// It asked by an extended CONNECT (RFC 8441), which is a GET for everybody here.
+    pub by_connect: bool,
+    /// What it wants answered, as a WebSocket client over HTTP/1.1.
+    pub key: Option<HeaderValue>,
+}
+
+impl Upgrade {
+    pub fn is_websocket(&self) -> bool {
+        self.protocol.as_bytes().eq_ignore_ascii_case(b"websocket")
+    }
 }
 
 /// Makes a request an exchange and applies every rule to it.
@@ -79,6 +92,9 @@ pub fn receive(
     exchange.request_body = Body::from_client(body, http2, inflow.clone(), pace(is_grpc, listener));
     exchange.destination.cluster.clone_from(&listener.config.cluster);
     let record = Record::new(exchange, inflow, Arc::clone(&listener.access_log), Arc::clone(&listener.traffic));
+    if let Some(tracing) = &snapshot.config.tracing {
+        trace::begin(&mut record.exchange_mut(), tracing, snapshot.config.limits.trail_steps);
+    }
     let accepted = match (under_way.over_limit(), checked, authority) {
         (_, Err(failure), _) | (_, _, Err(failure)) => Err(failure),
         (true, ..) => {
@@ -86,8 +102,14 @@ pub fn receive(
             let _ = snapshot.overloaded.observe::<&str>(&[], 1.0);
             Err(Failure::new(Kind::Overloaded, "too many requests are under way"))
         }
+        (false, Ok(()), Ok(authority)) if !served.connection.is_for(&authority) => {
+            Err(Failure::new(Kind::Misdirected, "expected a request for the host that the TLS handshake named"))
+        }
         (false, Ok(()), Ok(_)) => settle(&mut record.exchange_mut(), listener),
     };
+    if listener.access_log.wants_trail() {
+        record.exchange_mut().keep_trail(snapshot.config.limits.trail_steps);
+    }
     if !snapshot.onlookers.is_empty() {
         record.exchange_mut().offer(&snapshot.onlookers, snapshot.config.limits.trail_steps);
     }
@@ -136,8 +158,8 @@ fn check(head: &request::Parts, listener: &Listener) -> Result<(), Failure> {
             return malformed("expected one of Content-Length and Transfer-Encoding, found both");
         }
     }
-    if head.method == Method::CONNECT {
-        return Err(Failure::new(Kind::NotImplemented, "CONNECT is not offered here"));
+    if head.method == Method::CONNECT && !is_websocket(head) {
+        return Err(Failure::new(Kind::NotImplemented, "CONNECT is not offered here, but for WebSocket over HTTP/2"));
     }
     Ok(())
 }
@@ -184,6 +206,9 @@ fn settle(exchange: &mut Exchange, listener: &Listener) -> Result<(), Failure> {
     }
     exchange.request.headers.remove(header::HOST);
     forwarded(exchange);
+    if listener.config.tls.as_ref().is_some_and(|tls| tls.client_auth.forward) {
+        forward_client(exchange);
+    }
     if let Ok(id) = HeaderValue::from_str(&exchange.id) {
         exchange.request.headers.insert(X_REQUEST_ID, id);
     }
@@ -262,6 +287,14 @@ fn forwarded(exchange: &mut Exchange) {
     }
 }
 
+/// Tells the upstream whose certificate was verified here. What an untrusted peer claims has been removed.
+fn forward_client(exchange: &mut Exchange) {
+    let Some(client) = &exchange.connection.client else { return };
+    if let Ok(told) = HeaderValue::from_str(&client.forwarded()) {
+        exchange.request.headers.append(X_FORWARDED_CLIENT_CERT, told);
+    }
+}
+
 /// Removes the fields of one hop (RFC 9110, 7.6.1), those that `Connection` names included. `TE: trailers` stays.
 pub fn strip(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
@@ -300,8 +333,15 @@ pub fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// An HTTP/1.1 client asks for another protocol. HTTP/2 by upgrade is not offered, so that wish is not heard.
+/// A client asks for another protocol: by `Upgrade`, or by CONNECT over HTTP/2, which then is a GET as it would be over HTTP/1.1.
+/// HTTP/2 by upgrade is not offered, so that wish is not heard.
 fn upgrade(head: &mut request::Parts) -> Option<Upgrade> {
+    if is_websocket(head) {
+        let client = head.extensions.remove::<OnUpgrade>()?;
+        head.extensions.remove::<Protocol>();
+        head.method = Method::GET;
+        return Some(Upgrade { protocol: HeaderValue::from_static("websocket"), client, by_connect: true, key: None });
+    }
     if head.version != Version::HTTP_11 {
         return None;
     }
@@ -313,7 +353,13 @@ fn upgrade(head: &mut request::Parts) -> Option<Upgrade> {
         return None;
     }
     let client = head.extensions.remove::<OnUpgrade>()?;
-    Some(Upgrade { protocol, client })
+    let key = head.headers.get(header::SEC_WEBSOCKET_KEY).cloned();
+    Some(Upgrade { protocol, client, by_connect: false, key })
+}
+
+/// WebSocket over HTTP/2 (RFC 8441).
+fn is_websocket(head: &request::Parts) -> bool {
+    head.method == Method::CONNECT && head.extensions.get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket")
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

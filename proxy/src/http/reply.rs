@@ -40,6 +40,7 @@ fn grpc_status(kind: Kind) -> u32 {
         Kind::Timeout | Kind::Deadline | Kind::ConnectTimeout | Kind::ClientTimeout => DEADLINE_EXCEEDED,
         Kind::NoRoute | Kind::NotImplemented => UNIMPLEMENTED,
         Kind::MalformedRequest
+        | Kind::Misdirected
         | Kind::HeadersTooLarge
         | Kind::UriTooLong
         | Kind::BadRequestByFilter
@@ -54,6 +55,7 @@ fn grpc_status(kind: Kind) -> u32 {
         | Kind::ClusterOverloaded
         | Kind::NoEndpoint
         | Kind::ConnectFailed
+        | Kind::UpstreamTls
         | Kind::UpstreamReset => UNAVAILABLE,
     }
 }

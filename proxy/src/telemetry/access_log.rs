@@ -5,6 +5,7 @@
 
 mod entry;
 mod line;
+mod trail;
 mod value;
 mod writer;
 
@@ -18,6 +19,7 @@ use super::metrics::{Exposition, Kind};
 use super::redact::Redact;
 use crate::config::{self, LogValue};
 pub use entry::{Entry, Fields};
+pub use trail::{AttemptStep, HookStep, Trail};
 use writer::{Counts, Writer};
 
 /// Bytes that a line usually fits in.
@@ -31,6 +33,8 @@ pub struct AccessLog {
     /// Fields that the lines show, of requests and of responses.
     request_fields: Box<[HeaderName]>,
     response_fields: Box<[HeaderName]>,
+    /// The lines tell of hooks or attempts.
+    wants_trail: bool,
     writer: Option<Arc<Writer>>,
     counts: Arc<Counts>,
 }
@@ -64,7 +68,10 @@ impl AccessLog {
             LogValue::ResponseHeader(name) => Some(name.clone()),
             _ => None,
         });
-        Self { config: config.clone(), redact: Arc::clone(redact), request_fields, response_fields, writer, counts }
+        let wants_trail = |value: &&LogValue| matches!(value, LogValue::Filters | LogValue::UpstreamAttempts);
+        let wants_trail = writer.is_some() && config.format.values().iter().any(wants_trail);
+        let (config, redact) = (config.clone(), Arc::clone(redact));
+        Self { config, redact, request_fields, response_fields, wants_trail, writer, counts }
     }
 
     /// The same log for a listener that has no lines in it.
@@ -76,6 +83,11 @@ impl AccessLog {
     /// Whether it was opened for this.
     pub fn is_of(&self, config: &config::AccessLog, redact: &Redact) -> bool {
         self.config == *config && *self.redact == *redact
+    }
+
+    /// Whether exchanges have to keep what happens in them.
+    pub const fn wants_trail(&self) -> bool {
+        self.wants_trail
     }
 
     /// What is to be kept of a request's fields until its line is written.

@@ -41,6 +41,10 @@ struct Front {
     refused: Count,
     handshakes: Count,
     handshakes_failed: Count,
+    handshakes_resumed: Count,
+    handshakes_late: Count,
+    /// By [`Mode`].
+    modes: [Count; Mode::ALL.len()],
 }
 
 /// Most reasons that a process may know.
@@ -54,6 +58,19 @@ impl Default for Own {
     fn default() -> Self {
         Self(std::array::from_fn(|_| Count::default()))
     }
+}
+
+/// How a connection of a client came to be what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Plain,
+    Tls,
+    /// With a certificate of the client that was verified.
+    Mutual,
+}
+
+impl Mode {
+    const ALL: [(Mode, &str); 3] = [(Mode::Plain, "plain"), (Mode::Tls, "tls"), (Mode::Mutual, "mtls")];
 }
 
 /// Of one cluster behind the listener.
@@ -165,6 +182,21 @@ impl Traffic {
         if well { &front.handshakes } else { &front.handshakes_failed }.add(1);
     }
 
+    /// A handshake took up an earlier session.
+    pub fn resumed(&self) {
+        self.front.mine().handshakes_resumed.add(1);
+    }
+
+    /// A connection was closed that waited for its handshake to begin for too long.
+    pub fn late_for_handshake(&self) {
+        self.front.mine().handshakes_late.add(1);
+    }
+
+    /// It is known now what a connection is.
+    pub fn is_of(&self, mode: Mode) {
+        self.front.mine().modes[mode as usize].add(1);
+    }
+
     pub fn begun(&self) {
         self.front.mine().exchanges.add(1);
     }
@@ -274,6 +306,20 @@ impl Traffic {
         each("tamis_tls_handshakes_total", "TLS handshakes of clients.", Kind::Counter, |front| &front.handshakes, false);
         let failed = "TLS handshakes of clients that failed.";
         each("tamis_tls_handshakes_failed_total", failed, Kind::Counter, |front| &front.handshakes_failed, false);
+        let resumed = "TLS handshakes of clients that took up an earlier session.";
+        each("tamis_tls_handshakes_resumed_total", resumed, Kind::Counter, |front| &front.handshakes_resumed, false);
+        let late = "Connections that were closed while they waited for their TLS handshake to begin.";
+        each("tamis_tls_handshakes_late_total", late, Kind::Counter, |front| &front.handshakes_late, false);
+        let mut lines =
+            exposition.metric("tamis_connections_mode_total", "Connections of clients by what they are.", Kind::Counter);
+        for traffic in all {
+            for (mode, word) in Mode::ALL {
+                let count = traffic.front.sum(|front| &front.modes[mode as usize]);
+                if count > 0 {
+                    lines.sample("", &[("listener", &traffic.listener), ("mode", word)], None, count as f64);
+                }
+            }
+        }
     }
 }
 

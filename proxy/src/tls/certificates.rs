@@ -2,49 +2,21 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::config;
+use super::files::{Files, TlsError, Wrong};
+use super::held::{Held, Role};
+use crate::config::{self, Step};
 
-/// A certificate that cannot be used. `index` is its place in `tls.certificates`.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    #[error("cannot read the {what} `{}`: {source}", path.display())]
-    Read { index: usize, key: &'static str, what: &'static str, path: PathBuf, source: rustls::pki_types::pem::Error },
-    #[error("expected a PEM file with at least one certificate, found none in `{}`", path.display())]
-    Empty { index: usize, path: PathBuf },
-    #[error("the private key `{}` cannot be used: {source}", path.display())]
-    Key { index: usize, path: PathBuf, source: rustls::Error },
-    #[error("the private key does not belong to the certificate `{}`", path.display())]
-    Mismatch { index: usize, path: PathBuf },
-    #[error("the certificate `{}` cannot be used: {message}", path.display())]
-    Certificate { index: usize, path: PathBuf, message: String },
-    #[error("TLS cannot be set up: {source}")]
-    Setup { source: rustls::Error },
-}
-
-impl TlsError {
-    /// Which certificate, and which of its two keys in the configuration, is to blame.
-    pub fn place(&self) -> Option<(usize, &'static str)> {
-        match self {
-            TlsError::Read { index, key, .. } => Some((*index, key)),
-            TlsError::Empty { index, .. } | TlsError::Certificate { index, .. } => Some((*index, "chain")),
-            TlsError::Key { index, .. } | TlsError::Mismatch { index, .. } => Some((*index, "key")),
-            TlsError::Setup { .. } => None,
-        }
-    }
-}
-
-/// Chooses by SNI: an exact name, then a wildcard one label up, then the first certificate.
+/// Chooses by SNI: an exact name, then a wildcard one label up, then the default.
 pub struct Certificates {
-    first: Arc<CertifiedKey>,
+    default: Arc<CertifiedKey>,
     by_name: HashMap<String, Arc<CertifiedKey>>,
 }
 
@@ -55,28 +27,34 @@ impl fmt::Debug for Certificates {
 }
 
 impl Certificates {
-    pub fn load(configs: &[config::Certificate]) -> Result<Self, TlsError> {
-        let mut first = None;
-        let mut by_name = HashMap::new();
+    pub fn load(files: &Files, configs: &[config::Certificate]) -> Result<(Self, Vec<Held>), TlsError> {
+        let (mut default, mut by_name, mut all) = (None, HashMap::new(), Vec::new());
         for (index, config) in configs.iter().enumerate() {
-            let (key, names) = load_one(index, config)?;
+            let place = |key| vec![Step::Key("certificates"), Step::Index(index), Step::Key(key)];
+            let (mut key, held) = own(files, (&config.chain, &config.key), place)?;
+            if let Some(path) = &config.ocsp {
+                key.ocsp = Some(staple(files, path).map_err(|wrong| wrong.at(place("ocsp")))?);
+            }
             let key = Arc::new(key);
-            for name in names {
+            for name in held.names.iter().filter(|name| !name.contains(':')) {
                 by_name.entry(name.to_ascii_lowercase()).or_insert_with(|| Arc::clone(&key));
             }
-            first.get_or_insert(key);
+            if default.is_none() || config.default {
+                default = Some(key);
+            }
+            all.push(held);
         }
-        let first = first.ok_or(TlsError::Setup { source: rustls::Error::NoCertificatesPresented })?;
-        Ok(Self { first, by_name })
+        let nobody = || Wrong::Setup("there is no certificate".to_owned()).at([]);
+        Ok((Self { default: default.ok_or_else(nobody)?, by_name }, all))
     }
 
     fn choose(&self, name: Option<&str>) -> &Arc<CertifiedKey> {
-        let Some(name) = name else { return &self.first };
+        let Some(name) = name else { return &self.default };
         let name = name.to_ascii_lowercase();
         self.by_name
             .get(&name)
             .or_else(|| name.split_once('.').and_then(|(_, parent)| self.by_name.get(&format!("*.{parent}"))))
-            .unwrap_or(&self.first)
+            .unwrap_or(&self.default)
     }
 }
 
@@ -86,32 +64,60 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-fn load_one(index: usize, config: &config::Certificate) -> Result<(CertifiedKey, Vec<String>), TlsError> {
-    let unreadable = |key, what, path: &Path| {
-        let path = path.to_owned();
-        move |source| TlsError::Read { index, key, what, path, source }
-    };
-    let chain = CertificateDer::pem_file_iter(&config.chain)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(unreadable("chain", "certificate chain", &config.chain))?;
-    let Some(leaf) = chain.first() else {
-        return Err(TlsError::Empty { index, path: config.chain.clone() });
-    };
-    let names = names_of(leaf).map_err(|source| TlsError::Certificate {
-        index,
-        path: config.chain.clone(),
-        message: source.to_string(),
-    })?;
-    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(unreadable("key", "private key", &config.key))?;
-    let key = any_supported_type(&key).map_err(|source| TlsError::Key { index, path: config.key.clone(), source })?;
-    let certified = CertifiedKey::new(chain, key);
-    certified.keys_match().map_err(|_| TlsError::Mismatch { index, path: config.chain.clone() })?;
-    Ok((certified, names))
+/// A certificate with its key, as the proxy shows it. `place` tells where `chain` and `key` stand.
+pub fn own(
+    files: &Files,
+    (chain, key): (&Path, &Path),
+    place: impl Fn(&'static str) -> Vec<Step<'static>>,
+) -> Result<(CertifiedKey, Held), TlsError> {
+    let of_chain = |wrong: Wrong| wrong.at(place("chain"));
+    let of_key = |wrong: Wrong| wrong.at(place("key"));
+    let certificates: Vec<CertificateDer<'static>> = files.items("certificate", chain).map_err(of_chain)?;
+    let unusable = |message| of_chain(Wrong::Certificate { path: chain.to_owned(), message });
+    // There is at least one.
+    let leaf = certificates.first().ok_or_else(|| unusable("there is none".to_owned()))?;
+    ParsedCertificate::try_from(leaf).map_err(|error| unusable(error.to_string()))?;
+    let held = Held::of(leaf, Role::Own, chain).map_err(unusable)?;
+    let private: PrivateKeyDer<'static> = files.item("private key", key).map_err(of_key)?;
+    let private = any_supported_type(&private).map_err(|source| of_key(Wrong::Key { path: key.to_owned(), source }))?;
+    let certified = CertifiedKey::new(certificates, private);
+    certified.keys_match().map_err(|_| of_key(Wrong::Mismatch { path: chain.to_owned() }))?;
+    Ok((certified, held))
 }
 
-/// The DNS names of a certificate's subject alternative names.
-fn names_of(leaf: &CertificateDer<'_>) -> Result<Vec<String>, rustls::Error> {
-    ParsedCertificate::try_from(leaf)?;
-    let parsed = webpki::EndEntityCert::try_from(leaf).map_err(|error| rustls::Error::General(error.to_string()))?;
-    Ok(parsed.valid_dns_names().map(str::to_owned).collect())
+/// An OCSP response (RFC 6960, 4.2.1) that says `successful`. Its signature is for clients to check.
+fn staple(files: &Files, path: &Path) -> Result<Vec<u8>, Wrong> {
+    /// ENUMERATED, one byte, zero.
+    const SUCCESSFUL: [u8; 3] = [0x0a, 1, 0];
+    let bytes = files.bytes("OCSP response", path)?;
+    let content = match bytes {
+        [0x30, length, rest @ ..] if *length < 0x80 => Some((usize::from(*length), rest)),
+        [0x30, 0x81, length, rest @ ..] => Some((usize::from(*length), rest)),
+        [0x30, 0x82, high, low, rest @ ..] => Some((usize::from(u16::from_be_bytes([*high, *low])), rest)),
+        _ => None,
+    };
+    match content {
+        Some((length, rest)) if rest.len() == length && rest.starts_with(&SUCCESSFUL) => Ok(bytes.to_vec()),
+        _ => Err(Wrong::Staple { path: path.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_successful_response_is_stapled() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("staple.der");
+        let of = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).expect("written");
+            staple(&Files::read([&path].into_iter()), &path).is_ok()
+        };
+        assert!(of(&[0x30, 3, 0x0a, 1, 0]));
+        assert!(of(&[&[0x30, 0x81, 0x80, 0x0a, 1, 0][..], &[0; 125]].concat()));
+        for wrong in [&[][..], &[0x30, 3, 0x0a, 1, 6], &[0x30, 4, 0x0a, 1, 0], &[0x30, 3, 0x0a, 1, 0, 0], b"-----BEGIN"] {
+            assert!(!of(wrong), "{wrong:?}");
+        }
+    }
 }

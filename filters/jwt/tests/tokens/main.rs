@@ -106,6 +106,20 @@ fn only_the_named_algorithms_are_accepted() {
 }
 
 #[test]
+fn a_secret_that_can_verify_nothing_is_refused() {
+    let secret = |bytes: usize, algorithms: &[&str]| {
+        let host = Host::new().input("key", "x".repeat(bytes));
+        let idp = json!({ "secret": { "input": "key" }, "algorithms": algorithms });
+        host.configure::<Jwt>(json!({ "providers": { "idp": idp } })).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(secret(32, &["HS256"]), Ok(()));
+    for (bytes, algorithms) in [(31, &["HS256"][..]), (32, &["HS512"]), (64, &[]), (64, &["RS256"])] {
+        let why = secret(bytes, algorithms).expect_err("it can verify nothing");
+        assert!(why.starts_with("providers.idp.secret.input: expected a secret"), "{why}");
+    }
+}
+
+#[test]
 fn what_is_no_token_is_refused() {
     let issuer = Issuer::new(1);
     let filter = configured(provider(&issuer, "EdDSA", json!({ "token-bytes-max": 2000 })));

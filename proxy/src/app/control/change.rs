@@ -13,7 +13,7 @@ use crate::app::prepare::{Ground, NotReady, Outcome, Ready, Task, prepare};
 use crate::app::restore::standings;
 use crate::app::trial::Failed;
 use crate::app::waiting::{Change, Waiting};
-use crate::app::{inputs, push};
+use crate::app::{certificates, inputs, push};
 use crate::cluster::discovery::{self, Query};
 use crate::cluster::pool;
 use crate::config::{self, Input, ModuleSource, Problems};
@@ -27,6 +27,7 @@ impl Control {
             Change::Module(file) => (About::Module(file.clone()), Task::Module(file)),
             Change::GoBack(failed) => (About::GoBack(failed.clone()), Task::GoBack(failed)),
             Change::Input(input, content) => (About::Input(input.clone()), Task::Input(input, content)),
+            Change::Certificates => (About::Certificates, Task::Certificates),
             Change::Found(query, answer) => (About::Found(query.clone()), Task::Found(query, answer)),
             Change::Command(Command { filter, change, over_file, answer, held }) => {
                 let about = About::Command { filter: Arc::clone(&filter), what: change.name(), answer, _held: held };
@@ -80,6 +81,7 @@ impl Control {
             About::Module(file) => self.swapped(&file, done.map(|done| done.is_some())),
             About::GoBack(failed) => self.went_back(&failed, done.map(|done| done.is_some())),
             About::Input(input) => self.reconfigured(&input, done.map(|done| done.is_some())),
+            About::Certificates => self.renewed(done.map(|done| done.is_some())),
             About::Found(query) => {
                 if let Err(error) = done {
                     tracing::error!("{query} has another answer, which could not be used\n{error}");
@@ -192,6 +194,17 @@ impl Control {
                 self.ledger.failed(filters, &error.to_string());
                 tracing::error!("an input has changed and was not taken; what was serving goes on\n{error}");
             }
+        }
+    }
+
+    fn renewed(&mut self, done: Result<bool, NotReady>) {
+        match done {
+            Ok(true) => {
+                tracing::info!("certificates have changed; new connections see them");
+                self.expiries.tell(&self.live.load());
+            }
+            Ok(false) => {}
+            Err(error) => tracing::error!("certificates have changed and were not taken; what was serving goes on\n{error}"),
         }
     }
 
@@ -348,6 +361,7 @@ impl Control {
         });
         let lists =
             self.parts.config.clusters.values().filter_map(|cluster| Some(cluster.endpoints_file.as_ref()?.to_path_buf()));
-        self.watch.set(modules.chain(inputs).chain(lists).chain(self.file.clone()).collect());
+        let certificates = certificates::files(&self.parts.config).cloned();
+        self.watch.set(modules.chain(inputs).chain(lists).chain(certificates).chain(self.file.clone()).collect());
     }
 }

@@ -13,7 +13,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::config::{HealthCheck, HttpProbe, HttpProbeMethod, Probe, UpstreamProtocol};
+use crate::cluster::connect::connect;
+use crate::cluster::form::{self, Spoken};
+use crate::cluster::{Cluster, Endpoint};
+use crate::config::{HealthCheck, HttpProbe, HttpProbeMethod, Probe};
+use crate::tls::Offer;
 
 /// What is read of the body of an answer.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -24,34 +28,44 @@ const SERVING: u8 = 1;
 type Answer = (http::response::Parts, Bytes, Option<HeaderMap>);
 
 /// `Err` says what is wrong with the endpoint.
-pub async fn check(address: SocketAddr, protocol: UpstreamProtocol, config: &HealthCheck) -> Result<(), String> {
+pub async fn check(cluster: &Cluster, endpoint: &Endpoint, config: &HealthCheck) -> Result<(), String> {
+    let to = To { cluster, endpoint };
     let checked = async {
         match &config.probe {
-            Probe::Tcp => connect(address).await.map(drop),
-            Probe::Http(probe) => http(address, protocol, probe).await,
-            Probe::Grpc { service } => grpc(address, service).await,
+            Probe::Tcp => connected(endpoint.address).await,
+            Probe::Http(probe) => http(to, probe).await,
+            Probe::Grpc { service } => grpc(to, service).await,
         }
     };
     let in_time = tokio::time::timeout(config.timeout, checked).await;
     in_time.unwrap_or_else(|_| Err(format!("nothing came within {:?}", config.timeout)))
 }
 
-async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
-    TcpStream::connect(address).await.map_err(|error| format!("no connection: {error}"))
+/// What is asked.
+#[derive(Clone, Copy)]
+struct To<'a> {
+    cluster: &'a Cluster,
+    endpoint: &'a Endpoint,
 }
 
-async fn http(address: SocketAddr, protocol: UpstreamProtocol, probe: &HttpProbe) -> Result<(), String> {
+async fn connected(address: SocketAddr) -> Result<(), String> {
+    TcpStream::connect(address).await.map(drop).map_err(|error| format!("no connection: {error}"))
+}
+
+async fn http(to: To<'_>, probe: &HttpProbe) -> Result<(), String> {
     let method = match probe.method {
         HttpProbeMethod::Get => Method::GET,
         HttpProbeMethod::Head => Method::HEAD,
         HttpProbeMethod::Options => Method::OPTIONS,
     };
-    let host = probe.host.clone().unwrap_or_else(|| address.to_string());
+    let host = probe.host.clone().unwrap_or_else(|| to.endpoint.address.to_string());
     let mut request = Request::new(Full::default());
     *request.method_mut() = method;
     request.headers_mut().insert(USER_AGENT, AGENT);
     // A body that nobody asks about may well have no end.
-    let (head, body, _) = exchange(address, protocol, &host, &probe.target, request, probe.contains.is_some()).await?;
+    let (head, body, _) =
+        exchange(to, form::spoken(&to.cluster.config, Some(&request)), &host, &probe.target, request, probe.contains.is_some())
+            .await?;
     if !probe.statuses.iter().any(|range| range.contains(&head.status.as_u16())) {
         return Err(format!("it answered {}, expected {}", head.status.as_u16(), listed(probe)));
     }
@@ -72,7 +86,7 @@ fn listed(probe: &HttpProbe) -> String {
 }
 
 /// `grpc.health.v1.Health/Check`. Its two messages have one field each, so they are written and read by hand.
-async fn grpc(address: SocketAddr, service: &str) -> Result<(), String> {
+async fn grpc(to: To<'_>, service: &str) -> Result<(), String> {
     let mut request = Request::new(Full::from(grpc_request(service)));
     *request.method_mut() = Method::POST;
     let fields = request.headers_mut();
@@ -80,7 +94,7 @@ async fn grpc(address: SocketAddr, service: &str) -> Result<(), String> {
     fields.insert(TE, HeaderValue::from_static("trailers"));
     fields.insert(USER_AGENT, AGENT);
     let target = "/grpc.health.v1.Health/Check";
-    let answered = exchange(address, UpstreamProtocol::Http2, &address.to_string(), target, request, true).await?;
+    let answered = exchange(to, Spoken::Http2, &to.endpoint.address.to_string(), target, request, true).await?;
     let (head, body, trailers) = answered;
     if head.status != StatusCode::OK {
         return Err(format!("it answered {}, expected 200 and a gRPC status", head.status.as_u16()));
@@ -133,18 +147,25 @@ fn serving_status(framed: &[u8]) -> Option<u8> {
 
 /// One request on a connection of its own.
 async fn exchange(
-    address: SocketAddr,
-    protocol: UpstreamProtocol,
+    to: To<'_>,
+    spoken: Spoken,
     host: &str,
     target: &str,
     mut request: Request<Full<Bytes>>,
     wants_body: bool,
 ) -> Result<Answer, String> {
-    let stream = TokioIo::new(connect(address).await?);
+    let offer = match spoken {
+        Spoken::Http1 => Offer::Http1,
+        Spoken::Http2 => Offer::Http2,
+        Spoken::Either => Offer::Either,
+    };
+    let stream = connect(to.cluster, to.endpoint, offer).await.map_err(|failure| format!("no connection: {failure}"))?;
+    let http2 = spoken == Spoken::Http2 || stream.agreed_on_http2();
+    let stream = TokioIo::new(stream);
     // What drives the connection ends with this exchange.
     let mut driver = JoinSet::new();
-    let response = match protocol {
-        UpstreamProtocol::Http1 => {
+    let response = match http2 {
+        false => {
             *request.uri_mut() = target.parse().map_err(|_| format!("`{target}` is no target of a request"))?;
             let host = HeaderValue::from_str(host).map_err(|_| format!("`{host}` is no host"))?;
             request.headers_mut().insert(HOST, host);
@@ -153,9 +174,10 @@ async fn exchange(
             driver.spawn(async move { drop(connection.await) });
             sender.send_request(request).await.map_err(said)?
         }
-        UpstreamProtocol::Http2 => {
+        true => {
             *request.version_mut() = Version::HTTP_2;
-            let uri = format!("http://{host}{target}");
+            let scheme = if to.cluster.config.tls.is_some() { "https" } else { "http" };
+            let uri = format!("{scheme}://{host}{target}");
             *request.uri_mut() = uri.parse().map_err(|_| format!("`{uri}` is no URI"))?;
             let builder = http2::Builder::new(TokioExecutor::new()).timer(TokioTimer::new()).handshake(stream);
             let (mut sender, connection) = builder.await.map_err(said)?;

@@ -107,17 +107,17 @@ impl Rounds {
     }
 
     /// Begins what is due.
-    fn begin(&mut self, cluster: &Cluster) {
+    fn begin(&mut self, cluster: &Arc<Cluster>) {
         let Some(config) = &self.config else { return };
         let now = Instant::now();
         while self.under_way.len() < UNDER_WAY_MAX
             && self.due.first_key_value().is_some_and(|((due, _), _)| *due <= now)
             && let Some((_, endpoint)) = self.due.pop_first()
         {
-            let (config, protocol) = (config.clone(), cluster.config.protocol);
+            let (config, cluster) = (config.clone(), Arc::clone(cluster));
             self.under_way.spawn(async move {
                 let (at, began) = (SystemTime::now(), Instant::now());
-                let error = probe::check(endpoint.address, protocol, &config).await.err();
+                let error = probe::check(&cluster, &endpoint, &config).await.err();
                 (endpoint, Check { at, took: began.elapsed(), error })
             });
         }

@@ -105,3 +105,47 @@ async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
     }
     true
 }
+
+#[tokio::test]
+async fn who_stands_in_line_is_served_before_whoever_comes_later() {
+    local(async {
+        let (address, _) = upstream(&[OK]).await;
+        let cluster = cluster_with(&[address], breakers(1, 10, 10));
+        for comes_back in [true, false] {
+            let first = begin(&cluster).await.expect("a connection");
+            let (early, late) = (begin(&cluster), begin(&cluster));
+            tokio::pin!(early, late);
+            assert!(futures_pending(&mut early).await);
+            if comes_back {
+                first.lease.finish();
+            } else {
+                drop(first);
+            }
+            assert!(futures_pending(&mut late).await, "it came later");
+            early.await.expect("its turn").lease.finish();
+            late.await.expect("its turn").lease.finish();
+        }
+        assert_eq!(cluster.kept.load.overflows(Limit::Connections), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn standing_in_line_is_no_time_of_an_attempt() {
+    const PER_TRY: Duration = Duration::from_millis(300);
+    local(async {
+        let (address, _) = upstream(&[OK]).await;
+        let cluster = cluster_with(&[address], |config| {
+            breakers(1, 10, 10)(config);
+            config.retry.per_try_timeout = PER_TRY;
+        });
+        let held = begin(&cluster).await.expect("a connection");
+        let waiting = ask(&cluster, Method::GET, Wishes::default());
+        tokio::pin!(waiting);
+        assert!(tokio::time::timeout(PER_TRY * 2, &mut waiting).await.is_err(), "it stands in line still");
+        held.lease.finish();
+        let (outcome, sent) = waiting.await;
+        assert_eq!((outcome.expect("an answer"), sent), (200, 1));
+    })
+    .await;
+}

@@ -186,3 +186,71 @@ async fn an_answer_that_is_no_good_leaves_the_other_one_its_chance() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_grpc_call_is_judged_once_by_how_it_ended() {
+    const CALL: Does = Does::Answer("200 OK\r\ncontent-type: application/grpc");
+    local(async {
+        let (address, _) = upstream(&[CALL]).await;
+        let cluster = cluster_with(&[address], |_| {});
+        let judged = || cluster.kept.choices.last().iter().map(|choice| choice.seen.grpc).collect::<Vec<_>>();
+        for code in [Some("14"), Some("0"), None] {
+            let request = Request::builder().uri("/").header("host", "x").body(body("x")).expect("valid");
+            let before = judged().len();
+            let mut answer = send(&cluster, request, &Wishes::default(), &mut Attempt::default()).await.expect("an answer");
+            assert_eq!(judged().len(), before, "it is under way");
+            if let Some(code) = code {
+                answer.lease.heard(&http::HeaderMap::from_iter([(
+                    "grpc-status".parse().expect("a name"),
+                    code.parse().expect("a value"),
+                )]));
+            }
+            drop(answer);
+        }
+        assert_eq!(judged().iter().filter(|code| **code == Some(14)).count(), 1);
+        assert_eq!(judged().len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_past_the_last_one_of_a_goaway_was_not_begun() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// The head of a frame on stream 0.
+    const fn frame(length: u8, kind: u8) -> [u8; 9] {
+        [0, 0, length, kind, 0, 0, 0, 0, 0]
+    }
+    local(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        tokio::task::spawn_local(async move {
+            let (mut leaving, _) = listener.accept().await.expect("a client");
+            leaving.write_all(&frame(0, 4)).await.expect("settings");
+            leaving.read_exact(&mut [0; 24]).await.expect("the preface");
+            let mut head = [0; 9];
+            // Up to the first HEADERS.
+            while head[3] != 1 {
+                leaving.read_exact(&mut head).await.expect("a frame");
+                let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+                leaving.read_exact(&mut vec![0; length as usize]).await.expect("all of it");
+            }
+            leaving.write_all(&frame(8, 7)).await.expect("a goaway");
+            leaving.write_all(&[0; 8]).await.expect("no stream, no error");
+            let (stream, _) = listener.accept().await.expect("the client again");
+            let mut connection = h2::server::handshake(stream).await.expect("a client");
+            while let Some(Ok((_request, mut respond))) = connection.accept().await {
+                let head = http::Response::builder().status(200).body(()).expect("valid");
+                respond.send_response(head, true).expect("a client");
+            }
+        });
+        let cluster = cluster_with(&[address], |config| {
+            config.protocol = UpstreamProtocol::Http2;
+            config.retry.on = occasions(&["refused-stream"]);
+        });
+        let request = Request::builder().method(Method::POST).uri("http://x/").body(body("")).expect("valid");
+        let (mut attempt, wishes) = (Attempt::default(), Wishes { by_policy: true, ..Wishes::default() });
+        let answer = send(&cluster, request, &wishes, &mut attempt).await.expect("an answer");
+        assert_eq!((answer.response.status().as_u16(), attempt.count), (200, 2));
+    })
+    .await;
+}

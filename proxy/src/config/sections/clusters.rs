@@ -12,7 +12,10 @@ use crate::config::kind::{Choice, Flag, Time};
 use crate::config::table::Table;
 use crate::config::types::{Balance, Cluster, ClusterTimeouts, UpstreamProtocol};
 
-const PROTOCOL: Choice<UpstreamProtocol> = Choice::of(&[("http/1.1", UpstreamProtocol::Http1), ("h2", UpstreamProtocol::Http2)]);
+use super::tls;
+
+const PROTOCOL: Choice<UpstreamProtocol> =
+    Choice::of(&[("auto", UpstreamProtocol::Auto), ("http/1.1", UpstreamProtocol::Http1), ("h2", UpstreamProtocol::Http2)]);
 
 /// `zone`: where the proxy is.
 pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster> {
@@ -22,9 +25,12 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
     let protocol = table.or(
         "protocol",
         &PROTOCOL,
-        UpstreamProtocol::Http1,
-        "What the endpoints speak. `\"h2\"` is HTTP/2 by prior knowledge; gRPC needs it.",
+        UpstreamProtocol::Auto,
+        "What the endpoints speak. `\"auto\"` is what TLS agrees on (ALPN), and HTTP/1.1 without TLS. `\"h2\"` is HTTP/2 in any \
+         case, by prior knowledge without TLS; gRPC needs HTTP/2.",
     );
+    let tls = table.optional_table("tls", "TLS with endpoints. Without it, plain text.", tls::client);
+    let tls_is_wrong = tls.is_none() && table.node("tls").is_some();
     let (limits, breakers) = table.table(
         "limits",
         "Limits of this cluster. `connections`, `pending`, `requests` and `retries` hold for the whole of it, over all workers; the \
@@ -54,6 +60,9 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
         "Which endpoints are left out for a while for how they serve, and for how long. The last one that is in never is.",
         health::outliers,
     );
+    if tls_is_wrong {
+        return None;
+    }
     let endpoint_metrics = table.or(
         "endpoint-metrics",
         &Flag,
@@ -69,6 +78,7 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
         balancing,
         zone: zone.cloned(),
         protocol,
+        tls,
         limits,
         breakers,
         retry,

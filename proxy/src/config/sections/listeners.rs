@@ -5,9 +5,11 @@ use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSF
 
 use crate::config::bounds::*;
 use crate::config::defaults;
-use crate::config::kind::{Choice, FieldName, File, Flag, Integer, List, Listen, Network, Reference, Size, Time};
+use crate::config::kind::{Choice, FieldName, Flag, Integer, List, Listen, Network, Reference, Size, Time};
 use crate::config::table::Table;
-use crate::config::types::{Certificate, Listener, ListenerLimits, ListenerTimeouts, Paths, ServerTls};
+use crate::config::types::{Listener, ListenerLimits, ListenerTimeouts, Paths};
+
+use super::tls;
 
 const REJECT_OR_KEEP: Choice<bool> = Choice::of(&[("reject", true), ("keep", false)]);
 const ON_OR_OFF: Choice<bool> = Choice::of(&[("on", true), ("off", false)]);
@@ -15,7 +17,7 @@ const REJECT_OR_PASS: Choice<bool> = Choice::of(&[("reject", true), ("pass", fal
 
 pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
     let listen = table.required("listen", &Listen, "The address; port 0 lets the system choose.");
-    let tls = table.optional_table("tls", "TLS for every connection. Without it, plain text.", tls);
+    let tls = table.optional_table("tls", "TLS with clients. Without it, plain text.", tls::server);
     let tls_is_wrong = tls.is_none() && table.node("tls").is_some();
     let filters = table.or(
         "filters",
@@ -85,21 +87,6 @@ fn check_timeout_header(table: &Table<'_>, name: Option<&HeaderName>) {
     }
 }
 
-fn tls(table: &mut Table<'_>) -> Option<ServerTls> {
-    let certificates = table.tables(
-        "certificates",
-        "Chosen by the names in each certificate; the first one also serves a client that names none or an unknown one.",
-        certificate,
-    );
-    Some(ServerTls { certificates: certificates? })
-}
-
-fn certificate(table: &mut Table<'_>) -> Option<Certificate> {
-    let chain = table.required("chain", &File, "PEM file: the certificate, then those that signed it.");
-    let key = table.required("key", &File, "PEM file: the private key of the certificate.");
-    Some(Certificate { chain: chain?, key: key? })
-}
-
 fn paths(table: &mut Table<'_>) -> Paths {
     let default = Paths::default();
     Paths {
@@ -128,6 +115,12 @@ fn limits(table: &mut Table<'_>) -> ListenerLimits {
             &Integer::within(1, CONNECTIONS_MAX),
             default.connections,
             "Connections; one more is closed at once.",
+        ),
+        handshakes: table.or(
+            "handshakes",
+            &Integer::within(1, CONNECTIONS_MAX),
+            default.handshakes,
+            "TLS handshakes at once, shared out among the workers; further ones wait, for half of `tls-handshake` at most.",
         ),
         backlog: table.or(
             "backlog",

@@ -77,7 +77,10 @@ impl LogFormat {
         ("response_bytes", LogValue::ResponseBytes),
         ("duration_us", LogValue::DurationUs),
         ("request_id", LogValue::RequestId),
+        ("trace_id", LogValue::TraceId),
+        ("span_id", LogValue::SpanId),
         ("source", LogValue::Source),
+        ("identity", LogValue::Identity),
         ("notes", LogValue::Notes),
     ];
     /// Further fields that a JSON line has if it is asked for them.
@@ -88,6 +91,8 @@ impl LogFormat {
         ("peer", LogValue::Peer),
         ("tls_version", LogValue::TlsVersion),
         ("server_name", LogValue::ServerName),
+        ("filters", LogValue::Filters),
+        ("upstream_attempts", LogValue::UpstreamAttempts),
     ];
     /// Formats of a name: Apache's, without the query, which may hold secrets.
     pub const NAMED: &[(&'static str, &'static str)] = &[

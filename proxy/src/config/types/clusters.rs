@@ -11,6 +11,7 @@ pub use health::*;
 pub use limits::{Breakers, ClusterLimits};
 pub use retry::{ATTEMPTS_MAX, Occasion, Occasions, Retry, RetryBudget, STATUSES_MAX};
 
+use super::tls::ClientTls;
 use crate::config::defaults;
 
 mod balance;
@@ -31,6 +32,8 @@ pub struct Cluster {
     /// Where the proxy itself is; the top of the file says it.
     pub zone: Option<Arc<str>>,
     pub protocol: UpstreamProtocol,
+    /// Without it, plain text.
+    pub tls: Option<ClientTls>,
     pub limits: ClusterLimits,
     pub breakers: Breakers,
     pub retry: Retry,
@@ -53,7 +56,8 @@ impl Cluster {
             balance: Balance::LeastRequest,
             balancing: Balancing::default(),
             zone: None,
-            protocol: UpstreamProtocol::Http1,
+            protocol: UpstreamProtocol::Auto,
+            tls: None,
             limits: ClusterLimits::default(),
             breakers: Breakers::default(),
             retry: Retry::default(),
@@ -86,9 +90,11 @@ pub enum EndpointSpec {
     Name { host: Arc<str>, port: u16 },
 }
 
-/// `protocol = "http/1.1" | "h2"` (HTTP/2 by prior knowledge)
+/// `protocol = "auto" | "http/1.1" | "h2"`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpstreamProtocol {
+    /// What TLS agrees on; HTTP/1.1 without TLS.
+    Auto,
     Http1,
     Http2,
 }

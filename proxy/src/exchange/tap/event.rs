@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::super::Over;
 use super::super::trail::What;
+use crate::telemetry::propagation::Hex;
 use crate::telemetry::redact::{HIDDEN, Redact};
 
 #[derive(Serialize)]
@@ -91,7 +92,7 @@ pub fn written(over: &Over<'_>, body_bytes: usize, redact: &Redact) -> Bytes {
         response_bytes: over.response_bytes,
         duration_us: us(over.duration),
         request_id: &exchange.id,
-        trace_id: None,
+        trace_id: exchange.trace.map(|trace| Hex(trace.context.trace).to_string()),
         source: exchange.source,
         tls: connection.tls_version.map(|version| json!({ "version": version, "server_name": connection.server_name })),
         notes: exchange.notes.iter().map(|(key, value)| (key.clone(), Value::from(redact.note(key, value)))).collect(),

@@ -5,6 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::trail::Trail;
+use crate::telemetry::propagation::Hex;
+
 /// See the module. What is `None` was never known.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
@@ -33,15 +36,21 @@ pub struct Entry<'a> {
     pub response_bytes: u64,
     pub duration: Duration,
     pub request_id: Option<&'a str>,
+    pub trace_id: Option<Hex<u128>>,
+    pub span_id: Option<Hex<u64>>,
     /// The client as far as trusted hops tell.
     pub source: IpAddr,
     /// The other end of the connection.
     pub peer: SocketAddr,
     pub tls_version: Option<&'a str>,
     pub server_name: Option<&'a str>,
+    /// Who the client is, by the first name of its verified certificate.
+    pub identity: Option<&'a str>,
     pub notes: &'a [(String, String)],
     pub request_fields: &'a Fields,
     pub response_fields: &'a Fields,
+    /// Where it was kept.
+    pub trail: Option<&'a dyn Trail>,
 }
 
 impl Entry<'_> {
@@ -91,12 +100,16 @@ pub(super) fn example(fields: &Fields) -> Entry<'_> {
         response_bytes: 5,
         duration: Duration::from_micros(1234),
         request_id: Some("1"),
+        trace_id: Some(Hex(0xab)),
+        span_id: Some(Hex(0xcd)),
         source: [127, 0, 0, 1].into(),
         peer: ([127, 0, 0, 1], 4711).into(),
         tls_version: None,
         server_name: None,
+        identity: Some("spiffe://a/b"),
         notes: &[],
         request_fields: fields,
         response_fields: fields,
+        trail: None,
     }
 }

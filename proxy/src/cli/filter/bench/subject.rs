@@ -121,6 +121,8 @@ impl Subject {
             trusted: false,
             tls_version: None,
             server_name: None,
+            client: None,
+            strict_sni: false,
             permit: None,
             open: None,
             ended: OnceLock::new(),

@@ -305,8 +305,8 @@ fn connection(mut interface: Interface<'_>) -> Result<()> {
         .get("protocol", |exchange| exchange.protocol().to_owned())?
         .get("tls-version", |exchange| exchange.connection.tls_version.map(str::to_owned))?
         .get("server-name", |exchange| exchange.connection.server_name.clone())?
-        .get("client-identities", |_| Vec::<String>::new())?
-        .get("client-fingerprint", |_| None::<String>)?;
+        .get("client-identities", |exchange| exchange.connection.identities().to_vec())?
+        .get("client-fingerprint", |exchange| exchange.connection.client.as_ref().map(|client| client.fingerprint.clone()))?;
     Ok(())
 }
 
