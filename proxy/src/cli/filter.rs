@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod canary;
 pub(super) mod client;
 mod inspect;
 mod module;
@@ -36,9 +37,9 @@ pub enum Command {
     /// Go back to the version that was live before, or to any that is remembered.
     Rollback(remote::Rollback),
     /// Let what was loaded with `--canary` become the live version.
-    Promote(remote::Canary),
+    Promote(canary::Canary),
     /// Take back what was loaded with `--canary`.
-    Abort(remote::Canary),
+    Abort(canary::Canary),
     /// Take back everything that was pushed for a filter, its history included; what the file says holds again.
     Reset(remote::Reset),
 }

@@ -17,7 +17,7 @@ use crate::filter::module::MODULE_BYTES_MAX;
 const HASH_CHARS: usize = 12;
 
 /// Which proxy, and how its answer is shown.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct Remote {
     /// The proxy's admin.
     #[arg(long, env = "TAMIS_ADMIN", default_value = "http://127.0.0.1:9901", value_name = "URL")]
@@ -71,14 +71,6 @@ pub struct Rollback {
     to: Option<String>,
     #[command(flatten)]
     over: OverFile,
-    #[command(flatten)]
-    remote: Remote,
-}
-
-/// A filter with a canary.
-#[derive(Debug, Args)]
-pub struct Canary {
-    name: String,
     #[command(flatten)]
     remote: Remote,
 }
@@ -149,16 +141,6 @@ impl Rollback {
     }
 }
 
-impl Canary {
-    pub fn promote(&self) -> ExitCode {
-        self.remote.run(Method::POST, &format!("/filters/{}/promote", segment(&self.name)), Ok(Bytes::new()), gone_live)
-    }
-
-    pub fn abort(&self) -> ExitCode {
-        self.remote.run(Method::DELETE, &format!("/filters/{}/canary", segment(&self.name)), Ok(Bytes::new()), gone_live)
-    }
-}
-
 impl Reset {
     pub fn run(&self) -> ExitCode {
         self.remote.run(Method::DELETE, &format!("/filters/{}", segment(&self.name)), Ok(Bytes::new()), gone_live)
@@ -166,6 +148,16 @@ impl Reset {
 }
 
 impl Remote {
+    pub(in crate::cli) fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    /// What is at this path, or why it cannot be said, in one text.
+    pub(in crate::cli) fn look(&self, path: &str) -> Result<Value, String> {
+        let asked = Client::build(&self.admin, self.token_file.as_deref());
+        asked.and_then(|client| client.ask(Method::GET, path, Bytes::new())).map_err(|error| error.to_string())
+    }
+
     /// Shows what is at this path; `hint` helps where there is nothing.
     pub(in crate::cli) fn show(&self, path: &str, hint: &'static str, show: impl FnOnce(&Value) -> String) -> ExitCode {
         let asked = Client::build(&self.admin, self.token_file.as_deref());
@@ -185,7 +177,13 @@ impl Remote {
         Client::build(&self.admin, self.token_file.as_deref())?.ask(method, path, body)
     }
 
-    fn run(&self, method: Method, path: &str, body: Result<Bytes, String>, show: impl FnOnce(&Value) -> String) -> ExitCode {
+    pub(super) fn run(
+        &self,
+        method: Method,
+        path: &str,
+        body: Result<Bytes, String>,
+        show: impl FnOnce(&Value) -> String,
+    ) -> ExitCode {
         let body = match body {
             Ok(body) => body,
             Err(error) => return failed(&error, None),
@@ -249,7 +247,7 @@ pub(in crate::cli) fn read(file: &Path, bytes_max: u64) -> Result<Bytes, String>
     Ok(bytes.into())
 }
 
-fn gone_live(answer: &Value) -> String {
+pub(super) fn gone_live(answer: &Value) -> String {
     let text = |key: &str| answer[key].as_str().unwrap_or("none");
     let live = match answer["version"].as_u64() {
         Some(version) => format!("version {version} is live"),
