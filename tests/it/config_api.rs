@@ -220,3 +220,14 @@ async fn the_command_line_changes_the_configuration() {
     assert_eq!(run(&["diff"]).await.0, Some(0));
     assert_eq!(run(&["frobnicate"]).await.0, Some(2));
 }
+
+scenario!(an_address_that_cannot_be_opened_is_a_mistake_and_no_version);
+async fn an_address_that_cannot_be_opened_is_a_mistake_and_no_version() {
+    let proxy = proxy("[listeners.edge]");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound");
+    let refused = put(&proxy, "", &format!("{}\n[listeners.other]\nlisten = \"{address}\"\n", text(&proxy))).await;
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    assert!(refused.text().contains(&address.to_string()), "{}", refused.text());
+    assert_eq!((&live(&proxy).await["live"], &live(&proxy).await["holds"]), (&json!(1), &json!("file")));
+}
