@@ -36,6 +36,7 @@ use crate::filter::source::Modules;
 use crate::filter::{Engine, Module};
 use crate::listener;
 use crate::snapshot::{Live, Parts, Snapshot, filter_problems};
+use crate::tls::workload::{self, WorkloadError};
 use control::{Control, Event};
 use inputs::Contents;
 use listeners::Listeners;
@@ -53,6 +54,8 @@ pub enum StartError {
     Config(#[from] Problems),
     #[error("the admin cannot listen on {address}: {source}")]
     Admin { address: SocketAddr, source: io::Error },
+    #[error("the SPIFFE Workload API does not say who the proxy is: {0}")]
+    Workload(#[from] WorkloadError),
     #[error("the admin cannot tell who may change something: {0}")]
     Token(String),
     #[error("{0}")]
@@ -119,6 +122,9 @@ impl App {
         };
         let engine = Engine::new(config.limits.instances).map_err(|error| StartError::Engine(format!("{error:#}")))?;
         let modules = Modules::new(engine);
+        if let Some(spiffe) = &config.spiffe {
+            runtime.block_on(workload::first(spiffe))?;
+        }
         let resolver = match Resolver::build(&config.dns) {
             Ok(resolver) => Some(resolver),
             Err(_) if !discovery::needs_dns(&config) => None,

@@ -74,3 +74,4 @@ mod trailers;
 mod upgrade;
 mod versions;
 mod wasi;
+mod workload;

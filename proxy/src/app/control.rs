@@ -35,6 +35,7 @@ use crate::drain;
 use crate::exchange;
 use crate::filter::{self, source::Modules};
 use crate::snapshot::{Live, Parts};
+use crate::tls::workload;
 use crate::worker::Worker;
 
 /// How long the last lines of the access log are waited for at the end.
@@ -170,6 +171,9 @@ impl Control {
     }
 
     async fn begin(&mut self) {
+        if let Some(spiffe) = self.parts.config.spiffe.clone() {
+            tokio::spawn(workload::follow(spiffe));
+        }
         self.listeners.start(&self.workers, &self.live).await;
         for worker in &self.workers {
             worker.post(|| drop(tokio::task::spawn_local(pool::tend()))).await;

@@ -141,9 +141,10 @@ fn read(ground: &mut Ground, if_changed: bool) -> Result<bool, Problems> {
     }
     let mut loaded = App::sound(config::examine(source.file())?)?;
     let workers = present.workers;
-    let fixed = loaded.config.admin == present.admin && loaded.config.state == present.state;
+    let fixed =
+        loaded.config.admin == present.admin && loaded.config.state == present.state && loaded.config.spiffe == present.spiffe;
     if loaded.config.workers.is_some_and(|wanted| Some(wanted) != workers) || !fixed {
-        tracing::warn!("`workers`, `admin` and `state` take effect at the next start");
+        tracing::warn!("`workers`, `admin`, `state` and `spiffe` take effect at the next start");
     }
     loaded.config.workers = workers;
     let (built, mut failed) = load_modules(&mut ground.modules, &loaded.config, &loaded.source);
