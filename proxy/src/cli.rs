@@ -5,14 +5,15 @@ mod clusters;
 mod demo;
 mod filter;
 mod run;
+mod tap;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
 
 use crate::app::Keep;
+use crate::telemetry::log;
 
 /// A WebAssembly-extensible programmable proxy.
 #[derive(Debug, Parser)]
@@ -61,6 +62,8 @@ enum Command {
     Filter(Box<filter::Command>),
     /// Show the clusters of a running proxy: why each endpoint is in or out, what it carries, who was chosen last.
     Clusters(clusters::Clusters),
+    /// Show exchanges of a running proxy as they end, those that match.
+    Tap(tap::Tap),
     /// Serve an embedded example with small upstream services in the same process, and say what to try.
     Demo(demo::Options),
 }
@@ -93,21 +96,19 @@ pub fn main() -> ExitCode {
         Command::Check { config, json } => check::check(&config, json),
         Command::Filter(command) => filter::run(*command),
         Command::Clusters(clusters) => clusters.run(),
+        Command::Tap(tap) => tap.run(),
         Command::Demo(options) => demo::demo(&options),
     }
 }
 
 fn start_log(arguments: &Arguments) -> Result<(), String> {
-    let usual = if matches!(arguments.command, Command::Filter(_) | Command::Clusters(_)) { "off" } else { "info" };
-    let directives = arguments.log.as_deref().unwrap_or(usual);
-    let filter = EnvFilter::try_new(directives)
-        .map_err(|error| format!("--log: expected a level or directives, found `{directives}`: {error}"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour_on_stderr());
-    let started = match arguments.log_format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().with_ansi(false).try_init(),
+    let usual =
+        if matches!(arguments.command, Command::Filter(_) | Command::Clusters(_) | Command::Tap(_)) { "off" } else { "info" };
+    let format = match arguments.log_format {
+        LogFormat::Text => log::Format::Text { colour: colour_on_stderr() },
+        LogFormat::Json => log::Format::Json,
     };
-    started.map_err(|error| error.to_string())
+    log::start(arguments.log.as_deref().unwrap_or(usual), format).map_err(|error| format!("--log: {error}"))
 }
 
 /// Colours are for people: on a terminal, and where NO_COLOR does not say otherwise.

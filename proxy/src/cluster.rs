@@ -5,7 +5,7 @@
 //! keep what is sent again; `breaker` is what is in use and how much may be; `pool` keeps a worker's connections, which
 //! `connect` opens, and `form` gives a request the form that a connection wants; `discovery`
 //! knows where endpoints are; `health` and `outlier` say which of them are asked at all; `choices` remembers the last ones for
-//! whoever wants to know. A cluster decides nothing about traffic: filters have chosen it before.
+//! whoever wants to know, and `counts` adds them up where that is asked for. A cluster decides nothing about traffic: filters have chosen it before.
 
 pub mod attempt;
 pub mod balance;
@@ -15,6 +15,7 @@ mod call;
 pub mod choices;
 pub mod connect;
 mod counted;
+pub mod counts;
 pub mod discovery;
 pub mod endpoint;
 mod form;
@@ -129,6 +130,9 @@ impl Cluster {
 
     /// An attempt is over, as far as its endpoint is to be judged by it.
     pub fn saw(&self, endpoint: &Endpoint, seen: &Seen) {
+        if self.config.endpoint_metrics {
+            endpoint.count(seen);
+        }
         balance::saw(&self.config, endpoint, seen);
         tracing::trace!(cluster = %self.name, address = %endpoint.address, ?seen, "attempted");
         outlier::saw(endpoint, seen, &self.config.outliers, &self.kept.alarm);

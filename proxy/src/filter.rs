@@ -4,7 +4,7 @@
 //! made; `host` is what a filter can ask for, free of any ABI; `abi` carries it across the border of the sandbox; `hand` is
 //! what a running hook speaks of; `schema` knows what a configuration looks like; `image` copies what `configure` left in
 //! memory, and `heap` gives back what that took; `pool` keeps a worker's instances; `chain` runs them in order; `health` leaves
-//! alone what keeps failing; `witness` sees it all while somebody watches. Whatever a filter does wrong ends here as a
+//! alone what keeps failing; `usage` counts what instances take; `witness` sees it all while somebody watches. Whatever a filter does wrong ends here as a
 //! [`Fault`], never as a panic.
 
 pub mod abi;
@@ -27,6 +27,7 @@ pub mod pool;
 pub mod schema;
 pub mod source;
 pub mod tick;
+pub mod usage;
 pub mod witness;
 
 use std::collections::BTreeMap;
@@ -53,6 +54,7 @@ use crate::telemetry::metrics::Registry;
 use abi::component::Instance;
 use host::inputs::Inputs;
 use limits::thread_cpu_time;
+use usage::Usage;
 
 /// What a hook decides. In a chunk hook `Replied` says that other bytes take the place of those that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +156,7 @@ pub struct Identity {
     pub config: Arc<config::Filter>,
     pub grants: Grants,
     pub log: host::log::Gate,
+    pub usage: Arc<Usage>,
     /// The metrics of other filters, whose names it cannot have.
     pub taken: Taken,
     /// The metrics it declared, once it is configured.
@@ -250,6 +253,7 @@ impl Filter {
             config: Arc::clone(&config),
             grants,
             log: host::log::Gate::default(),
+            usage: Arc::default(),
             taken: around.taken.clone(),
             instruments: OnceLock::new(),
         };

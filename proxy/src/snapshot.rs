@@ -14,6 +14,7 @@ use certificates::{Certificates, Reread};
 use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
 use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source};
+use crate::exchange::tap::{Showing, Tap};
 use crate::exchange::{Names, Onlooker, failure};
 use crate::filter::hand::CopyCounts;
 use crate::filter::host::inputs::{Input, Inputs};
@@ -21,8 +22,10 @@ use crate::filter::{Around, Filter, Grants, LoadError, Module, Plan, Reach, Role
 use crate::store::{Store, Stores};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{Family, Registry};
+use crate::telemetry::redact::Redact;
 use crate::telemetry::traffic::Traffic;
 use crate::tls;
+use crate::trace::Tracer;
 
 /// What the counter of refused exchanges says of itself.
 const OVERLOADED: &str = "Exchanges that were refused because more than limits.exchanges were under way.";
@@ -62,12 +65,18 @@ pub struct Snapshot {
     pub cluster_names: Arc<Names>,
     pub stores: Stores,
     pub access_log: Arc<AccessLog>,
+    /// What telemetry shows nobody.
+    pub redact: Arc<Redact>,
     /// The proxy's own metrics, handed on from the first snapshot to the last.
     pub metrics: Arc<Registry>,
     /// Counts exchanges that are refused because too many are under way in the process.
     pub overloaded: Arc<Family>,
     /// Who looks at exchanges.
     pub onlookers: Arc<[Arc<dyn Onlooker>]>,
+    /// One of them, handed on from the first snapshot to the last.
+    pub tap: Arc<Tap>,
+    /// `None`: nothing is told of sampled exchanges.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 /// What exchanges of one listener need.
@@ -121,8 +130,17 @@ impl Snapshot {
     fn build_with(parts: &Parts, previous: Option<&Snapshot>, reread: Reread) -> Result<Self, Problems> {
         let config = &parts.config;
         let mut problems = Vec::new();
-        let access_log = access_log(parts, previous).map_err(|problem| problems.push(problem)).ok();
+        let redact = match previous.filter(|previous| previous.config.redact == config.redact) {
+            Some(previous) => Arc::clone(&previous.redact),
+            None => Arc::new(Redact::new(&config.redact)),
+        };
+        let access_log = access_log(parts, &redact, previous).map_err(|problem| problems.push(problem)).ok();
         let metrics = previous.map(|previous| Arc::clone(&previous.metrics)).unwrap_or_default();
+        let tap = previous.map_or_else(|| Arc::new(Tap::new(&metrics)), |previous| Arc::clone(&previous.tap));
+        let tracer = tracer(parts, previous, &metrics).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
         let stores = config.stores.iter().map(|(name, store)| {
             let previous = previous.and_then(|previous| previous.stores.get(name));
             (Arc::clone(name), Store::build(name, store, previous))
@@ -175,13 +193,14 @@ impl Snapshot {
             };
             let counted = previous.map(|previous| &*previous.traffic);
             let workers = config.workers.unwrap_or(1);
+            let on = listener.access_log;
             if let Some(access_log) = &access_log {
                 let listener = Listener {
                     name: Arc::clone(name),
                     config: Arc::clone(listener),
                     filters: chain,
                     tls,
-                    access_log: Arc::clone(access_log),
+                    access_log: if on { Arc::clone(access_log) } else { Arc::new(access_log.silent()) },
                     traffic: Arc::new(Traffic::new(name, clusters.keys(), workers, failure::Kind::REASONS, counted)),
                 };
                 listeners.insert(Arc::clone(name), Arc::new(listener));
@@ -189,6 +208,7 @@ impl Snapshot {
         }
         match access_log {
             Some(access_log) if problems.is_empty() => Ok(Self {
+                onlookers: onlookers(&tap, &redact, tracer.as_ref()),
                 config: Arc::clone(config),
                 listeners,
                 cluster_names: Arc::new(clusters.keys().cloned().collect()),
@@ -202,7 +222,9 @@ impl Snapshot {
                 filters,
                 stores,
                 access_log,
-                onlookers: Arc::default(),
+                tap,
+                redact,
+                tracer,
                 overloaded: metrics.counter("tamis_overloaded_total", OVERLOADED, &[]),
                 metrics,
             }),
@@ -211,15 +233,35 @@ impl Snapshot {
     }
 }
 
-fn access_log(parts: &Parts, previous: Option<&Snapshot>) -> Result<Arc<AccessLog>, Problem> {
+fn access_log(parts: &Parts, redact: &Arc<Redact>, previous: Option<&Snapshot>) -> Result<Arc<AccessLog>, Problem> {
     let config = &parts.config.access_log;
-    if let Some(previous) = previous.filter(|previous| previous.config.access_log == *config) {
-        return Ok(Arc::clone(&previous.access_log));
+    let previous = previous.map(|previous| &previous.access_log);
+    if let Some(same) = previous.filter(|previous| previous.is_of(config, redact)) {
+        return Ok(Arc::clone(same));
     }
-    AccessLog::open(config).map(Arc::new).map_err(|error| {
+    AccessLog::open(config, redact, previous.map(|previous| &**previous)).map(Arc::new).map_err(|error| {
         let message = format!("cannot open the access log: {error}");
         parts.source.problem_at(&["access-log".into(), "output".into()], message)
     })
+}
+
+/// One that does what is to be done goes on.
+/// Who looks at exchanges that have ended.
+fn onlookers(tap: &Arc<Tap>, redact: &Arc<Redact>, tracer: Option<&Arc<Tracer>>) -> Arc<[Arc<dyn Onlooker>]> {
+    let showing: Arc<dyn Onlooker> = Arc::new(Showing::new(tap, redact));
+    std::iter::once(showing).chain(tracer.map(|tracer| Arc::clone(tracer) as Arc<dyn Onlooker>)).collect()
+}
+
+fn tracer(parts: &Parts, previous: Option<&Snapshot>, metrics: &Registry) -> Result<Option<Arc<Tracer>>, Problem> {
+    let Some(tracing) = &parts.config.tracing else { return Ok(None) };
+    let kept = previous.and_then(|previous| previous.tracer.as_ref()).filter(|tracer| tracer.serves(tracing));
+    if let Some(kept) = kept {
+        return Ok(Some(Arc::clone(kept)));
+    }
+    match Tracer::start(tracing, metrics) {
+        Ok(tracer) => Ok(tracer.map(Arc::new)),
+        Err(error) => Err(parts.source.problem_at(&["tracing".into(), "ca".into()], error.to_string())),
+    }
 }
 
 /// Filters whose module and configuration are the same are carried over with their instances; then the others are built,

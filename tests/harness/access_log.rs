@@ -43,12 +43,29 @@ impl AccessLog {
         }
     }
 
-    /// The whole lines so far.
-    pub fn present(&self) -> Vec<Value> {
+    /// The whole lines so far, as they stand there.
+    pub fn texts(&self) -> Vec<String> {
         let text = std::fs::read_to_string(&self.file).unwrap_or_default();
         let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
-        whole
-            .lines()
+        whole.lines().map(str::to_owned).collect()
+    }
+
+    /// Waits for the one line, whatever it looks like.
+    pub async fn text(&self) -> String {
+        loop {
+            let mut lines = self.texts();
+            assert!(lines.len() <= 1, "one line was expected: {lines:#?}");
+            match lines.pop() {
+                Some(line) => return line,
+                None => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
+    }
+
+    /// The whole lines so far.
+    pub fn present(&self) -> Vec<Value> {
+        self.texts()
+            .iter()
             .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("no JSON in the access log, {error}: {line}")))
             .collect()
     }

@@ -1,6 +1,7 @@
 //! Every scenario, in one binary: a module a topic. Each asserts what a user would notice.
 
 mod access_log;
+mod access_log_lines;
 mod acl_filter;
 mod admin;
 mod attributes_filter;
@@ -44,7 +45,9 @@ mod late_trailers;
 mod leaving;
 mod limits;
 mod loading;
+mod log_level;
 mod metrics;
+mod metrics_scraped;
 mod modules;
 mod paths;
 mod pools;
@@ -64,6 +67,7 @@ mod shown;
 mod state;
 mod stores;
 mod stream;
+mod tap;
 mod tick;
 mod timeouts;
 mod tls;

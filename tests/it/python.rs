@@ -58,13 +58,40 @@ async fn a_grpc_call_that_is_unavailable_is_tried_again(edge: Edge) {
 matrix!(a_websocket_client_and_server_talk, http1, because "WebSocket over HTTP/2 is not offered");
 async fn a_websocket_client_and_server_talk(edge: Edge) {
     let (_server, port) = server("websocket_server.py").await;
-    let proxy = edge.proxy(format!(
+    websockets_pass("websocket_client.py", edge, port, "http/1.1").await;
+}
+
+matrix!(websockets_travel_over_http2_between_two_proxies, http1, because "over HTTP/2 there is no Upgrade");
+async fn websockets_travel_over_http2_between_two_proxies(edge: Edge) {
+    let (_server, port) = server("websocket_server.py").await;
+    let near = Edge::HTTP2_PLAIN.proxy(sockets(port, "http/1.1"));
+    websockets_pass("websocket_client.py", edge, near.address().port(), "h2").await;
+}
+
+matrix!(websockets_over_http2_reach_a_service_over_http1, http2, because "it is about HTTP/2 (RFC 8441)");
+async fn websockets_over_http2_reach_a_service_over_http1(edge: Edge) {
+    let (_server, port) = server("websocket_server.py").await;
+    websockets_pass("websocket_h2_client.py", edge, port, "http/1.1").await;
+}
+
+matrix!(websockets_over_http2_reach_a_service_over_http2, http2, because "it is about HTTP/2 (RFC 8441)");
+async fn websockets_over_http2_reach_a_service_over_http2(edge: Edge) {
+    let (_server, port) = server("websocket_h2_server.py").await;
+    websockets_pass("websocket_h2_client.py", edge, port, "h2").await;
+}
+
+async fn websockets_pass(client: &str, edge: Edge, port: u16, protocol: &str) {
+    client_passes(client, edge, &edge.proxy(sockets(port, protocol))).await;
+}
+
+fn sockets(port: u16, protocol: &str) -> String {
+    format!(
         r#"
         [listeners.edge]
         cluster = "sockets"
         [clusters.sockets]
         endpoints = ["127.0.0.1:{port}"]
+        protocol = "{protocol}"
         "#
-    ));
-    client_passes("websocket_client.py", edge, &proxy).await;
+    )
 }

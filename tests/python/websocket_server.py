@@ -22,8 +22,12 @@ def choose(connection, offered):
     return "superchat" if "superchat" in offered else None
 
 
+def refuse(connection, request):
+    return connection.respond(403, "not here") if request.path == "/refused" else None
+
+
 async def main():
-    async with serve(echo, "127.0.0.1", 0, max_size=None, select_subprotocol=choose) as server:
+    async with serve(echo, "127.0.0.1", 0, max_size=None, select_subprotocol=choose, process_request=refuse) as server:
         print(f"port {server.sockets[0].getsockname()[1]}", flush=True)
         await server.serve_forever()
 

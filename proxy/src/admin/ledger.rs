@@ -2,9 +2,11 @@
 //! snapshots, read by the admin.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use super::config::Running;
 use super::versions::{Base, Part, Versions};
 use crate::filter::Filter;
 use crate::snapshot::Snapshot;
@@ -18,6 +20,9 @@ pub struct Entry {
     pub swaps: u64,
     /// The last load that failed since the last one that did not.
     pub failed: Option<Failed>,
+    /// Modules and configurations that went live, the first one included, and those that did not.
+    pub loads: u64,
+    pub loads_failed: u64,
     hash: Arc<str>,
     config: Arc<str>,
 }
@@ -51,9 +56,27 @@ pub struct Ledger(Mutex<Book>);
 struct Book {
     entries: BTreeMap<Arc<str>, Entry>,
     standings: BTreeMap<Arc<str>, Standing>,
+    running: Option<Running>,
+    listening: BTreeMap<Arc<str>, SocketAddr>,
 }
 
 impl Ledger {
+    /// The configuration of what went live, and where it listens.
+    pub fn running(&self, running: Running, listening: BTreeMap<Arc<str>, SocketAddr>) {
+        let mut book = self.book();
+        (book.running, book.listening) = (Some(running), listening);
+    }
+
+    /// The configuration that runs; `None` before the first one does.
+    pub fn configuration(&self) -> Option<Running> {
+        self.book().running.clone()
+    }
+
+    /// The real address of each listener.
+    pub fn listening(&self) -> BTreeMap<Arc<str>, SocketAddr> {
+        self.book().listening.clone()
+    }
+
     /// A snapshot went live.
     pub fn live(&self, snapshot: &Snapshot, standings: BTreeMap<Arc<str>, Standing>) {
         let mut book = self.book();
@@ -63,9 +86,9 @@ impl Ledger {
         for (name, filter) in &snapshot.filters {
             let entry = book.entries.entry(Arc::clone(name)).or_insert_with(|| Entry::new(now, filter));
             if entry.hash != filter.module.hash {
-                *entry = Entry { swaps: entry.swaps + 1, ..Entry::new(now, filter) };
+                *entry = Entry { swaps: entry.swaps + 1, ..entry.followed_by(now, filter) };
             } else if entry.config != filter.config_json {
-                *entry = Entry { swaps: entry.swaps, ..Entry::new(now, filter) };
+                *entry = entry.followed_by(now, filter);
             }
         }
     }
@@ -75,6 +98,7 @@ impl Ledger {
         let mut book = self.book();
         for filter in filters {
             if let Some(entry) = book.entries.get_mut(filter) {
+                entry.loads_failed += 1;
                 entry.failed = Some(Failed { at: SystemTime::now(), error: error.to_owned() });
             }
         }
@@ -88,6 +112,10 @@ impl Ledger {
                 entry.failed = None;
             }
         }
+    }
+
+    pub fn known(&self, filter: &str) -> Option<Entry> {
+        self.book().entries.get(filter).cloned()
     }
 
     pub fn of(&self, filter: &Filter) -> Entry {
@@ -113,6 +141,12 @@ impl Ledger {
 impl Entry {
     fn new(since: SystemTime, filter: &Filter) -> Self {
         let (hash, config) = (Arc::clone(&filter.module.hash), Arc::clone(&filter.config_json));
-        Self { since, swaps: 0, failed: None, hash, config }
+        Self { since, swaps: 0, failed: None, loads: 1, loads_failed: 0, hash, config }
+    }
+
+    /// Something else of the same filter went live.
+    fn followed_by(&self, since: SystemTime, filter: &Filter) -> Self {
+        let (swaps, loads, loads_failed) = (self.swaps, self.loads + 1, self.loads_failed);
+        Self { swaps, loads, loads_failed, ..Self::new(since, filter) }
     }
 }

@@ -9,6 +9,7 @@ pub struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    user1: Signal,
 }
 
 impl Signals {
@@ -18,6 +19,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            user1: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -28,6 +30,7 @@ impl Signals {
             _ = signals.hangup.recv() => Event::Reload,
             _ = signals.terminate.recv() => Event::Drain,
             _ = signals.interrupt.recv() => Event::Drain,
+            _ = signals.user1.recv() => Event::ReopenLog,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Method, Request};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::Response;
@@ -126,17 +126,20 @@ pub struct Means<'a> {
 }
 
 impl Means<'_> {
-    /// Writes the beginning of an attempt down where somebody looks.
-    fn begin(&self, endpoint: &Endpoint) -> Option<Running> {
-        let trail = self.wishes.trail.as_ref()?;
-        Some(trail.begin(What::Attempt(trail::Attempt {
+    /// Writes the beginning of an attempt down where somebody looks, and who makes it into its head.
+    fn begin(&self, endpoint: &Endpoint, request: Option<&mut Request<Outgoing>>) -> Option<Running> {
+        let (trail, request) = (self.wishes.trail.as_ref()?, request?);
+        let step = trail.begin(What::Attempt(trail::Attempt {
             by: self.wishes.by,
+            method: request.method().clone(),
             cluster: Arc::clone(&self.cluster.name),
             endpoint: endpoint.address,
             number: self.number,
             hedged: self.hedged,
             result: None,
-        })))
+        }));
+        trail.stamp(&step, self.wishes.by, request.headers_mut());
+        Some(step)
     }
 }
 
@@ -156,7 +159,7 @@ impl Tried {
 
 /// One endpoint, one attempt, in the time of one. What was not sent is in `unsent` afterwards.
 pub async fn try_once(means: Means<'_>, endpoint: Arc<Endpoint>, unsent: &mut Option<Request<Outgoing>>) -> Tried {
-    let step = means.begin(&endpoint);
+    let step = means.begin(&endpoint, unsent.as_mut());
     let mut open = Open { means, endpoint, began: Instant::now(), stood: Stood::default(), is_over: false };
     let (endpoint, stood) = (&open.endpoint, &open.stood);
     let once = async {
@@ -301,6 +304,9 @@ async fn send_http2(to: To<'_>, mut first: Option<Place>, unsent: &mut Option<Re
         };
         let mut sender = place.0.sender.clone();
         let Some(request) = unsent.take() else { return Err(nothing_to_send()) };
+        if request.method() == Method::CONNECT {
+            Box::pin(to.pool.takes_connects(&place)).await?;
+        }
         match sender.try_send_request(request).await {
             Ok(response) => return Ok((response, Connection::Http2(place))),
             Err(mut error) => match error.take_message() {

@@ -35,7 +35,8 @@ impl Limit {
         }
     }
 
-    const fn of(self, breakers: &Breakers) -> usize {
+    /// How many there may be.
+    pub const fn of(self, breakers: &Breakers) -> usize {
         match self {
             Limit::Connections => breakers.connections,
             Limit::Pending => breakers.pending,
@@ -61,6 +62,9 @@ impl Limit {
 #[derive(Debug, Default)]
 pub struct Load {
     gauges: [Gauge; Limit::ALL.len()],
+    /// Connections that were opened, and those that could not be.
+    opened: AtomicU64,
+    unopened: AtomicU64,
     /// Those who wait because all connections are open: how many, and who is given the next place.
     in_line: AtomicUsize,
     line: Mutex<Queue<Taken>>,
@@ -122,6 +126,16 @@ impl Load {
 
     pub fn taken(&self, limit: Limit) -> usize {
         self.gauges[limit as usize].taken.load(Ordering::Relaxed)
+    }
+
+    /// Somebody has tried to open a connection.
+    pub fn opened(&self, well: bool) {
+        if well { &self.opened } else { &self.unopened }.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that went well, or not.
+    pub fn openings(&self, well: bool) -> u64 {
+        if well { &self.opened } else { &self.unopened }.load(Ordering::Relaxed)
     }
 
     pub fn overflows(&self, limit: Limit) -> u64 {

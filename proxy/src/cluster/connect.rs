@@ -29,8 +29,14 @@ impl Stream {
     }
 }
 
-/// Opens one.
+/// Opens one, and counts.
 pub async fn connect(cluster: &Cluster, endpoint: &Endpoint, offer: Offer) -> Result<Stream, Failure> {
+    let opened = open(cluster, endpoint, offer).await;
+    cluster.kept.load.opened(opened.is_ok());
+    opened
+}
+
+async fn open(cluster: &Cluster, endpoint: &Endpoint, offer: Offer) -> Result<Stream, Failure> {
     let limit = cluster.config.timeouts.connect;
     let connecting = async {
         let stream = TcpStream::connect(endpoint.address).await.map_err(refused_by)?;

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::Seen;
 use super::balance::{Cost, Since, now_ms};
+use super::counts::Counts;
 use super::hash;
 use super::health::{Checks, Health, Out};
 use super::outlier::{Ejection, Tally, Term};
@@ -29,6 +31,8 @@ pub struct Endpoint {
     ejection: Mutex<Ejection>,
     checks: Mutex<Checks>,
     active: AtomicU32,
+    /// Where its cluster asks for metrics of endpoints.
+    counts: OnceLock<Box<Counts>>,
 }
 
 impl Endpoint {
@@ -46,6 +50,7 @@ impl Endpoint {
             ejection: Mutex::default(),
             checks: Mutex::default(),
             active: AtomicU32::new(0),
+            counts: OnceLock::new(),
         }
     }
 
@@ -63,6 +68,15 @@ impl Endpoint {
 
     pub fn checks(&self) -> MutexGuard<'_, Checks> {
         self.checks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An attempt is over, and counts.
+    pub fn count(&self, seen: &Seen) {
+        self.counts.get_or_init(Box::default).add(seen);
+    }
+
+    pub fn counted(&self) -> Option<&Counts> {
+        self.counts.get().map(|counts| &**counts)
     }
 
     /// Exchanges under way, over all workers.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 pub use either::Either;
 
@@ -29,6 +29,8 @@ use crate::tls::Offer;
 
 /// How often a worker drops connections that have been idle for too long.
 pub const TEND: Duration = Duration::from_secs(1);
+/// How often it is looked whether the settings of an HTTP/2 connection have come, where a WebSocket waits for them.
+const SETTINGS_LOOK: Duration = Duration::from_millis(2);
 /// A further HTTP/2 connection is opened when this share (in percent) of the allowed streams is in use on all others.
 const STREAMS_IN_USE_PERCENT: u32 = 80;
 
@@ -83,10 +85,21 @@ enum Got<T> {
 pub struct Shared {
     pub sender: http2::SendRequest<Outgoing>,
     active: Cell<u32>,
-    /// How many exchanges the peer allows, as it last said.
-    peer_streams: Rc<Cell<u32>>,
+    peer: Rc<Peer>,
     last_used: Cell<Instant>,
     waiting: Rc<Line<Place>>,
+}
+
+/// What the other end of an HTTP/2 connection allows, as it last said.
+#[derive(Debug)]
+struct Peer {
+    streams: Cell<u32>,
+    /// WebSockets by CONNECT (RFC 8441), from the moment it says so.
+    connects: Cell<bool>,
+    /// It was waited for in vain.
+    silent: Cell<bool>,
+    /// Lets the task of the connection look again: hyper tells nobody that settings have come.
+    look: Notify,
 }
 
 /// One exchange's place on an HTTP/2 connection.
@@ -299,20 +312,28 @@ impl Pool {
             .await
             .map_err(refused_by)?;
         let address = endpoint.address;
-        let peer_streams = Rc::new(Cell::new(u32::MAX));
-        let said = Rc::clone(&peer_streams);
+        let peer = Rc::new(Peer::default());
+        let said = Rc::clone(&peer);
         tokio::task::spawn_local(async move {
             let driven = std::future::poll_fn(|context| {
                 let outcome = Pin::new(&mut connection).poll(context);
-                said.set(u32::try_from(connection.current_max_send_streams()).unwrap_or(u32::MAX));
+                said.streams.set(u32::try_from(connection.current_max_send_streams()).unwrap_or(u32::MAX));
+                said.connects.set(connection.is_extended_connect_protocol_enabled());
                 outcome
             });
-            if let Err(error) = driven.await {
+            let mut driven = std::pin::pin!(driven);
+            let outcome = loop {
+                tokio::select! {
+                    outcome = &mut driven => break outcome,
+                    () = said.look.notified() => {}
+                }
+            };
+            if let Err(error) = outcome {
                 tracing::debug!(%address, %error, "an upstream connection ended");
             }
         });
         let (active, last_used) = (Cell::new(0), Cell::new(Instant::now()));
-        let shared = Rc::new(Shared { sender, active, peer_streams, last_used, waiting: Rc::clone(&self.waiting_for_places) });
+        let shared = Rc::new(Shared { sender, active, peer, last_used, waiting: Rc::clone(&self.waiting_for_places) });
         self.shared.borrow_mut().push(Rc::clone(&shared));
         Ok(shared.place())
     }
@@ -323,10 +344,32 @@ impl Pool {
         shared
             .iter()
             .find(|connection| {
-                let allowed = u64::from(self.limits.streams.min(connection.peer_streams.get()).max(1));
+                let allowed = u64::from(self.limits.streams.min(connection.peer.streams.get()).max(1));
                 u64::from(connection.active.get()) < (allowed * u64::from(percent)).div_ceil(100)
             })
             .map(Shared::place)
+    }
+
+    /// Waits until the other end has said that it takes WebSockets over HTTP/2, as long as for a connection that is opened; one
+    /// that does not say so is waited for once.
+    pub async fn takes_connects(&self, place: &Place) -> Result<(), Failure> {
+        let peer = &place.0.peer;
+        let said = async {
+            while !peer.connects.get() {
+                peer.look.notify_one();
+                tokio::time::sleep(SETTINGS_LOOK).await;
+            }
+        };
+        let limit = match self.timeouts.connect {
+            _ if peer.silent.get() => Duration::ZERO,
+            Duration::ZERO => crate::config::defaults::CONNECT,
+            limit => limit,
+        };
+        if !peer.connects.get() && tokio::time::timeout(limit, said).await.is_err() {
+            peer.silent.set(true);
+            return Err(Failure::new(Kind::UpstreamProtocol, "the upstream takes no WebSockets over HTTP/2 (RFC 8441)"));
+        }
+        Ok(())
     }
 
     fn expire(&self, now: Instant) {
@@ -338,6 +381,12 @@ impl Pool {
         self.shared.borrow_mut().retain(|connection| {
             !connection.sender.is_closed() && (connection.active.get() > 0 || !old(connection.last_used.get()))
         });
+    }
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self { streams: Cell::new(u32::MAX), connects: Cell::default(), silent: Cell::default(), look: Notify::new() }
     }
 }
 

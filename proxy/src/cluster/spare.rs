@@ -28,6 +28,9 @@ impl Spare {
         head.uri_mut().clone_from(request.uri());
         *head.version_mut() = request.version();
         head.headers_mut().clone_from(request.headers());
+        if let Some(protocol) = request.extensions().get::<hyper::ext::Protocol>() {
+            head.extensions_mut().insert(protocol.clone());
+        }
         Some(Box::new(Self { head, body: kept }))
     }
 

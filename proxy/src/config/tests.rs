@@ -89,11 +89,27 @@ fn a_syntax_error_is_told_alone() {
 #[test]
 fn everything_has_a_default_but_what_cannot() {
     let loaded = judge("[listeners.edge]\nlisten = \"127.0.0.1:0\"\n").expect("valid");
-    let Config { workers, admin, state, access_log, limits, drain, dns, modules, spiffe, .. } = loaded.config;
-    let Config { listeners, clusters, filters, chains, stores, .. } = loaded.config;
+    let Config {
+        workers,
+        admin,
+        state,
+        access_log,
+        redact,
+        tracing,
+        limits,
+        drain,
+        dns,
+        modules,
+        spiffe,
+        listeners,
+        clusters,
+        filters,
+        chains,
+        stores,
+    } = loaded.config;
     assert_eq!(spiffe, None);
     assert_eq!((workers, admin, state), (None, None, State::default()));
-    assert_eq!(access_log, AccessLog::default());
+    assert_eq!((access_log, redact, tracing), (AccessLog::default(), Redact::default(), None));
     assert_eq!((limits, drain, dns), (ProcessLimits::default(), Drain::default(), Dns::default()));
     assert!(clusters.is_empty() && filters.is_empty() && chains.is_empty() && stores.is_empty());
     assert_eq!(modules, Modules::default());
@@ -111,6 +127,22 @@ fn every_value_reaches_its_field() {
     assert_eq!(config.admin.and_then(|admin| admin.token_file), Some(PathBuf::from("etc/admin.token")));
     assert_eq!(config.state, State { directory: Some(PathBuf::from("/var/lib/tamis")), versions: 5 });
     assert_eq!(config.access_log.output, AccessLogOutput::File(PathBuf::from("etc/logs/access.log")));
+    let named = |name: &str, value| (Arc::from(name), LogField::Value(value));
+    let LogFormat::Json(fields) = config.access_log.format else { panic!("expected JSON") };
+    let line = LogField::Text(LogTemplate::parse("{method} {path|none}").unwrap());
+    let expected = [
+        named("time", LogValue::Time),
+        named("status", LogValue::Status),
+        named("tls_version", LogValue::TlsVersion),
+        named("agent", LogValue::Header(http::header::USER_AGENT)),
+        (Arc::from("line"), line),
+    ];
+    assert_eq!((fields, config.access_log.sample), (expected.to_vec(), 0.25));
+    let when = LogWhen { failures: false, status_min: Some(500), slower_than: Some(Duration::from_secs(1)), retried: true };
+    assert_eq!(config.access_log.when, when);
+    let redact = Redact { fields: vec!["x-secret".parse().unwrap()], query: vec!["key".into()], notes: vec!["user".into()] };
+    assert_eq!(config.redact, redact);
+    assert!(!config.listeners["edge"].access_log);
     assert_eq!(config.dns.servers, ["10.0.0.2:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
     assert_eq!(config.drain.timeout, Duration::from_secs(90));
     let edge = &config.listeners["edge"];
@@ -124,6 +156,7 @@ fn every_value_reaches_its_field() {
     assert_eq!((edge.limits.header_bytes, edge.limits.requests_per_connection), (16 * 1024, 0));
     assert_eq!((edge.timeouts.idle, edge.timeouts.connection_age), (Duration::from_secs(90), Duration::ZERO));
     let users = &config.clusters["users.v1"];
+    assert!(users.endpoint_metrics && !config.clusters["nowhere"].endpoint_metrics);
     assert_eq!(users.endpoints[1].at, EndpointSpec::Name { host: Arc::from("users.internal"), port: 8080 });
     let standing = |weight, priority, zone: Option<&str>| Standing { weight, priority, zone: zone.map(Arc::from) };
     let standings: Vec<_> = users.endpoints.iter().map(|endpoint| endpoint.standing.clone()).collect();

@@ -8,8 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use access_log::*;
+pub use admin::*;
 pub use clusters::*;
+pub use redact::*;
 pub use tls::*;
+pub use tracing::*;
 
 use super::defaults;
 
@@ -23,8 +27,12 @@ macro_rules! from_defaults {
     };
 }
 
+mod access_log;
+mod admin;
 mod clusters;
+mod redact;
 mod tls;
+mod tracing;
 
 /// Everything one instance of the proxy is told. Maps are keyed by the name in the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +42,9 @@ pub struct Config {
     pub admin: Option<Admin>,
     pub state: State,
     pub access_log: AccessLog,
+    pub redact: Redact,
+    /// `None`: fields of traces pass as they are.
+    pub tracing: Option<Arc<Tracing>>,
     pub limits: ProcessLimits,
     pub drain: Drain,
     pub dns: Dns,
@@ -46,14 +57,6 @@ pub struct Config {
     pub stores: BTreeMap<Arc<str>, Arc<Store>>,
 }
 
-/// `[admin]`: the listener of the operator.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Admin {
-    pub listen: SocketAddr,
-    /// Whoever wants to change something shows what this file holds; `None`: only from this machine.
-    pub token_file: Option<PathBuf>,
-}
-
 /// `[state]`: what is pushed through the admin, and how much of it is remembered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
@@ -61,22 +64,6 @@ pub struct State {
     pub directory: Option<PathBuf>,
     /// Versions of a filter that can be gone back to, the live one included.
     pub versions: usize,
-}
-
-/// `[access-log]`: where one JSON line an exchange goes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AccessLog {
-    pub output: AccessLogOutput,
-    /// Lines that wait for a slow output before further ones are dropped and counted.
-    pub queue: usize,
-}
-
-/// `output = "stdout" | "off" | "a/path.log"`
-#[derive(Debug, Clone, PartialEq)]
-pub enum AccessLogOutput {
-    Stdout,
-    Off,
-    File(PathBuf),
 }
 
 /// `[limits]`: what holds for the whole process.
@@ -152,6 +139,8 @@ pub struct Listener {
     pub reject_underscores: bool,
     /// The field in which clients tell how long they wait; `None`: none.
     pub timeout_header: Option<http::HeaderName>,
+    /// `access-log = "on" | "off"`: its exchanges have lines, as far as `[access-log]` says, or none.
+    pub access_log: bool,
     pub limits: ListenerLimits,
     pub timeouts: ListenerTimeouts,
 }
@@ -503,12 +492,6 @@ impl Default for Trip {
             backoff: defaults::TRIP_BACKOFF,
             backoff_max: defaults::TRIP_BACKOFF_MAX,
         }
-    }
-}
-
-impl Default for AccessLog {
-    fn default() -> Self {
-        Self { output: AccessLogOutput::Stdout, queue: defaults::ACCESS_LOG_QUEUE }
     }
 }
 

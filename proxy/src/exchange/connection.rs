@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use crate::telemetry::access_log::{AccessLog, Entry};
+use crate::telemetry::access_log::{AccessLog, Entry, Fields};
 use crate::telemetry::traffic::Open;
 use crate::tls::Peer;
 
@@ -62,15 +62,19 @@ impl Connection {
 
     /// Logs a request that never became an exchange: its head could not be read. `status` is what the client got.
     pub fn log_unread(&self, log: &AccessLog, protocol: &str, kind: Kind, status: u16, error: &str) {
+        let none = Fields::default();
         log.write(&Entry {
             time: SystemTime::now(),
             listener: &self.listener,
             method: None,
-            host: None,
+            scheme: None,
+            authority: None,
             path: None,
+            query: None,
             protocol,
             status,
             reason: kind.reason(),
+            failed: true,
             error: Some(error),
             cluster: None,
             endpoint: None,
@@ -78,11 +82,19 @@ impl Connection {
             attempts: 0,
             request_bytes: 0,
             response_bytes: 0,
-            duration_us: 0,
+            duration: Duration::ZERO,
             request_id: None,
+            trace_id: None,
+            span_id: None,
             source: self.peer.ip(),
             identity: self.identities().first().map(String::as_str),
+            peer: self.peer,
+            tls_version: self.tls_version,
+            server_name: self.server_name.as_deref(),
             notes: &[],
+            request_fields: &none,
+            response_fields: &none,
+            trail: None,
         });
     }
 }

@@ -48,7 +48,7 @@ impl Exchange {
 
     /// From now on what happens is kept.
     pub fn keep_trail(&mut self, steps_max: usize) -> &Rc<Trail> {
-        self.trail.get_or_insert_with(|| Rc::new(Trail::new(steps_max)))
+        self.trail.get_or_insert_with(|| Rc::new(Trail::new(steps_max, None)))
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
     fn those_who_want_to_look_are_told_once() {
         let (curious, bored) = (Arc::new(Picky { wants: true, ..Picky::default() }), Arc::new(Picky::default()));
         let config = crate::config::AccessLog { output: crate::config::AccessLogOutput::Off, ..Default::default() };
-        let log = Arc::new(AccessLog::open(&config).expect("nothing to open"));
+        let log = Arc::new(AccessLog::open(&config, &Arc::default(), None).expect("nothing to open"));
         let traffic = Arc::new(Traffic::new(&"edge".into(), [].iter(), 1, &[], None));
         let mut record = Record::new(exchange(), Rc::new(Inflow::new(true)), log, traffic);
         record.exchange_mut().offer(&[bored.clone(), curious.clone()], 8);

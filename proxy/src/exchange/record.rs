@@ -7,10 +7,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::StatusCode;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, StatusCode};
 
 use super::{Exchange, Failure, Inflow, Kind, Mirror, Origin, Over};
-use crate::telemetry::access_log::{AccessLog, Entry};
+use crate::telemetry::access_log::{self, AccessLog, Entry, Fields};
+use crate::telemetry::propagation::Hex;
 use crate::telemetry::traffic::{Ended, Traffic};
 
 /// What happened on the way upstream, whether it succeeded or not.
@@ -55,8 +57,11 @@ pub struct Record {
     time: SystemTime,
     /// As it came, whatever filters made of it.
     pub method: http::Method,
-    path: String,
+    target: Option<PathAndQuery>,
     host: String,
+    /// What the line shows of the fields that came, and of those that went.
+    request_fields: Fields,
+    response_fields: Fields,
     /// Of the answer that the client gets; `None` until it goes out.
     pub status: Option<StatusCode>,
     /// The first failure, in words for the log.
@@ -78,9 +83,10 @@ impl Record {
             started: Instant::now(),
             time: SystemTime::now(),
             method: exchange.request.method.clone(),
-            // Without the query, which may hold secrets.
-            path: exchange.request.uri.path().to_owned(),
+            target: exchange.request.uri.path_and_query().cloned(),
             host: exchange.authority.clone(),
+            request_fields: log.of_request(&exchange.request.headers),
+            response_fields: Fields::default(),
             exchange: Rc::new(RefCell::new(exchange)),
             log,
             traffic,
@@ -112,6 +118,12 @@ impl Record {
         self.error.get_or_insert_with(|| failure.to_string());
     }
 
+    /// The head of the answer is on its way to the client.
+    pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
+        self.status = Some(status);
+        self.response_fields = self.log.of_response(headers);
+    }
+
     /// Where the answer came from, as it turned out.
     fn origin(&self, exchange: &Exchange) -> Origin {
         match exchange.origin {
@@ -140,11 +152,14 @@ impl Drop for Record {
             time: self.time,
             listener: &exchange.connection.listener,
             method: Some(self.method.as_str()),
-            host: Some(&self.host),
-            path: Some(&self.path),
+            scheme: Some(exchange.scheme),
+            authority: Some(&self.host),
+            path: self.target.as_ref().map(PathAndQuery::path),
+            query: self.target.as_ref().and_then(PathAndQuery::query),
             protocol: exchange.protocol(),
             status,
             reason: origin.reason(),
+            failed: matches!(origin, Origin::Failure(_)),
             error: self.error.as_deref(),
             cluster: exchange.destination.cluster.as_deref(),
             endpoint: self.attempt.endpoint,
@@ -152,11 +167,19 @@ impl Drop for Record {
             attempts: self.attempt.count,
             request_bytes: self.inflow.bytes(),
             response_bytes: self.response_bytes,
-            duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+            duration,
             request_id: Some(&exchange.id),
+            trace_id: exchange.trace.map(|trace| Hex(trace.context.trace)),
+            span_id: exchange.trace.map(|trace| Hex(trace.context.span)),
             source: exchange.source,
             identity: exchange.connection.identities().first().map(String::as_str),
+            peer: exchange.connection.peer,
+            tls_version: exchange.connection.tls_version,
+            server_name: exchange.connection.server_name.as_deref(),
             notes: &exchange.notes,
+            request_fields: &self.request_fields,
+            response_fields: &self.response_fields,
+            trail: exchange.trail.as_deref().map(|trail| trail as &dyn access_log::Trail),
         });
         let reason = match origin {
             Origin::Failure(kind) => Some(kind as usize),
@@ -178,7 +201,7 @@ impl Drop for Record {
                 started: self.started,
                 duration,
                 method: &self.method,
-                path: &self.path,
+                path: self.target.as_ref().map_or("", PathAndQuery::path),
                 host: &self.host,
                 status,
                 origin,

@@ -20,6 +20,8 @@ pub struct Calls {
 struct OfHook {
     results: [Count; RESULTS.len()],
     nanos: Count,
+    /// Of these, when no guest ran.
+    waited_nanos: Count,
 }
 
 /// What has been counted until now.
@@ -39,7 +41,7 @@ impl Calls {
     }
 
     /// A call has ended, so long after it was asked for: waiting for an instance, and what the guest waited for, included.
-    pub fn ended(&self, hook: Hook, result: Result<Verdict, &Fault>, took: Duration) {
+    pub fn ended(&self, hook: Hook, result: Result<Verdict, &Fault>, took: Duration, waited: Duration) {
         let of_hook = &self.hooks.mine()[hook as usize];
         let result = match result {
             Ok(Verdict::Next) => 0,
@@ -48,7 +50,11 @@ impl Calls {
             Err(_) => 3,
         };
         of_hook.results[result].add(1);
-        of_hook.nanos.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        of_hook.nanos.add(nanos(took));
+        if !waited.is_zero() {
+            of_hook.waited_nanos.add(nanos(waited.min(took)));
+        }
     }
 
     /// Over all hooks and workers.
@@ -78,13 +84,18 @@ impl Calls {
             }
         }
         let help = "Time that exchanges spent in hooks of a filter, with what the guest waited for.";
-        let mut lines = exposition.metric("tamis_filter_seconds_total", help, Kind::Counter);
-        for (calls, hook) in each {
-            let nanos = calls.hooks.sum(|hooks| &hooks[hook as usize].nanos);
-            if nanos > 0 {
-                lines.sample("", &[("filter", &*calls.filter), ("hook", hook.name())], None, nanos as f64 / 1e9);
+        let mut seconds = |name, help, of: fn(&OfHook) -> &Count| {
+            let mut lines = exposition.metric(name, help, Kind::Counter);
+            for (calls, hook) in each.clone() {
+                if calls.hooks.sum(|hooks| &hooks[hook as usize].nanos) > 0 {
+                    let nanos = calls.hooks.sum(|hooks| of(&hooks[hook as usize]));
+                    lines.sample("", &[("filter", &*calls.filter), ("hook", hook.name())], None, nanos as f64 / 1e9);
+                }
             }
-        }
+        };
+        seconds("tamis_filter_seconds_total", help, |of_hook| &of_hook.nanos);
+        let help = "Of this time, what passed without the guest at work: waiting for an instance, for others, or for the CPU.";
+        seconds("tamis_filter_waiting_seconds_total", help, |of_hook| &of_hook.waited_nanos);
     }
 }
 
@@ -95,10 +106,10 @@ mod tests {
     #[test]
     fn calls_are_counted_by_hook_and_result_over_swaps() {
         let first = Calls::of(&"gate".into(), 2, None);
-        first.ended(Hook::Request, Ok(Verdict::Next), Duration::from_micros(2));
-        first.ended(Hook::Request, Err(&Fault::Trap(String::new())), Duration::from_micros(3));
+        first.ended(Hook::Request, Ok(Verdict::Next), Duration::from_micros(2), Duration::ZERO);
+        first.ended(Hook::Request, Err(&Fault::Trap(String::new())), Duration::from_micros(3), Duration::from_micros(1));
         let second = Calls::of(&"gate".into(), 2, Some(&first));
-        second.ended(Hook::Response, Ok(Verdict::Replied), Duration::from_micros(1));
+        second.ended(Hook::Response, Ok(Verdict::Replied), Duration::from_micros(1), Duration::from_micros(5));
         assert_eq!(second.sums(), Sums { calls: 3, failed: 1, micros: 6 });
         let mut exposition = Exposition::default();
         Calls::render([&second].into_iter(), &mut exposition);
@@ -111,6 +122,10 @@ tamis_filter_calls_total{filter=\"gate\",hook=\"response\",result=\"replied\"} 1
 # TYPE tamis_filter_seconds_total counter
 tamis_filter_seconds_total{filter=\"gate\",hook=\"request\"} 0.000005
 tamis_filter_seconds_total{filter=\"gate\",hook=\"response\"} 0.000001
+# HELP tamis_filter_waiting_seconds_total Of this time, what passed without the guest at work: waiting for an instance, for others, or for the CPU.
+# TYPE tamis_filter_waiting_seconds_total counter
+tamis_filter_waiting_seconds_total{filter=\"gate\",hook=\"request\"} 0.000001
+tamis_filter_waiting_seconds_total{filter=\"gate\",hook=\"response\"} 0.000001
 ";
         assert_eq!(exposition.finish(), expected);
     }

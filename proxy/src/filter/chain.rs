@@ -341,13 +341,13 @@ impl Chain {
             },
             _ => Admission::Ordinary,
         };
-        (hand.hook, hand.reply, hand.chunk) = (hook, None, None);
+        (hand.hook, hand.reply, hand.chunk, hand.waited) = (hook, None, None, Duration::ZERO);
         let in_a_chunk = matches!(hook, Hook::RequestChunk | Hook::ResponseChunk);
         let step = trail(hand).map(|trail| trail.begin_hook(&filter.name, &filter.module.hash, hook.name(), in_a_chunk));
         hand.step = step.as_ref().and_then(Running::id);
         let began = Instant::now();
         let verdict = self.call(filter, call, hand).await;
-        filter.calls.ended(hook, verdict.as_ref().copied(), began.elapsed());
+        filter.calls.ended(hook, verdict.as_ref().copied(), began.elapsed(), hand.waited);
         let verdict = match verdict {
             Ok(Verdict::Replied) if (if in_a_chunk { hand.chunk.is_none() } else { hand.reply.is_none() }) => {
                 let without = if in_a_chunk { "`replaced` without a chunk" } else { "`replied` without a reply" };
@@ -384,6 +384,7 @@ impl Chain {
     async fn call(&self, filter: &Arc<Filter>, call: Call, hand: &mut Hand) -> Result<Verdict, Fault> {
         if !filter.setup.keeps_state() {
             let mut lent = pool::take(filter).await?;
+            hand.waited = lent.waited;
             let verdict = lent.instance().call(call, hand).await;
             if !verdict.as_ref().is_err_and(Fault::spoils_the_instance) {
                 lent.give_back();
@@ -393,7 +394,11 @@ impl Chain {
         let (mut place, kept) = self.held.take(filter).await;
         let mut lent = match kept {
             Some(lent) => lent,
-            None => pool::take(filter).await?,
+            None => {
+                let lent = pool::take(filter).await?;
+                hand.waited = lent.waited;
+                lent
+            }
         };
         let verdict = lent.instance().call(call, hand).await;
         if !verdict.as_ref().is_err_and(Fault::spoils_the_instance) {

@@ -21,7 +21,7 @@ pub struct Guest {
 
 impl Guest {
     pub fn new(identity: Arc<Identity>) -> Self {
-        let memory = Memory::new(identity.config.memory);
+        let memory = Memory::new(identity.config.memory, &identity.usage);
         Self { identity, setup: None, cpu: CpuClock::default(), memory, wasi: None }
     }
 

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -84,6 +85,8 @@ pub struct InHand {
     pub until: Option<Instant>,
     /// Where somebody looks at the exchange: the call of the hook in its trail.
     pub step: Option<u64>,
+    /// How long the hook has waited: for an instance, and for others while its guest did not run.
+    pub waited: Duration,
 }
 
 /// Trailers, and of which message.
@@ -118,6 +121,7 @@ impl Hand {
             outcome: None,
             until: None,
             step: None,
+            waited: Duration::ZERO,
         })))
     }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
+use super::usage::{Share, Usage};
+
 /// How often epochs end, and so how finely a deadline is noticed.
 pub const EPOCH: Duration = Duration::from_millis(1);
 /// Elements of one table: indirect calls of the largest real guests stay far below it.
@@ -43,6 +45,11 @@ impl Slices {
     /// It makes way. What others do meanwhile is not its time.
     pub fn end(&self) {
         self.used.store(self.used(), Ordering::Relaxed);
+    }
+
+    /// What it has used when it is not at work.
+    pub fn before(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
     }
 
     pub fn used(&self) -> u64 {
@@ -97,11 +104,13 @@ pub struct Memory {
     /// All linear memories of the instance together.
     pub bytes: usize,
     pub refused: bool,
+    /// Its part of what the filter takes.
+    share: Share,
 }
 
 impl Memory {
-    pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, bytes: 0, refused: false }
+    pub fn new(bytes_max: usize, usage: &Arc<Usage>) -> Self {
+        Self { bytes_max, bytes: 0, refused: false, share: usage.share() }
     }
 }
 
@@ -111,6 +120,7 @@ impl ResourceLimiter for Memory {
         let allowed = together <= self.bytes_max;
         if allowed {
             self.bytes = together;
+            self.share.has(together);
         }
         self.refused |= !allowed;
         Ok(allowed)

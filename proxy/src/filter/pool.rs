@@ -65,6 +65,8 @@ pub struct Lent {
     filter: Arc<Filter>,
     pool: Rc<Pool>,
     instance: Option<Instance>,
+    /// How long it took to have it, where that took any time.
+    pub waited: Duration,
 }
 
 /// How many instances a worker has of a filter.
@@ -79,17 +81,25 @@ pub struct Count {
 pub async fn take(filter: &Arc<Filter>) -> Result<Lent, Fault> {
     let pool = of(filter.id);
     let share = filter.instances_a_worker;
+    let mut waited = Duration::ZERO;
     if pool.busy.get() >= share || pool.waiting.get() > 0 {
+        let began = Instant::now();
         pool.wait(filter, share).await?;
+        waited = began.elapsed();
     }
     pool.busy.set(pool.busy.get() + 1);
-    let mut lent = Lent { filter: Arc::clone(filter), pool, instance: None };
+    let mut lent = Lent { filter: Arc::clone(filter), pool, instance: None, waited };
     lent.instance = lent.pool.idle.borrow_mut().pop_back().map(|(instance, _)| instance);
     if lent.instance.is_none() {
         lent.instance = Some(match filter.spare() {
             Some(instance) => instance,
             // Boxed: making one is rare, and each exchange would have to have room for it.
-            None => Box::pin(new(filter)).await?,
+            None => {
+                let began = Instant::now();
+                let made = Box::pin(new(filter)).await?;
+                lent.waited += began.elapsed();
+                made
+            }
         });
     }
     Ok(lent)
@@ -124,7 +134,7 @@ impl Pool {
             }
         }
         self.waiting.set(self.waiting.get() + 1);
-        let waiting = Waiting(&self.waiting);
+        let (waiting, _counted) = (Waiting(&self.waiting), filter.identity.usage.wait());
         let room = async {
             loop {
                 self.freed.notified().await;

@@ -43,6 +43,7 @@ async fn run(filter: Arc<Filter>, period: Duration) {
     loop {
         due.tick().await;
         let Ok(admission) = filter.health.admits() else { continue };
+        let mut waited = Duration::ZERO;
         let outcome = async {
             let mut ready = match instance.take() {
                 Some(instance) => instance,
@@ -52,12 +53,14 @@ async fn run(filter: Arc<Filter>, period: Duration) {
                 })?,
             };
             let mut hand = Hand::empty(Hook::Tick, &REACH.with_borrow(Arc::clone));
-            ready.call(Call::Tick, &mut hand).await?;
+            let ended = ready.call(Call::Tick, &mut hand).await;
+            waited = hand.waited;
+            ended?;
             Ok(ready)
         };
         let began = Instant::now();
         let outcome = outcome.await;
-        filter.calls.ended(Hook::Tick, outcome.as_ref().map(|_| Verdict::Next), began.elapsed());
+        filter.calls.ended(Hook::Tick, outcome.as_ref().map(|_| Verdict::Next), began.elapsed(), waited);
         match outcome {
             Ok(ready) => {
                 filter.health.ended(&filter.identity, admission, true);

@@ -12,6 +12,7 @@ use super::headers::{Upgrade, strip};
 use super::mirror::Copies;
 use super::outbound::outbound;
 use super::passage::Passage;
+use super::upgrade;
 use crate::cluster::{self, Cluster};
 use crate::config::UpstreamProtocol;
 use crate::exchange::failure::At;
@@ -31,7 +32,8 @@ pub async fn forward(
     upgrade: Option<&Upgrade>,
 ) -> Result<Content, Failure> {
     let (cluster, mut wishes) = cluster::choose(&chain.reach().clusters, &mut record.exchange_mut().destination)?;
-    let upgrade = upgrade.filter(|_| cluster.config.protocol != UpstreamProtocol::Http2);
+    // HTTP/2 knows no other.
+    let upgrade = upgrade.filter(|asked| cluster.config.protocol != UpstreamProtocol::Http2 || asked.is_websocket());
     let request = request(record, chain, cluster, upgrade).inspect_err(|failure| {
         if failure.kind == Kind::Deadline {
             cluster.kept.counts.expired.more();
@@ -54,10 +56,7 @@ pub async fn forward(
     let mut answer = answer.map_err(|failure| blame(failure, inflow.failure()))?;
     inflow.answer_came();
 
-    if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS && upgrade.is_none() {
-        return Err(Failure::new(Kind::UpstreamProtocol, "the upstream switched protocols without being asked"));
-    }
-    let upgrade = upgrade.map(|_| hyper::upgrade::on(&mut answer.response));
+    let upgrade = upgrade::asked(upgrade, &mut answer.response)?;
     let (mut head, body) = answer.response.into_parts();
     let protocol = head.headers.remove(header::UPGRADE);
     strip(&mut head.headers);
@@ -88,6 +87,9 @@ fn request(
         let mut headers = exchange.request.headers.clone();
         if changes_length {
             headers.remove(header::CONTENT_LENGTH);
+        }
+        if let Some(trace) = &exchange.trace {
+            trace.unsampled().write(&mut headers);
         }
         mirror.fields.iter().for_each(|(name, value)| drop(headers.insert(name, value.clone())));
         let authority = mirror.authority.as_ref().unwrap_or(&exchange.authority);
@@ -128,8 +130,7 @@ fn render(
                 headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
             }
             if let Some(upgrade) = upgrade {
-                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-                headers.insert(header::UPGRADE, upgrade.protocol.clone());
+                upgrade::ask(&mut headers, upgrade);
             }
             Version::HTTP_11
         }
@@ -144,6 +145,9 @@ fn render(
     }
     let mut request = Request::new(());
     *request.method_mut() = exchange.request.method.clone();
+    if upgrade.is_some() && version == Version::HTTP_2 {
+        upgrade::ask_by_connect(&mut request, &mut headers);
+    }
     *request.uri_mut() = Uri::from_parts(target).map_err(|_| unsendable("target"))?;
     *request.version_mut() = version;
     *request.headers_mut() = headers;

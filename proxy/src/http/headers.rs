@@ -9,12 +9,13 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri, Version, request};
 use hyper::body::Incoming;
+use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{Content, Downstream};
 use super::passage::Passage;
-use super::paths;
 use super::serve::{Served, UnderWay};
+use super::{paths, trace};
 use crate::exchange::body::Pace;
 use crate::exchange::deadline::{self, GRPC_TIMEOUT};
 use crate::exchange::{Body, Connection, Exchange, Failure, Inflow, Kind, Record};
@@ -54,6 +55,16 @@ pub struct Received {
 pub struct Upgrade {
     pub protocol: HeaderValue,
     pub client: OnUpgrade,
+    /// It asked by an extended CONNECT (RFC 8441), which is a GET for everybody here.
+    pub by_connect: bool,
+    /// What it wants answered, as a WebSocket client over HTTP/1.1.
+    pub key: Option<HeaderValue>,
+}
+
+impl Upgrade {
+    pub fn is_websocket(&self) -> bool {
+        self.protocol.as_bytes().eq_ignore_ascii_case(b"websocket")
+    }
 }
 
 /// Makes a request an exchange and applies every rule to it.
@@ -81,6 +92,9 @@ pub fn receive(
     exchange.request_body = Body::from_client(body, http2, inflow.clone(), pace(is_grpc, listener));
     exchange.destination.cluster.clone_from(&listener.config.cluster);
     let record = Record::new(exchange, inflow, Arc::clone(&listener.access_log), Arc::clone(&listener.traffic));
+    if let Some(tracing) = &snapshot.config.tracing {
+        trace::begin(&mut record.exchange_mut(), tracing, snapshot.config.limits.trail_steps);
+    }
     let accepted = match (under_way.over_limit(), checked, authority) {
         (_, Err(failure), _) | (_, _, Err(failure)) => Err(failure),
         (true, ..) => {
@@ -93,6 +107,9 @@ pub fn receive(
         }
         (false, Ok(()), Ok(_)) => settle(&mut record.exchange_mut(), listener),
     };
+    if listener.access_log.wants_trail() {
+        record.exchange_mut().keep_trail(snapshot.config.limits.trail_steps);
+    }
     if !snapshot.onlookers.is_empty() {
         record.exchange_mut().offer(&snapshot.onlookers, snapshot.config.limits.trail_steps);
     }
@@ -141,8 +158,8 @@ fn check(head: &request::Parts, listener: &Listener) -> Result<(), Failure> {
             return malformed("expected one of Content-Length and Transfer-Encoding, found both");
         }
     }
-    if head.method == Method::CONNECT {
-        return Err(Failure::new(Kind::NotImplemented, "CONNECT is not offered here"));
+    if head.method == Method::CONNECT && !is_websocket(head) {
+        return Err(Failure::new(Kind::NotImplemented, "CONNECT is not offered here, but for WebSocket over HTTP/2"));
     }
     Ok(())
 }
@@ -316,8 +333,15 @@ pub fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// An HTTP/1.1 client asks for another protocol. HTTP/2 by upgrade is not offered, so that wish is not heard.
+/// A client asks for another protocol: by `Upgrade`, or by CONNECT over HTTP/2, which then is a GET as it would be over HTTP/1.1.
+/// HTTP/2 by upgrade is not offered, so that wish is not heard.
 fn upgrade(head: &mut request::Parts) -> Option<Upgrade> {
+    if is_websocket(head) {
+        let client = head.extensions.remove::<OnUpgrade>()?;
+        head.extensions.remove::<Protocol>();
+        head.method = Method::GET;
+        return Some(Upgrade { protocol: HeaderValue::from_static("websocket"), client, by_connect: true, key: None });
+    }
     if head.version != Version::HTTP_11 {
         return None;
     }
@@ -329,7 +353,13 @@ fn upgrade(head: &mut request::Parts) -> Option<Upgrade> {
         return None;
     }
     let client = head.extensions.remove::<OnUpgrade>()?;
-    Some(Upgrade { protocol, client })
+    let key = head.headers.get(header::SEC_WEBSOCKET_KEY).cloned();
+    Some(Upgrade { protocol, client, by_connect: false, key })
+}
+
+/// WebSocket over HTTP/2 (RFC 8441).
+fn is_websocket(head: &request::Parts) -> bool {
+    head.method == Method::CONNECT && head.extensions.get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket")
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
@@ -366,7 +396,6 @@ pub fn respond(
         parts.status = head.status;
         parts.headers = if later { head.headers.clone() } else { std::mem::take(&mut head.headers) };
     }
-    record.status = Some(parts.status);
     // What the client asked for, whatever filters made of it.
     let head_only = record.method == Method::HEAD;
     let http2 = record.exchange().request.version == Version::HTTP_2;
@@ -394,6 +423,7 @@ pub fn respond(
     if passage.as_ref().is_some_and(Passage::changes_length) {
         parts.headers.remove(header::CONTENT_LENGTH);
     }
+    record.answered(parts.status, &parts.headers);
     Response::from_parts(parts, Downstream::new(content, record, passage, bodiless, &listener.config.timeouts, under_way))
 }
 

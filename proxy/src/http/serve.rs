@@ -231,6 +231,7 @@ where
     let mut connection = std::pin::pin!(
         http2::Builder::new(stall::Streams)
             .timer(TokioTimer::new())
+            .enable_connect_protocol()
             .max_concurrent_streams(limits.streams)
             .initial_stream_window_size(limits.stream_window_bytes)
             .initial_connection_window_size(limits.connection_window_bytes)

@@ -1,11 +1,17 @@
-//! After a 101: bytes in both directions, until one side ends or nothing moves for too long.
+//! Another protocol on a connection: how it is asked for, by `Upgrade` over HTTP/1.1 or, for WebSocket, by an extended CONNECT over
+//! HTTP/2 (RFC 8441), whichever the two sides speak; and after that bytes in both directions, until one side ends or nothing moves
+//! for too long.
 
 use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
-use http::header::{self, HeaderValue};
-use http::{StatusCode, response};
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Version, response};
+use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -22,6 +28,50 @@ use crate::snapshot::Listener;
 /// Bytes read at once in each direction.
 const BUFFER_BYTES: usize = 16 * 1024;
 
+/// Asks an HTTP/1.1 upstream. A key is of one hop: who asked over HTTP/2 has none.
+pub fn ask(headers: &mut HeaderMap, upgrade: &Upgrade) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, upgrade.protocol.clone());
+    if upgrade.by_connect
+        && let Ok(key) = HeaderValue::from_str(&BASE64.encode(fastrand::u128(..).to_ne_bytes()))
+    {
+        headers.insert(header::SEC_WEBSOCKET_KEY, key);
+    }
+}
+
+/// Asks an HTTP/2 upstream (RFC 8441, 5).
+pub fn ask_by_connect(request: &mut Request<()>, headers: &mut HeaderMap) {
+    *request.method_mut() = Method::CONNECT;
+    request.extensions_mut().insert(Protocol::from_static("websocket"));
+    headers.remove(header::SEC_WEBSOCKET_KEY);
+    headers.remove(header::CONTENT_LENGTH);
+}
+
+/// The upstream's side of the connection, where one was asked to switch; an answer by which it has is a 101 from now on.
+pub fn asked<B>(upgrade: Option<&Upgrade>, response: &mut Response<B>) -> Result<Option<OnUpgrade>, Failure> {
+    let wrong = |message| Err(Failure::new(Kind::UpstreamProtocol, message));
+    let by_connect = response.version() == Version::HTTP_2;
+    let has_switched = if by_connect {
+        upgrade.is_some() && response.status().is_success()
+    } else {
+        response.status() == StatusCode::SWITCHING_PROTOCOLS
+    };
+    match upgrade {
+        None if has_switched => return wrong("the upstream switched protocols without being asked"),
+        None => return Ok(None),
+        // Over HTTP/2 it would mean that it has.
+        Some(upgrade) if upgrade.by_connect && !has_switched && response.status().is_success() => {
+            return wrong("the upstream was asked for a WebSocket and answered without switching to it");
+        }
+        Some(_) => {}
+    }
+    let endpoint = hyper::upgrade::on(&mut *response);
+    if by_connect && has_switched {
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    }
+    Ok(Some(endpoint))
+}
+
 /// If the answer is a 101 that was asked for, a tunnel will follow it; any other answer passes.
 pub fn begin(served: &Served, listener: &Listener, record: &mut Record, upgrade: Option<Upgrade>, content: Content) -> Content {
     let switching = |head: &response::Parts| head.status == StatusCode::SWITCHING_PROTOCOLS;
@@ -29,8 +79,7 @@ pub fn begin(served: &Served, listener: &Listener, record: &mut Record, upgrade:
         (Some(asked), Content::Upstream(upstream)) if record.exchange().response.as_ref().is_some_and(switching) => {
             let Upstream { lease, upgrade: Some(endpoint), .. } = *upstream else { return Content::Made(Body::default()) };
             if let Some(head) = &mut record.exchange_mut().response {
-                head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-                head.headers.entry(header::UPGRADE).or_insert(asked.protocol);
+                tell(head, &asked);
             }
             let idle = listener.config.timeouts.upgrade_idle;
             let drain = served.drain.clone();
@@ -38,6 +87,31 @@ pub fn begin(served: &Served, listener: &Listener, record: &mut Record, upgrade:
         }
         (_, content) => content,
     }
+}
+
+/// Tells the client, in the way in which it asked.
+fn tell(head: &mut response::Parts, asked: &Upgrade) {
+    if asked.by_connect {
+        head.status = StatusCode::OK;
+        head.headers.remove(header::UPGRADE);
+        head.headers.remove(header::SEC_WEBSOCKET_ACCEPT);
+        return;
+    }
+    head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    head.headers.entry(header::UPGRADE).or_insert_with(|| asked.protocol.clone());
+    if let Some(key) = &asked.key
+        && let Ok(accepted) = HeaderValue::from_str(&accept(key.as_bytes()))
+    {
+        head.headers.entry(header::SEC_WEBSOCKET_ACCEPT).or_insert(accepted);
+    }
+}
+
+/// What a server says to the key of a client (RFC 6455, 4.2.2).
+fn accept(key: &[u8]) -> String {
+    let mut digest = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    digest.update(key);
+    digest.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    BASE64.encode(digest.finish())
 }
 
 /// Both sides of a connection that has switched, or is about to.
@@ -143,4 +217,14 @@ async fn both_ways(
     let down = Way { count: &flow.down, from: Kind::UpstreamReset, to: Kind::ClientGone };
     tokio::try_join!(flow.copy(from_client, to_endpoint, up), flow.copy(from_endpoint, to_client, down))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_answered_as_the_rfc_shows() {
+        assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
 }

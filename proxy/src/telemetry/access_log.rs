@@ -1,153 +1,145 @@
-//! The access log: one JSON line an exchange, written by a thread of its own.
+//! The access log: one line an exchange, written by a thread of its own.
 //!
-//! A worker never waits for the output: lines go through a bounded queue, and what does not fit is counted and dropped.
+//! A worker never waits for the output: lines go through a bounded queue, and what does not fit is counted and dropped. One
+//! buffer is allocated for each line, and nothing for an exchange that has none.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
+mod entry;
+mod line;
+mod trail;
+mod value;
+mod writer;
+
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use http::{HeaderMap, HeaderName};
 
-use crate::config;
+use super::metrics::{Exposition, Kind};
+use super::redact::Redact;
+use crate::config::{self, LogValue};
+pub use entry::{Entry, Fields};
+pub use trail::{AttemptStep, HookStep, Trail};
+use writer::{Counts, Writer};
 
-/// One exchange as the log tells it. `None` fields are left out of the line.
-#[derive(Debug, Serialize)]
-pub struct Entry<'a> {
-    #[serde(serialize_with = "rfc3339")]
-    pub time: SystemTime,
-    pub listener: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub method: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<&'a str>,
-    pub protocol: &'a str,
-    /// 0 where no status was sent.
-    pub status: u16,
-    /// `upstream`, or one word for every answer of the proxy's own.
-    pub reason: &'a str,
-    /// What went wrong in words, where something did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<SocketAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<&'a str>,
-    pub attempts: u32,
-    pub request_bytes: u64,
-    pub response_bytes: u64,
-    pub duration_us: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<&'a str>,
-    /// The client as far as trusted hops tell.
-    pub source: IpAddr,
-    /// Who the client is, by the first name of its verified certificate.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub identity: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "as_map")]
-    pub notes: &'a [(String, String)],
-}
+/// Bytes that a line usually fits in.
+const LINE_BYTES: usize = 512;
 
-fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_rfc3339_millis(*time))
-}
-
-fn as_map<S: Serializer>(notes: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(notes.len()))?;
-    for (key, value) in notes {
-        map.serialize_entry(key, value)?;
-    }
-    map.end()
-}
-
-/// The running log. When it is dropped, what is queued is still written.
+/// The running log. When the last one of an output is dropped, what is queued is still written.
 #[derive(Debug)]
 pub struct AccessLog {
-    lines: Option<SyncSender<Message>>,
-    dropped: Arc<AtomicU64>,
-}
-
-#[derive(Debug)]
-enum Message {
-    Line(Vec<u8>),
-    /// Answered when everything before it has been written.
-    Flush(SyncSender<()>),
+    config: config::AccessLog,
+    redact: Arc<Redact>,
+    /// Fields that the lines show, of requests and of responses.
+    request_fields: Box<[HeaderName]>,
+    response_fields: Box<[HeaderName]>,
+    /// The lines tell of hooks or attempts.
+    wants_trail: bool,
+    writer: Option<Arc<Writer>>,
+    counts: Arc<Counts>,
 }
 
 impl AccessLog {
-    /// Opens the output. An unwritable file is an error here, never later.
-    pub fn open(config: &config::AccessLog) -> io::Result<Self> {
-        let dropped = Arc::<AtomicU64>::default();
-        let output: Box<dyn Write + Send> = match &config.output {
-            config::AccessLogOutput::Off => return Ok(Self { lines: None, dropped }),
-            config::AccessLogOutput::Stdout => Box::new(io::stdout()),
-            config::AccessLogOutput::File(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
+    /// Opens the output. An unwritable file is an error here, never later. Where `previous` writes to the same output, it is
+    /// written to by one thread; its counts go on.
+    pub fn open(config: &config::AccessLog, redact: &Arc<Redact>, previous: Option<&Self>) -> io::Result<Self> {
+        let counts = previous.map(|previous| Arc::clone(&previous.counts)).unwrap_or_default();
+        let same = |known: &&Self| known.config.output == config.output && known.config.queue == config.queue;
+        let writer = match previous.filter(same) {
+            Some(previous) => previous.writer.clone(),
+            None => Writer::open(&config.output, config.queue, &counts)?.map(Arc::new),
         };
-        let (lines, queue) = sync_channel(config.queue);
-        let counter = Arc::clone(&dropped);
-        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write_lines(&queue, output, &counter))?;
-        Ok(Self { lines: Some(lines), dropped })
+        Ok(Self::new(config, redact, writer, counts))
     }
 
-    /// Queues one line. Never waits.
+    fn new(config: &config::AccessLog, redact: &Arc<Redact>, writer: Option<Arc<Writer>>, counts: Arc<Counts>) -> Self {
+        let shown = |of: fn(&LogValue) -> Option<HeaderName>| {
+            let mut names: Vec<HeaderName> = config.format.values().into_iter().filter_map(of).collect();
+            names.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+            names.dedup();
+            if writer.is_some() { names.into() } else { Box::default() }
+        };
+        let request_fields = shown(|value| match value {
+            LogValue::Header(name) => Some(name.clone()),
+            LogValue::Cookie(_) => Some(http::header::COOKIE),
+            _ => None,
+        });
+        let response_fields = shown(|value| match value {
+            LogValue::ResponseHeader(name) => Some(name.clone()),
+            _ => None,
+        });
+        let wants_trail = |value: &&LogValue| matches!(value, LogValue::Filters | LogValue::UpstreamAttempts);
+        let wants_trail = writer.is_some() && config.format.values().iter().any(wants_trail);
+        let (config, redact) = (config.clone(), Arc::clone(redact));
+        Self { config, redact, request_fields, response_fields, wants_trail, writer, counts }
+    }
+
+    /// The same log for a listener that has no lines in it.
+    #[must_use]
+    pub fn silent(&self) -> Self {
+        Self::new(&self.config, &self.redact, None, Arc::clone(&self.counts))
+    }
+
+    /// Whether it was opened for this.
+    pub fn is_of(&self, config: &config::AccessLog, redact: &Redact) -> bool {
+        self.config == *config && *self.redact == *redact
+    }
+
+    /// Whether exchanges have to keep what happens in them.
+    pub const fn wants_trail(&self) -> bool {
+        self.wants_trail
+    }
+
+    /// What is to be kept of a request's fields until its line is written.
+    pub fn of_request(&self, headers: &HeaderMap) -> Fields {
+        Fields::of(&self.request_fields, headers)
+    }
+
+    /// The same of an answer's.
+    pub fn of_response(&self, headers: &HeaderMap) -> Fields {
+        Fields::of(&self.response_fields, headers)
+    }
+
+    /// Queues one line, if the exchange is to have one. Never waits.
     pub fn write(&self, entry: &Entry<'_>) {
-        let Some(lines) = &self.lines else { return };
-        let mut line = Vec::with_capacity(512);
-        if serde_json::to_writer(&mut line, entry).is_ok() {
+        let Some(writer) = self.writer.as_ref().filter(|_| self.is_for(entry)) else { return };
+        let mut line = Vec::with_capacity(LINE_BYTES);
+        if line::write(&mut line, &self.config.format, entry, &self.redact) {
             line.push(b'\n');
-            if lines.try_send(Message::Line(line)).is_err() {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+            writer.queue(line, &self.counts);
+        }
+    }
+
+    fn is_for(&self, entry: &Entry<'_>) -> bool {
+        let when = &self.config.when;
+        when.failures && entry.is_failure()
+            || when.status_min.is_some_and(|least| entry.status >= least)
+            || when.slower_than.is_some_and(|limit| entry.duration > limit)
+            || when.retried && entry.attempts > 1
+            || self.config.sample >= 1.0
+            || self.config.sample > 0.0 && fastrand::f64() < self.config.sample
+    }
+
+    /// Opens its file anew, which somebody has moved away. Returns at once.
+    pub fn reopen(&self) {
+        if let Some(writer) = &self.writer {
+            writer.reopen();
         }
     }
 
     /// Waits until what is queued has been written, for so long at most. False: the output does not take it.
     pub fn flush(&self, within: Duration) -> bool {
-        let Some(lines) = &self.lines else { return true };
-        let (done, written) = sync_channel(1);
-        lines.try_send(Message::Flush(done)).is_ok() && written.recv_timeout(within).is_ok()
+        self.writer.as_ref().is_none_or(|writer| writer.flush(within))
     }
-}
 
-/// Bytes that are written at once.
-const BATCH_BYTES: usize = 64 * 1024;
-
-/// Writes what is queued, as much at once as there is. An output that fails is reported once and tried again.
-fn write_lines(queue: &Receiver<Message>, mut output: Box<dyn Write + Send>, dropped: &AtomicU64) {
-    let mut failing = false;
-    let mut batch = Vec::with_capacity(BATCH_BYTES);
-    while let Ok(first) = queue.recv() {
-        batch.clear();
-        let mut flushed = Vec::new();
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Line(line) => batch.extend_from_slice(&line),
-                Message::Flush(done) => flushed.push(done),
-            }
-            next = if batch.len() < BATCH_BYTES { queue.try_recv().ok() } else { None };
-        }
-        let result = output.write_all(&batch).and_then(|()| output.flush());
-        match &result {
-            Err(error) if !failing => tracing::error!(%error, "the access log cannot be written; its lines are lost"),
-            Ok(()) if failing && !batch.is_empty() => tracing::info!("the access log can be written again"),
-            _ => {}
-        }
-        failing = if batch.is_empty() { failing } else { result.is_err() };
-        for done in flushed {
-            let _ = done.send(());
-        }
-        let lost = dropped.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            tracing::warn!(lines = lost, "the access log's output was too slow; these lines are lost");
+    pub fn render(&self, exposition: &mut Exposition) {
+        let help = "Lines of the access log that were written.";
+        let mut lines = exposition.metric("tamis_access_log_lines_total", help, Kind::Counter);
+        lines.sample("", &[], None, Counts::get(&self.counts.written) as f64);
+        let help = "Lines of the access log that were lost: the queue was full, or the output did not take them.";
+        let mut lines = exposition.metric("tamis_access_log_dropped_total", help, Kind::Counter);
+        for (why, count) in [("queue", &self.counts.no_room), ("output", &self.counts.unwritten)] {
+            lines.sample("", &[("why", why)], None, Counts::get(count) as f64);
         }
     }
 }
@@ -155,35 +147,50 @@ fn write_lines(queue: &Receiver<Message>, mut output: Box<dyn Write + Send>, dro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LogWhen;
+
+    /// Makes an exchange meet a condition.
+    type Meet = fn(&mut Entry<'_>);
+
+    fn log(sample: f64, when: LogWhen) -> AccessLog {
+        let config = config::AccessLog { output: config::AccessLogOutput::Off, sample, when, ..config::AccessLog::default() };
+        AccessLog::open(&config, &Arc::default(), None).expect("nothing to open")
+    }
 
     #[test]
-    fn a_line_is_json_with_the_documented_names() {
-        let entry = Entry {
-            time: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
-            listener: "edge",
-            method: Some("GET"),
-            host: None,
-            path: Some("/\"quoted\""),
-            protocol: "h2",
-            status: 200,
-            reason: "upstream",
-            error: None,
-            cluster: Some("users"),
-            endpoint: Some(([127, 0, 0, 1], 80).into()),
-            route: None,
-            attempts: 1,
-            request_bytes: 0,
-            response_bytes: 5,
-            duration_us: 12,
-            request_id: Some("1"),
-            source: [127, 0, 0, 1].into(),
-            identity: Some("spiffe://a/b"),
-            notes: &[("a".to_owned(), "b".to_owned())],
-        };
-        let line = serde_json::to_string(&entry).expect("plain data");
-        assert_eq!(
-            line,
-            r#"{"time":"1970-01-01T00:00:01.500Z","listener":"edge","method":"GET","path":"/\"quoted\"","protocol":"h2","status":200,"reason":"upstream","cluster":"users","endpoint":"127.0.0.1:80","attempts":1,"request_bytes":0,"response_bytes":5,"duration_us":12,"request_id":"1","source":"127.0.0.1","identity":"spiffe://a/b","notes":{"a":"b"}}"#
-        );
+    fn one_condition_is_enough_and_the_others_are_drawn() {
+        let none = LogWhen { failures: false, status_min: None, slower_than: None, retried: false };
+        let fields = Fields::default();
+        let plain = entry::example(&fields);
+        assert!(log(1.0, none.clone()).is_for(&plain) && !log(0.0, none.clone()).is_for(&plain));
+        let cases: [(LogWhen, Meet); 4] = [
+            (LogWhen { status_min: Some(500), ..none.clone() }, |entry| entry.status = 500),
+            (LogWhen { slower_than: Some(Duration::from_millis(20)), ..none.clone() }, |entry| {
+                entry.duration = Duration::from_millis(21);
+            }),
+            (LogWhen { retried: true, ..none.clone() }, |entry| entry.attempts = 2),
+            (LogWhen { failures: true, ..none.clone() }, |entry| (entry.failed, entry.status) = (true, 502)),
+        ];
+        for (when, meets) in cases {
+            let mut entry = entry::example(&fields);
+            let log = log(0.0, when);
+            assert!(!log.is_for(&entry), "{log:?}");
+            meets(&mut entry);
+            assert!(log.is_for(&entry), "{log:?}");
+        }
+        let half = log(0.5, none);
+        let kept = (0..1000).filter(|_| half.is_for(&plain)).count();
+        assert!((300..700).contains(&kept), "{kept} of 1000");
+    }
+
+    #[test]
+    fn an_answer_that_blames_the_client_is_no_failure_but_a_broken_exchange_is() {
+        let fields = Fields::default();
+        for (status, failed, is_failure) in
+            [(404, true, false), (503, true, true), (503, false, false), (0, true, true), (200, true, true)]
+        {
+            let entry = Entry { status, failed, ..entry::example(&fields) };
+            assert_eq!(entry.is_failure(), is_failure, "{status} {failed}");
+        }
     }
 }

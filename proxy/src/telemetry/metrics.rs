@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use cells::{Count, DURATIONS_US, Durations, PerWorker};
 pub use family::{BUCKETS, Family, Ignored, OTHER};
-pub use text::{Exposition, Lines};
+pub use text::{Exposition, Format, Lines};
 
 /// Series of one of the proxy's own metrics. Their labels come from the configuration alone, so this is never reached.
 const OWN_SERIES_MAX: usize = 100_000;
@@ -54,11 +54,16 @@ impl Description {
         self.name == other.name && self.kind == other.kind && self.labels == other.labels
     }
 
-    /// Whether the two would write lines of one name. A histogram writes lines of three names besides its own.
+    /// Whether the two would write lines of one name. A histogram writes lines of three names besides its own,
+    /// a counter of one in OpenMetrics.
     pub fn collides_with(&self, other: &Self) -> bool {
         let writes = |one: &Self, name: &str| {
             let suffix = name.strip_prefix(&*one.name);
-            one.kind == Kind::Histogram && suffix.is_some_and(|suffix| ["_bucket", "_sum", "_count"].contains(&suffix))
+            match one.kind {
+                Kind::Histogram => suffix.is_some_and(|suffix| ["_bucket", "_sum", "_count"].contains(&suffix)),
+                Kind::Counter => suffix == Some("_total"),
+                Kind::Gauge => false,
+            }
         };
         self.name == other.name || writes(self, &other.name) || writes(other, &self.name)
     }

@@ -8,7 +8,7 @@ mod retry;
 
 use std::sync::Arc;
 
-use crate::config::kind::{Choice, Time};
+use crate::config::kind::{Choice, Flag, Time};
 use crate::config::table::Table;
 use crate::config::types::{Balance, Cluster, ClusterTimeouts, UpstreamProtocol};
 
@@ -63,6 +63,12 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
     if tls_is_wrong {
         return None;
     }
+    let endpoint_metrics = table.or(
+        "endpoint-metrics",
+        &Flag,
+        false,
+        "Whether each endpoint has metrics of its own: some thirty series for each, for as long as it is there.",
+    );
     let (endpoints, srv, endpoints_file) = discovered?;
     Some(Cluster {
         endpoints,
@@ -80,6 +86,7 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
         timeouts,
         health,
         outliers,
+        endpoint_metrics,
     })
 }
 

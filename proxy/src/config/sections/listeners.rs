@@ -12,6 +12,7 @@ use crate::config::types::{Listener, ListenerLimits, ListenerTimeouts, Paths};
 use super::tls;
 
 const REJECT_OR_KEEP: Choice<bool> = Choice::of(&[("reject", true), ("keep", false)]);
+const ON_OR_OFF: Choice<bool> = Choice::of(&[("on", true), ("off", false)]);
 const REJECT_OR_PASS: Choice<bool> = Choice::of(&[("reject", true), ("pass", false)]);
 
 pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
@@ -49,13 +50,31 @@ pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
          (`1500ms`, `1.5s`). It can only shorten what holds without it. Without this key, no field is read.",
     );
     check_timeout_header(table, timeout_header.as_ref());
+    let access_log = table.or(
+        "access-log",
+        &ON_OR_OFF,
+        true,
+        "Whether its exchanges have lines in the access log, as far as `[access-log]` says.",
+    );
     let limits = table.table("limits", "Limits of this listener.", limits);
     let timeouts = table.table("timeouts", "Timeouts of this listener; `\"0s\"` switches one off.", timeouts);
     if tls_is_wrong {
         return None;
     }
     let listen = listen?;
-    Some(Listener { listen, tls, filters, cluster, trusted, paths, reject_underscores, timeout_header, limits, timeouts })
+    Some(Listener {
+        listen,
+        tls,
+        filters,
+        cluster,
+        trusted,
+        paths,
+        reject_underscores,
+        timeout_header,
+        access_log,
+        limits,
+        timeouts,
+    })
 }
 
 /// The field is written anew for the upstream, which must not change where the request ends or whom it is for.

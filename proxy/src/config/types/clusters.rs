@@ -42,6 +42,8 @@ pub struct Cluster {
     /// Without it nobody asks endpoints how they are.
     pub health: Option<HealthCheck>,
     pub outliers: Outliers,
+    /// Series of its own for each endpoint.
+    pub endpoint_metrics: bool,
 }
 
 impl Cluster {
@@ -63,6 +65,7 @@ impl Cluster {
             timeouts: ClusterTimeouts::default(),
             health: None,
             outliers: Outliers::default(),
+            endpoint_metrics: false,
         }
     }
 }

@@ -75,6 +75,7 @@ fn identity(filter: &str, taken: Taken) -> Arc<Identity> {
         config: Arc::clone(&loaded.config.filters["f"]),
         grants: Grants::default(),
         log: host::log::Gate::default(),
+        usage: Arc::default(),
         taken,
         instruments: std::sync::OnceLock::new(),
     })

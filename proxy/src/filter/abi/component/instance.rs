@@ -165,15 +165,21 @@ impl Instance {
             None => hand.hold(|| function.call(&mut self.store, arguments)),
             Some(slices) => {
                 let limit = self.store.data().identity.config.hook_timeout;
+                let began = Instant::now();
                 hand.until = (!limit.is_zero()).then(|| Instant::now() + limit - (limit / 10).min(WAIT_MARGIN));
                 let call = function.call_async(&mut self.store, arguments);
                 let mut call = pin!(in_slices(slices, call));
-                let called = std::future::poll_fn(|context| hand.hold(|| call.as_mut().poll(context)));
-                if limit.is_zero() {
-                    called.await
-                } else {
-                    tokio::time::timeout(limit, called).await.map_err(|_| Fault::Late(limit))?
+                let mut polls = 0_u32;
+                let called = std::future::poll_fn(|context| {
+                    polls = polls.saturating_add(1);
+                    hand.hold(|| call.as_mut().poll(context))
+                });
+                let outcome = if limit.is_zero() { Ok(called.await) } else { tokio::time::timeout(limit, called).await };
+                if polls > 1 {
+                    let ran = if outcome.is_ok() { slices.used() } else { slices.before() };
+                    hand.waited += began.elapsed().saturating_sub(Duration::from_nanos(ran));
                 }
+                outcome.map_err(|_| Fault::Late(limit))?
             }
         };
         outcome.map_err(|error| self.fault(&error))
