@@ -4,25 +4,32 @@ mod check;
 mod clusters;
 mod demo;
 mod filter;
+mod manual;
 mod run;
 mod tap;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::app::Keep;
 use crate::telemetry::log;
 
+/// What scripts may rely on.
+const EXIT_CODES: &str = "\
+Exit codes: 0 where it did what was asked (`run` and `demo`: told to leave, and everything finished; `check`: no mistakes); \
+1 where it did not start, something was cut on leaving, there are mistakes, or the proxy refused; 2 for wrong arguments.";
+
 /// A WebAssembly-extensible programmable proxy.
 #[derive(Debug, Parser)]
-#[command(name = "tamis", version, arg_required_else_help = true)]
+#[command(name = "tamis", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
     /// What the program's own log tells: a level, or directives such as `info,tamis::filter=debug`. Without it `info`, or
-    /// `off` for the commands of `tamis filter` and `tamis clusters`, which tell by themselves what happened.
+    /// `off` for commands that serve nothing: these tell by themselves what happened.
     #[arg(long, global = true, env = "TAMIS_LOG", value_name = "FILTER")]
     log: Option<String>,
     /// How the program's own log looks; it goes to standard error.
@@ -64,6 +71,12 @@ enum Command {
     Clusters(clusters::Clusters),
     /// Show exchanges of a running proxy as they end, those that match.
     Tap(tap::Tap),
+    /// Watch a running proxy: success, requests a second and latency by listener and cluster, and what filters cost.
+    Top(top::Top),
+    /// Print the completions of a shell.
+    Completions(manual::Completions),
+    /// Print the manual page, or write those of all commands into a folder.
+    Man(manual::Man),
     /// Serve an embedded example with small upstream services in the same process, and say what to try.
     Demo(demo::Options),
 }
@@ -97,13 +110,18 @@ pub fn main() -> ExitCode {
         Command::Filter(command) => filter::run(*command),
         Command::Clusters(clusters) => clusters.run(),
         Command::Tap(tap) => tap.run(),
+        Command::Top(top) => top.run(),
+        Command::Completions(completions) => completions.run(Arguments::command()),
+        Command::Man(man) => man.run(Arguments::command()),
         Command::Demo(options) => demo::demo(&options),
     }
 }
 
 fn start_log(arguments: &Arguments) -> Result<(), String> {
-    let usual =
-        if matches!(arguments.command, Command::Filter(_) | Command::Clusters(_) | Command::Tap(_)) { "off" } else { "info" };
+    let usual = match arguments.command {
+        Command::Run { .. } | Command::Check { .. } | Command::Demo(_) => "info",
+        _ => "off",
+    };
     let format = match arguments.log_format {
         LogFormat::Text => log::Format::Text { colour: colour_on_stderr() },
         LogFormat::Json => log::Format::Json,

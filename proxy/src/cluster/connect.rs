@@ -29,7 +29,7 @@ impl Stream {
     }
 }
 
-/// Opens one, and counts.
+/// Opens one, and counts whether that went well.
 pub async fn connect(cluster: &Cluster, endpoint: &Endpoint, offer: Offer) -> Result<Stream, Failure> {
     let opened = open(cluster, endpoint, offer).await;
     cluster.kept.load.opened(opened.is_ok());

@@ -17,7 +17,7 @@ use crate::filter::module::MODULE_BYTES_MAX;
 const HASH_CHARS: usize = 12;
 
 /// Which proxy, and how its answer is shown.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct Remote {
     /// The proxy's admin.
     #[arg(long, env = "TAMIS_ADMIN", default_value = "http://127.0.0.1:9901", value_name = "URL")]
@@ -142,6 +142,16 @@ impl Reset {
 }
 
 impl Remote {
+    pub(in crate::cli) fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    /// What is at this path, or why it cannot be said, in one text.
+    pub(in crate::cli) fn look(&self, path: &str) -> Result<Value, String> {
+        let asked = Client::build(&self.admin, self.token_file.as_deref());
+        asked.and_then(|client| client.ask(Method::GET, path, Bytes::new())).map_err(|error| error.to_string())
+    }
+
     /// Shows what is at this path; `hint` helps where there is nothing.
     pub(in crate::cli) fn show(&self, path: &str, hint: &'static str, show: impl FnOnce(&Value) -> String) -> ExitCode {
         let asked = Client::build(&self.admin, self.token_file.as_deref());

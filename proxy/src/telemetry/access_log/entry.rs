@@ -42,10 +42,10 @@ pub struct Entry<'a> {
     pub source: IpAddr,
     /// The other end of the connection.
     pub peer: SocketAddr,
-    pub tls_version: Option<&'a str>,
-    pub server_name: Option<&'a str>,
     /// Who the client is, by the first name of its verified certificate.
     pub identity: Option<&'a str>,
+    pub tls_version: Option<&'a str>,
+    pub server_name: Option<&'a str>,
     pub notes: &'a [(String, String)],
     pub request_fields: &'a Fields,
     pub response_fields: &'a Fields,
@@ -104,9 +104,9 @@ pub(super) fn example(fields: &Fields) -> Entry<'_> {
         span_id: Some(Hex(0xcd)),
         source: [127, 0, 0, 1].into(),
         peer: ([127, 0, 0, 1], 4711).into(),
+        identity: Some("spiffe://a/b"),
         tls_version: None,
         server_name: None,
-        identity: Some("spiffe://a/b"),
         notes: &[],
         request_fields: fields,
         response_fields: fields,
