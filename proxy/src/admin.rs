@@ -2,65 +2,55 @@
 //! that shows all of it. It runs on the control runtime, so that it answers however busy the workers are.
 
 pub mod api;
+mod body;
 pub mod certificates;
 mod clusters;
+pub mod config;
+pub mod configs;
 mod dashboard;
+mod diff;
 pub mod guard;
 pub mod ledger;
 mod log;
 mod metrics;
+pub mod process;
+mod query;
+mod routes;
+pub mod socket;
 pub mod stats;
+mod tap;
 pub mod versions;
 mod views;
 
 use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::config::Admin as AdminConfig;
 use crate::drain::Signal;
 use crate::snapshot::Live;
 use crate::store::{Access, Error as StoreError};
-use api::{Api, Asked};
-use guard::{Denied, Guard};
+use api::{Api, Asked, Order, Refused};
+use body::Body;
+use guard::{Denied, Guard, Peer};
 use ledger::Ledger;
+use process::Process;
+use routes::{Action, Found, Needs};
+use socket::{Bound, Stream};
 use stats::History;
 
-/// Connections of operators at once. Scrapers and probes need a few.
-const CONNECTIONS_MAX: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-const INDEX: &str = "\
-tamis admin
-
-GET    /dashboard               a page for browsers: traffic, filters and clusters, now and over the last half hour
-GET    /ready                   200 while it serves, 503 while it drains
-GET    /filters                 every filter: what is live, where it came from, what failed (JSON)
-GET    /filters/NAME            one of them
-PUT    /filters/NAME/module     the body is a module: compiled, configured, swapped, or refused
-PUT    /filters/NAME/config     the body is what the filter's `config` holds, as JSON
-POST   /filters/NAME/rollback   to the version before, or {\"to\": VERSION or \"HASH\"}
-GET    /clusters                every cluster, and how many of its endpoints are in (JSON)
-GET    /clusters/NAME           why each of its endpoints is in or out, and who was chosen last
-GET    /stores/NAME/KEY         the value that a store keeps under this key, for whoever may change filters
-GET    /metrics                 everything that is counted, for Prometheus
-GET    /log                     what the proxy's own log tells; PUT {\"level\": \"debug\"} changes it, DELETE takes that back
-GET    /stats                   what the dashboard shows, as JSON; /stats/history: of the last half hour
-DELETE /filters/NAME            takes back everything that was pushed; the file holds again
-
-?over=file makes a push or a rollback hold although the file has changed since the last one.
-";
 
 /// What the admin shows, and whom it asks for changes.
 #[derive(Clone)]
@@ -71,20 +61,23 @@ pub struct Admin {
     pub drain: Signal,
     pub api: Api,
     pub guard: Guard,
+    /// As it was when the process began.
+    pub config: Arc<AdminConfig>,
     pub history: History,
+    pub process: Process,
 }
 
 type Answer = Response<Full<Bytes>>;
 
 impl Admin {
     /// Serves until the runtime ends.
-    pub async fn serve(self, socket: StdListener) {
-        let socket = match TcpListener::from_std(socket) {
+    pub async fn serve(self, socket: Bound) {
+        let socket = match socket.serve() {
             Ok(socket) => socket,
             Err(error) => return tracing::error!(%error, "the admin socket cannot be served"),
         };
         tokio::spawn(self.history.clone().keep(Arc::clone(&self.live)));
-        let room = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+        let room = Arc::new(tokio::sync::Semaphore::new(self.config.connections));
         loop {
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
             let Ok((stream, peer)) = socket.accept().await else {
@@ -94,45 +87,103 @@ impl Admin {
             };
             let admin = self.clone();
             tokio::spawn(async move {
-                let service = service_fn(|request| async { Ok::<_, Infallible>(admin.answer(request, peer).await) });
-                let served = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
-                if let Err(error) = served.await {
-                    tracing::debug!(%error, "an admin connection ended");
+                match stream {
+                    Stream::Tcp(stream) => admin.connection(stream, peer).await,
+                    Stream::Unix(stream) => admin.connection(stream, peer).await,
                 }
                 drop(permit);
             });
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+    async fn connection(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
+        let service = service_fn(|request| async { Ok::<_, Infallible>(self.answer(request, peer).await) });
+        let mut server = http1::Builder::new();
+        server.timer(TokioTimer::new()).header_read_timeout(self.config.request_headers);
+        if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
+            tracing::debug!(%error, "an admin connection ended");
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         if let Err(denied) = self.guard.check_host(peer, request.headers()) {
-            return denied_answer(&denied);
+            return denied_answer(&denied).map(Body::Whole);
         }
         let path = request.uri().path().to_owned();
-        let steps: Vec<&str> = path.split('/').skip(1).collect();
-        match steps[..] {
-            [""] if dashboard::is_browser(request.headers()) => {
-                looking(&request, || dashboard::file(&["dashboard"]).unwrap_or_else(nothing))
-            }
-            [""] => looking(&request, || text(StatusCode::OK, INDEX)),
-            ["ready"] if self.drain.is_draining() => looking(&request, || text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")),
-            ["ready"] => looking(&request, || text(StatusCode::OK, "ready\n")),
-            ["filters"] => looking(&request, || json_answer(StatusCode::OK, &views::filters(&self.live.load(), &self.ledger))),
-            ["filters", name] if request.method() == Method::DELETE => self.change(name, Asked::Reset, request, peer).await,
-            ["filters", name] => looking_or(&request, "GET, HEAD, DELETE", || self.filter(name)),
-            ["filters", name, "module"] => self.only(Method::PUT, name, Asked::Module, request, peer).await,
-            ["filters", name, "config"] => self.only(Method::PUT, name, Asked::Config, request, peer).await,
-            ["filters", name, "rollback"] => self.only(Method::POST, name, Asked::Rollback, request, peer).await,
-            ["stores", name, ref key @ ..] if !key.is_empty() => self.stored(name, &key.join("/"), &request, peer).await,
-            ["clusters"] => looking(&request, || json_answer(StatusCode::OK, &clusters::all(&self.live.load()))),
-            ["clusters", name] => looking(&request, || self.cluster(name)),
-            ["dashboard", ..] => looking(&request, || dashboard::file(&steps).unwrap_or_else(nothing)),
-            ["stats"] => looking(&request, || json_answer(StatusCode::OK, &stats::now(&self.live.load()))),
-            ["stats", "history"] => looking(&request, || json_answer(StatusCode::OK, &self.history.shown())),
-            ["metrics"] => looking(&request, || metrics::answer(&self.live.load(), &self.ledger, request.headers())),
-            ["log"] => self.log(request, peer).await,
-            _ => nothing(),
+        let (route, named) = match routes::find(request.method(), &path) {
+            Found::Route(route, named) => (route, named),
+            Found::Methods(methods) => return not_allowed(&methods.join(", ")).map(Body::Whole),
+            Found::Nothing => return nothing().map(Body::Whole),
+        };
+        if route.needs == Needs::Permission
+            && let Err(denied) = self.guard.check(peer, request.headers())
+        {
+            tracing::warn!(%peer, method = %request.method(), path, %denied, "refused by the admin");
+            api::discard(request.into_body()).await;
+            return denied_answer(&denied).map(Body::Whole);
         }
+        if route.action == Action::Tap {
+            let tap = tap::answer(&self.live.load().tap, request.uri().query(), &self.config.tap);
+            return tap.unwrap_or_else(|refused| refused_answer(&refused).map(Body::Whole));
+        }
+        self.act(route.action, &named, request).await.map(Body::Whole)
+    }
+
+    async fn act(&self, action: Action, named: &[&str], request: Request<Incoming>) -> Answer {
+        let name = named.first().copied().unwrap_or_default();
+        match action {
+            Action::Index if dashboard::is_browser(request.headers()) => dashboard::file("").unwrap_or_else(nothing),
+            Action::Index => text(StatusCode::OK, routes::index()),
+            Action::Dashboard => dashboard::file(name).unwrap_or_else(nothing),
+            Action::Ready if self.drain.is_draining() => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            Action::Ready => text(StatusCode::OK, "ready\n"),
+            Action::Live => text(StatusCode::OK, "live\n"),
+            Action::Version => json_answer(StatusCode::OK, &self.process.shown()),
+            Action::Drain => self.leave().await,
+            Action::OpenApi => openapi(),
+            Action::Listeners => json_answer(StatusCode::OK, &process::listeners(&self.live.load(), &self.ledger)),
+            Action::Certificates => {
+                json_answer(StatusCode::OK, &json!({ "certificates": certificates::list(&self.live.load()) }))
+            }
+            Action::Config
+            | Action::ConfigPut
+            | Action::ConfigReset
+            | Action::ConfigDiff
+            | Action::ConfigCheck
+            | Action::ConfigVersions
+            | Action::ConfigRollback => match self.ledger.configuration() {
+                Some(running) => config::answer(action, running, &self.api, request).await,
+                None => nothing(),
+            },
+            Action::Filters => json_answer(StatusCode::OK, &views::filters(&self.live.load(), &self.ledger)),
+            Action::Filter => self.filter(name),
+            Action::FilterReset => self.change(name, Asked::Reset, request).await,
+            Action::FilterModule => self.change(name, Asked::Module, request).await,
+            Action::FilterConfig => self.change(name, Asked::Config, request).await,
+            Action::FilterRollback => self.change(name, Asked::Rollback, request).await,
+            Action::Stored => self.stored(name, named.get(1).copied().unwrap_or_default()).await,
+            Action::Clusters => json_answer(StatusCode::OK, &clusters::all(&self.live.load())),
+            Action::Cluster => self.cluster(name),
+            Action::Stats => json_answer(StatusCode::OK, &stats::now(&self.live.load())),
+            Action::History => json_answer(StatusCode::OK, &self.history.shown()),
+            Action::Metrics => metrics::answer(&self.live.load(), &self.ledger, request.headers()),
+            Action::Log | Action::LogSet | Action::LogReset => log::answer(request).await,
+            // Answered before, for it does not end.
+            Action::Tap => nothing(),
+        }
+    }
+
+    async fn leave(&self) -> Answer {
+        if !self.drain.is_draining()
+            && let Err(refused) = self.api.order(Order::Drain).await
+            && !self.drain.is_draining()
+        {
+            return refused_answer(&refused);
+        }
+        let drain = &self.live.load().config.drain;
+        let shown = |time: Duration| humantime::format_duration(time).to_string();
+        let answer = json!({ "draining": true, "pre_stop": shown(drain.pre_stop), "timeout": shown(drain.timeout) });
+        json_answer(StatusCode::ACCEPTED, &answer)
     }
 
     fn filter(&self, name: &str) -> Answer {
@@ -161,13 +212,7 @@ impl Admin {
     }
 
     /// A value may be a secret of somebody's: only who may change what the filters do may see what they keep.
-    async fn stored(&self, name: &str, key: &str, request: &Request<Incoming>, peer: SocketAddr) -> Answer {
-        if let Err(denied) = self.guard.check(peer, request.headers()) {
-            return denied_answer(&denied);
-        }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return not_allowed("GET, HEAD");
-        }
+    async fn stored(&self, name: &str, key: &str) -> Answer {
         let store = self.live.load().stores.get(name).cloned();
         let found = match store {
             Some(store) => Access::new(store).get(key).await,
@@ -183,51 +228,27 @@ impl Admin {
         json_answer(status, &json!({ "error": error }))
     }
 
-    async fn log(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
-        match *request.method() {
-            Method::GET | Method::HEAD => log::answer(request).await,
-            Method::PUT | Method::DELETE => {
-                if let Err(denied) = self.guard.check(peer, request.headers()) {
-                    api::discard(request.into_body()).await;
-                    return denied_answer(&denied);
-                }
-                log::answer(request).await
-            }
-            _ => not_allowed("GET, HEAD, PUT, DELETE"),
-        }
-    }
-
-    async fn only(&self, method: Method, name: &str, asked: Asked, request: Request<Incoming>, peer: SocketAddr) -> Answer {
-        if request.method() == method {
-            return self.change(name, asked, request, peer).await;
-        }
-        not_allowed(method.as_str())
-    }
-
-    async fn change(&self, name: &str, asked: Asked, request: Request<Incoming>, peer: SocketAddr) -> Answer {
-        if let Err(denied) = self.guard.check(peer, request.headers()) {
-            tracing::warn!(%peer, filter = name, %denied, "a change was refused");
-            api::discard(request.into_body()).await;
-            return denied_answer(&denied);
-        }
+    async fn change(&self, name: &str, asked: Asked, request: Request<Incoming>) -> Answer {
         let (head, body) = request.into_parts();
         match self.api.change(name, asked, head.uri.query(), &head.headers, body).await {
             Ok(done) => json_answer(StatusCode::OK, &done),
-            Err(refused) => json_answer(refused.status(), &json!({ "error": refused.to_string() })),
+            Err(refused) => refused_answer(&refused),
         }
     }
+}
+
+fn refused_answer(refused: &Refused) -> Answer {
+    json_answer(refused.status(), &json!({ "error": refused.to_string() }))
+}
+
+fn openapi() -> Answer {
+    let mut answer = text(StatusCode::OK, include_str!("admin/openapi.json"));
+    set(&mut answer, CONTENT_TYPE, "application/json");
+    answer
 }
 
 fn nothing() -> Answer {
     text(StatusCode::NOT_FOUND, "nothing here; GET / lists what is\n")
-}
-
-fn looking(request: &Request<Incoming>, look: impl FnOnce() -> Answer) -> Answer {
-    looking_or(request, "GET, HEAD", look)
-}
-
-fn looking_or(request: &Request<Incoming>, allowed: &str, look: impl FnOnce() -> Answer) -> Answer {
-    if matches!(*request.method(), Method::GET | Method::HEAD) { look() } else { not_allowed(allowed) }
 }
 
 fn not_allowed(allowed: &str) -> Answer {
@@ -267,8 +288,8 @@ fn value_answer(value: Vec<u8>) -> Answer {
     answer
 }
 
-fn text(status: StatusCode, body: &'static str) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     set(&mut answer, CONTENT_TYPE, "text/plain; charset=utf-8");
     answer

@@ -9,6 +9,7 @@ mod inputs;
 mod listeners;
 mod prepare;
 mod push;
+mod reload;
 mod restore;
 mod signals;
 mod state;
@@ -19,7 +20,7 @@ mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,14 +28,15 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::admin::configs::Configs;
 use crate::admin::guard::Guard;
 use crate::admin::ledger::Ledger;
+use crate::admin::socket;
 use crate::cluster::discovery::{self, Resolved, Resolver};
-use crate::config::{Config, Examined, Loaded, ModuleSource, Problems, Source, Step};
+use crate::config::{self, AdminListen, Config, Examined, Loaded, ModuleSource, Problems, Source, Step};
 use crate::filter::cache::Compiled;
 use crate::filter::source::Modules;
 use crate::filter::{Engine, Module};
-use crate::listener;
 use crate::snapshot::{Live, Parts, Snapshot, filter_problems};
 use control::{Control, Event};
 use inputs::Contents;
@@ -52,7 +54,7 @@ pub enum StartError {
     #[error("{0}")]
     Config(#[from] Problems),
     #[error("the admin cannot listen on {address}: {source}")]
-    Admin { address: SocketAddr, source: io::Error },
+    Admin { address: AdminListen, source: io::Error },
     #[error("the admin cannot tell who may change something: {0}")]
     Token(String),
     #[error("{0}")]
@@ -107,9 +109,7 @@ impl App {
     }
 
     fn build_for(loaded: Loaded, keep: Keep, signals: bool) -> Result<Bound, StartError> {
-        let Loaded { mut config, source } = loaded;
-        let file = Some(source.file().to_owned()).filter(|file| file.exists());
-        let workers = *config.workers.get_or_insert_with(cores);
+        let file = Some(loaded.source.file().to_owned()).filter(|file| file.exists());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
         let mut signals = if signals {
             let _inside = runtime.enter();
@@ -117,6 +117,10 @@ impl App {
         } else {
             None
         };
+        // Where it is kept is always what the file says.
+        let (shelf, versions) = Shelf::open(loaded.config.state.directory.as_deref()).map_err(RestoreError::from)?;
+        let (Loaded { mut config, source }, configs) = restore::configuration(loaded, &shelf)?;
+        let workers = *config.workers.get_or_insert_with(cores);
         let engine = Engine::new(config.limits.instances).map_err(|error| StartError::Engine(format!("{error:#}")))?;
         let modules = Modules::new(engine);
         let resolver = match Resolver::build(&config.dns) {
@@ -127,7 +131,7 @@ impl App {
         let resolved = runtime.block_on(discovery::find_new(resolver.as_ref(), &config, Resolved::default()));
         let guard =
             Guard::build(config.admin.as_ref().and_then(|admin| admin.token_file.as_deref())).map_err(StartError::Token)?;
-        let load = move || Self::load(config, source, resolved, modules, keep);
+        let load = move || Self::load(config, source, resolved, modules, keep, shelf, versions);
         let (events, queue) = mpsc::channel(EVENTS);
         let loaded = runtime.block_on(unless_told(runtime.spawn_blocking(load), &mut signals, &events));
         let Some(loaded) = loaded else {
@@ -139,8 +143,9 @@ impl App {
         let listeners = Listeners::bind(&parts, workers)?;
         let admin = match &parts.config.admin {
             Some(admin) => {
-                let bound = listener::bind(admin.listen, ADMIN_BACKLOG, 1, false);
-                bound.map_err(|source| StartError::Admin { address: admin.listen, source })?.pop()
+                let bound = socket::Bound::bind(&admin.listen);
+                let socket = bound.map_err(|source| StartError::Admin { address: admin.listen.clone(), source })?;
+                Some(BoundAdmin { socket, guard, config: Arc::new(admin.clone()) })
             }
             None => None,
         };
@@ -148,7 +153,6 @@ impl App {
         ledger.live(&snapshot, restore::standings(&parts, &versions));
         let live = Arc::new(Live::from_pointee(snapshot));
         let shelf = Arc::new(shelf);
-        let admin = admin.map(|socket| (socket, guard));
         Ok(Bound {
             file,
             runtime,
@@ -158,6 +162,7 @@ impl App {
             resolver,
             versions,
             shelf,
+            configs: Arc::new(configs),
             listeners,
             admin,
             ledger,
@@ -180,6 +185,8 @@ impl App {
         mut resolved: Resolved,
         mut modules: Modules,
         keep: Keep,
+        shelf: Shelf,
+        versions: AllVersions,
     ) -> Result<Made, StartError> {
         let (loaded, mut problems) = load_modules(&mut modules, &config, &source);
         problems.merge(inputs::load_endpoints(&config, &source, &mut resolved));
@@ -194,7 +201,7 @@ impl App {
             }
             return Err(StartError::Config(problems));
         }
-        let (shelf, versions) = restore::restore(&mut parts, &mut modules, keep)?;
+        let versions = restore::restore(&mut parts, &mut modules, keep, &shelf, versions)?;
         let snapshot = Snapshot::build(&parts, None, true)?;
         snapshot.stores.values().for_each(|store| store.begin(Some(STORE_WAIT)));
         Ok((parts, modules, shelf, versions, snapshot))
@@ -205,7 +212,7 @@ impl App {
     pub fn check(examined: Examined) -> Result<(), Problems> {
         let Examined { loaded: Loaded { mut config, source }, mut problems } = examined;
         // An access log is not written while checking.
-        config.access_log.output = crate::config::AccessLogOutput::Off;
+        config.access_log.output = config::AccessLogOutput::Off;
         let whole = |message: String| Problems::from(vec![source.problem_at(&[], message)]);
         let engine = Engine::new(config.limits.instances)
             .map_err(|error| whole(format!("the Wasm engine cannot be set up: {error:#}")))?;
@@ -235,8 +242,12 @@ impl App {
     }
 }
 
-/// Connections of operators that may wait.
-const ADMIN_BACKLOG: u32 = 64;
+/// The operator's listener, before it is served.
+struct BoundAdmin {
+    socket: socket::Bound,
+    guard: Guard,
+    config: Arc<config::Admin>,
+}
 
 /// A proxy that is ready to run: its addresses are open and its filters configured.
 pub struct Bound {
@@ -249,8 +260,9 @@ pub struct Bound {
     resolver: Option<Resolver>,
     versions: AllVersions,
     shelf: Arc<Shelf>,
+    configs: Arc<Configs>,
     listeners: Listeners,
-    admin: Option<(TcpListener, Guard)>,
+    admin: Option<BoundAdmin>,
     ledger: Arc<Ledger>,
     live: Arc<Live>,
     events: mpsc::Sender<Event>,
@@ -270,8 +282,8 @@ impl Bound {
     }
 
     /// The real address of the admin.
-    pub fn admin(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().and_then(|(socket, _)| socket.local_addr().ok())
+    pub fn admin(&self) -> Option<AdminListen> {
+        self.admin.as_ref().and_then(|admin| admin.socket.address())
     }
 
     pub fn handle(&self) -> Handle {

@@ -6,6 +6,7 @@ mod demo;
 mod filter;
 mod manual;
 mod run;
+mod tap;
 mod top;
 
 use std::path::PathBuf;
@@ -74,6 +75,8 @@ enum Command {
     Completions(manual::Completions),
     /// Print the manual page, or write those of all commands into a folder.
     Man(manual::Man),
+    /// Show exchanges of a running proxy as they end, those that match.
+    Tap(tap::Tap),
     /// Serve an embedded example with small upstream services in the same process, and say what to try.
     Demo(demo::Options),
 }
@@ -109,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Top(top) => top.run(),
         Command::Completions(completions) => completions.run(Arguments::command()),
         Command::Man(man) => man.run(Arguments::command()),
+        Command::Tap(tap) => tap.run(),
         Command::Demo(options) => demo::demo(&options),
     }
 }

@@ -12,6 +12,7 @@ mod problem;
 mod read;
 pub mod reference;
 mod sections;
+mod shown;
 mod source;
 mod table;
 mod text;
@@ -29,10 +30,11 @@ use std::sync::Arc;
 
 pub use list::endpoint_list;
 pub use problem::{Problem, Problems};
+pub use shown::without_passwords as shown;
 pub use source::{Source, Step};
 pub use types::*;
 
-use read::Reader;
+use self::read::Reader;
 use text::Text;
 use tree::Node;
 
@@ -56,7 +58,7 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
 /// Judges the text of `file`, from whose folder relative paths in it start. A text that is no TOML has that one mistake;
 /// otherwise all are told at once.
 pub fn parse(text: &str, file: &Path) -> Result<Loaded, Problems> {
-    examine_text(text, file)?.into_loaded()
+    examine_text(Text::new(file, text.to_owned()))?.into_loaded()
 }
 
 /// A configuration that may have mistakes. What is wrong in it has been left out or has its default, so that the parts
@@ -76,6 +78,17 @@ impl Examined {
 /// Reads a file like [`load`], for whoever wants to find further mistakes beside those of the text. Fails where there is
 /// nothing to look at: the file cannot be read, or is no TOML.
 pub fn examine(path: &Path) -> Result<Examined, Problems> {
+    examine_text(Text::new(path, read(path)?))
+}
+
+/// The same of a text that came another way: it is called `name` where its mistakes are told, and relative paths in it start in
+/// `folder`.
+pub fn examine_as(text: &str, name: &Path, folder: &Path) -> Result<Examined, Problems> {
+    examine_text(Text::placed(name, folder, text.to_owned()))
+}
+
+/// The text of a configuration file.
+pub fn read(path: &Path) -> Result<String, Problems> {
     let of_file = |message: String| Problems::from(Problem::of_file(&Arc::new(Text::new(path, String::new())), message));
     let mut bytes = Vec::new();
     fs::File::open(path)
@@ -85,7 +98,7 @@ pub fn examine(path: &Path) -> Result<Examined, Problems> {
         return Err(of_file(format!("expected a configuration of at most {FILE_BYTES_MAX} bytes")));
     }
     match String::from_utf8(bytes) {
-        Ok(text) => examine_text(&text, path),
+        Ok(text) => Ok(text),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let text = Arc::new(Text::new(path, String::from_utf8_lossy(error.as_bytes()).into_owned()));
@@ -94,8 +107,8 @@ pub fn examine(path: &Path) -> Result<Examined, Problems> {
     }
 }
 
-fn examine_text(text: &str, file: &Path) -> Result<Examined, Problems> {
-    let text = Arc::new(Text::new(file, text.to_owned()));
+fn examine_text(text: Text) -> Result<Examined, Problems> {
+    let text = Arc::new(text);
     let tree = Node::parse(text.as_str()).map_err(|wrong| Problem::new(&text, wrong.span, wrong.message))?;
     let source = Source::new(text, tree);
     let reader = Reader::new(&source);

@@ -10,6 +10,7 @@ mod gate;
 mod inflow;
 pub mod onlooker;
 mod record;
+pub mod tap;
 pub mod trail;
 
 use std::cell::{Cell, Ref, RefCell};
@@ -33,6 +34,8 @@ pub use inflow::Inflow;
 pub use onlooker::{Onlooker, Over};
 pub use record::{AtEnd, Attempt, Outcome, Record, cutting};
 pub use trail::Trail;
+
+use crate::telemetry::propagation::Trace;
 
 /// The names of the clusters of one snapshot.
 pub type Names = BTreeSet<Arc<str>>;
@@ -76,6 +79,8 @@ pub struct Exchange {
     pub mirrors: Vec<Mirror>,
     /// What happens in it, if somebody looks at it.
     pub trail: Option<Rc<Trail>>,
+    /// The trace that it belongs to.
+    pub trace: Option<Trace>,
 }
 
 /// A copy of the request that goes to another cluster as well.
@@ -196,6 +201,7 @@ impl Exchange {
             held: Vec::new(),
             mirrors: Vec::new(),
             trail: None,
+            trace: None,
         }
     }
 
@@ -225,6 +231,8 @@ impl Exchange {
             held: Vec::new(),
             mirrors: Vec::new(),
             trail: None,
+            // What a copy calls is not to be seen in the trace.
+            trace: self.trace.map(|trace| trace.unsampled()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! HTTP: from the bytes of a client to the bytes of an endpoint and back.
 //!
 //! `exchange` is the path of one request and the place to start reading. `serve` brings HTTP/1 and HTTP/2 to it,
-//! `headers` is what every head goes through, `forward` takes a request to its cluster, `reply` renders every answer
+//! `headers` is what every head goes through, `trace` the trace it belongs to, `forward` takes a request to its cluster, `reply` renders every answer
 //! of the proxy's own, `body` streams answers and `outbound` requests, both through `passage` where filters want the pieces,
 //! and `upgrade` is what follows a 101.
 
@@ -18,4 +18,5 @@ pub mod rate;
 pub mod reply;
 pub mod serve;
 pub mod stall;
+mod trace;
 pub mod upgrade;

@@ -18,6 +18,8 @@ pub mod filter;
 
 pub mod cluster;
 
+pub mod trace;
+
 pub mod exchange;
 
 pub mod store;

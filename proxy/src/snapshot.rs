@@ -14,6 +14,7 @@ use certificates::{Certificates, Reread};
 use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
 use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source};
+use crate::exchange::tap::{Showing, Tap};
 use crate::exchange::{Names, Onlooker, failure};
 use crate::filter::hand::CopyCounts;
 use crate::filter::host::inputs::{Input, Inputs};
@@ -24,6 +25,7 @@ use crate::telemetry::metrics::{Family, Registry};
 use crate::telemetry::redact::Redact;
 use crate::telemetry::traffic::Traffic;
 use crate::tls;
+use crate::trace::Tracer;
 
 /// What the counter of refused exchanges says of itself.
 const OVERLOADED: &str = "Exchanges that were refused because more than limits.exchanges were under way.";
@@ -71,6 +73,10 @@ pub struct Snapshot {
     pub overloaded: Arc<Family>,
     /// Who looks at exchanges.
     pub onlookers: Arc<[Arc<dyn Onlooker>]>,
+    /// One of them, handed on from the first snapshot to the last.
+    pub tap: Arc<Tap>,
+    /// `None`: nothing is told of sampled exchanges.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 /// What exchanges of one listener need.
@@ -130,6 +136,11 @@ impl Snapshot {
         };
         let access_log = access_log(parts, &redact, previous).map_err(|problem| problems.push(problem)).ok();
         let metrics = previous.map(|previous| Arc::clone(&previous.metrics)).unwrap_or_default();
+        let tap = previous.map_or_else(|| Arc::new(Tap::new(&metrics)), |previous| Arc::clone(&previous.tap));
+        let tracer = tracer(parts, previous, &metrics).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
         let stores = config.stores.iter().map(|(name, store)| {
             let previous = previous.and_then(|previous| previous.stores.get(name));
             (Arc::clone(name), Store::build(name, store, previous))
@@ -197,6 +208,7 @@ impl Snapshot {
         }
         match access_log {
             Some(access_log) if problems.is_empty() => Ok(Self {
+                onlookers: onlookers(&tap, &redact, tracer.as_ref()),
                 config: Arc::clone(config),
                 listeners,
                 cluster_names: Arc::new(clusters.keys().cloned().collect()),
@@ -210,8 +222,9 @@ impl Snapshot {
                 filters,
                 stores,
                 access_log,
+                tap,
                 redact,
-                onlookers: Arc::default(),
+                tracer,
                 overloaded: metrics.counter("tamis_overloaded_total", OVERLOADED, &[]),
                 metrics,
             }),
@@ -230,6 +243,25 @@ fn access_log(parts: &Parts, redact: &Arc<Redact>, previous: Option<&Snapshot>) 
         let message = format!("cannot open the access log: {error}");
         parts.source.problem_at(&["access-log".into(), "output".into()], message)
     })
+}
+
+/// One that does what is to be done goes on.
+/// Who looks at exchanges that have ended.
+fn onlookers(tap: &Arc<Tap>, redact: &Arc<Redact>, tracer: Option<&Arc<Tracer>>) -> Arc<[Arc<dyn Onlooker>]> {
+    let showing: Arc<dyn Onlooker> = Arc::new(Showing::new(tap, redact));
+    std::iter::once(showing).chain(tracer.map(|tracer| Arc::clone(tracer) as Arc<dyn Onlooker>)).collect()
+}
+
+fn tracer(parts: &Parts, previous: Option<&Snapshot>, metrics: &Registry) -> Result<Option<Arc<Tracer>>, Problem> {
+    let Some(tracing) = &parts.config.tracing else { return Ok(None) };
+    let kept = previous.and_then(|previous| previous.tracer.as_ref()).filter(|tracer| tracer.serves(tracing));
+    if let Some(kept) = kept {
+        return Ok(Some(Arc::clone(kept)));
+    }
+    match Tracer::start(tracing, metrics) {
+        Ok(tracer) => Ok(tracer.map(Arc::new)),
+        Err(error) => Err(parts.source.problem_at(&["tracing".into(), "ca".into()], error.to_string())),
+    }
 }
 
 /// Filters whose module and configuration are the same are carried over with their instances; then the others are built,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tamis::app::{App, Handle};
+use tamis::config::AdminListen;
 use tempfile::TempDir;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -77,7 +78,7 @@ fn build(file: &Path) -> Result<tamis::app::Bound, String> {
 pub struct Proxy {
     edge: Edge,
     listeners: Vec<(SocketAddr, String)>,
-    admin: SocketAddr,
+    admin: AdminListen,
     handle: Handle,
     access_log: AccessLog,
     folder: TempDir,
@@ -122,11 +123,15 @@ impl Proxy {
     /// A connection to the admin.
     pub async fn operator(&self) -> Client {
         let admin = Edge { protocol: Protocol::Http1, tls: false };
-        client::connect(self.admin).edge(admin).name(&self.admin.to_string()).open().await
+        let address = self.admin_address();
+        client::connect(address).edge(admin).name(&address.to_string()).open().await
     }
 
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin
+        match &self.admin {
+            AdminListen::Address(address) => *address,
+            AdminListen::Unix(path) => panic!("the admin is at {}, which is no address", path.display()),
+        }
     }
 
     /// What the admin tells of one filter.

@@ -67,6 +67,7 @@ mod shown;
 mod state;
 mod stores;
 mod stream;
+mod tap;
 mod tick;
 mod timeouts;
 mod tls;

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::config::Reconfigure;
 use super::versions::Target;
 use super::views::shown;
 use crate::config;
@@ -23,9 +24,9 @@ pub const COMMANDS: usize = 16;
 /// Bodies that are held at once, each of up to 64 MiB; a further one waits.
 pub const BODIES_MAX: usize = 4;
 /// As much as a configuration file may have.
-const CONFIG_BYTES_MAX: usize = config::FILE_BYTES_MAX as usize;
+pub const CONFIG_BYTES_MAX: usize = config::FILE_BYTES_MAX as usize;
 /// `{ "to": … }`
-const TARGET_BYTES_MAX: usize = 4096;
+pub const TARGET_BYTES_MAX: usize = 4096;
 /// A body of which nothing comes for this long is not waited for.
 const BODY_STALL: Duration = Duration::from_secs(10);
 /// The whole of a body: 64 MiB over a slow line.
@@ -68,6 +69,15 @@ pub struct Command {
     pub held: Option<OwnedSemaphorePermit>,
 }
 
+/// What whoever runs the proxy is told.
+#[derive(Debug)]
+pub enum Order {
+    Filter(Command),
+    Config(Box<Reconfigure>),
+    /// Like SIGTERM.
+    Drain,
+}
+
 /// What went live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
@@ -108,6 +118,8 @@ pub enum Refused {
     Leaving,
     #[error("{0}")]
     Full(String),
+    #[error("{0}")]
+    Busy(String),
 }
 
 impl Refused {
@@ -120,7 +132,7 @@ impl Refused {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unusable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Leaving => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Leaving | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
@@ -138,13 +150,23 @@ pub enum Asked {
 /// Hands changes on. A clone is the same.
 #[derive(Debug, Clone)]
 pub struct Api {
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<Order>,
     bodies: Arc<Semaphore>,
 }
 
 impl Api {
-    pub fn new(commands: mpsc::Sender<Command>) -> Self {
+    pub fn new(commands: mpsc::Sender<Order>) -> Self {
         Self { commands, bodies: Arc::new(Semaphore::new(BODIES_MAX)) }
+    }
+
+    /// Hands it on; it waits for its turn.
+    pub async fn order(&self, order: Order) -> Result<(), Refused> {
+        self.commands.send(order).await.map_err(|_| Refused::Leaving)
+    }
+
+    /// The place of a body; a further one waits for it.
+    pub async fn room(&self) -> Result<OwnedSemaphorePermit, Refused> {
+        Arc::clone(&self.bodies).acquire_owned().await.map_err(|_| Refused::Leaving)
     }
 
     /// Reads the body, has it done, and says what went live.
@@ -159,7 +181,7 @@ impl Api {
         let begun = Instant::now();
         let over_file = over_file(query)?;
         let held = match asked {
-            Asked::Module | Asked::Config => Some(Arc::clone(&self.bodies).acquire_owned().await.map_err(|_| Refused::Leaving)?),
+            Asked::Module | Asked::Config => Some(self.room().await?),
             Asked::Rollback | Asked::Reset => None,
         };
         let change = match asked {
@@ -170,7 +192,7 @@ impl Api {
         };
         let (answer, answered) = oneshot::channel();
         let command = Command { filter: filter.into(), change, over_file, answer, held };
-        self.commands.send(command).await.map_err(|_| Refused::Leaving)?;
+        self.order(Order::Filter(command)).await?;
         let done = answered.await.map_err(|_| Refused::Leaving)??;
         Ok(told(filter, &done, begun.elapsed()))
     }

@@ -8,12 +8,12 @@ use http_body_util::Full;
 
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A file of the page by its path; `None` if there is none.
-pub fn file(steps: &[&str]) -> Option<Response<Full<Bytes>>> {
-    let (kind, content) = match steps {
-        ["dashboard"] => ("text/html; charset=utf-8", include_str!("dashboard/index.html")),
-        ["dashboard", "style.css"] => ("text/css; charset=utf-8", include_str!("dashboard/style.css")),
-        ["dashboard", "script.js"] => ("text/javascript; charset=utf-8", include_str!("dashboard/script.js")),
+/// The page, or a file of it by its name; `None` if there is none.
+pub fn file(name: &str) -> Option<Response<Full<Bytes>>> {
+    let (kind, content) = match name {
+        "" => ("text/html; charset=utf-8", include_str!("dashboard/index.html")),
+        "style.css" => ("text/css; charset=utf-8", include_str!("dashboard/style.css")),
+        "script.js" => ("text/javascript; charset=utf-8", include_str!("dashboard/script.js")),
         _ => return None,
     };
     let mut answer = Response::new(Full::new(Bytes::from_static(content.as_bytes())));

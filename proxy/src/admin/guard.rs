@@ -1,6 +1,7 @@
 //! Who may change something: whoever shows the token or, where none is configured, whoever connects from this machine.
-//! Never a web page that somebody's browser happens to show.
+//! Never a web page that somebody's browser happens to show, unless it is the admin's own.
 
+use std::fmt;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,20 +17,50 @@ const TOKEN_BYTES_MAX: usize = 4096;
 /// Why somebody may not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    #[error("a browser sent this for a web page; expected a request without `{0}`")]
+    #[error("a browser sent this for a web page, as `{0}` tells; only the page of this admin may")]
     Browser(&'static str),
     #[error(
         "the host is `{0}`; expected an address or `localhost`, so that no web page can call this machine by a name of its own"
     )]
     Name(String),
     #[error("changes are taken from this machine only, found a connection from {0}; `admin.token-file` lets others make them")]
-    Elsewhere(SocketAddr),
+    Elsewhere(Peer),
     #[error("expected `Authorization: Bearer` with the token of `admin.token-file`, found {0}")]
     Token(&'static str),
     /// What exactly is wrong with the file is for the log.
     #[error("the token of this proxy cannot be read; its log says why")]
     Unreadable,
 }
+
+/// Who connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    Address(SocketAddr),
+    /// Through a socket that only the user of this process can open.
+    Unix,
+}
+
+impl Peer {
+    fn is_near(self) -> bool {
+        match self {
+            Self::Address(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix => true,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Unix => f.write_str("the socket"),
+        }
+    }
+}
+
+/// What the admin's own page sends with each of its requests. A page from elsewhere cannot without asking first, and is told no.
+const OWN_PAGE: &str = "x-tamis-dashboard";
+const FETCH_SITE: &str = "sec-fetch-site";
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
@@ -46,8 +77,9 @@ impl Guard {
 
     /// May it look? A page may have a name that stands for this machine, and a browser takes both for one place: whoever comes
     /// from here calls it by its address. From elsewhere, and with a token, names are as good.
-    pub fn check_host(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Denied> {
-        if self.0.is_some() || !peer.ip().to_canonical().is_loopback() {
+    pub fn check_host(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Denied> {
+        let Peer::Address(_) = peer else { return Ok(()) };
+        if self.0.is_some() || !peer.is_near() {
             return Ok(());
         }
         let Some(host) = headers.get(HOST) else { return Ok(()) };
@@ -60,14 +92,13 @@ impl Guard {
         if is_address || name.eq_ignore_ascii_case("localhost") { Ok(()) } else { Err(Denied::Name(name.to_owned())) }
     }
 
-    pub fn check(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Denied> {
-        for name in [ORIGIN.as_str(), "sec-fetch-site"] {
-            if headers.contains_key(name) {
-                return Err(Denied::Browser(if name == ORIGIN.as_str() { "Origin" } else { "Sec-Fetch-Site" }));
-            }
+    /// May it change something, or see what is not for everybody?
+    pub fn check(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Denied> {
+        if let Some(field) = foreign(headers) {
+            return Err(Denied::Browser(field));
         }
         let Some(file) = &self.0 else {
-            return if peer.ip().to_canonical().is_loopback() { Ok(()) } else { Err(Denied::Elsewhere(peer)) };
+            return if peer.is_near() { Ok(()) } else { Err(Denied::Elsewhere(peer)) };
         };
         let Some(shown) = headers.get(AUTHORIZATION) else { return Err(Denied::Token("none")) };
         // Read each time, so that a new one needs no restart.
@@ -81,6 +112,21 @@ impl Guard {
             None => Err(Denied::Token("another scheme")),
         }
     }
+}
+
+/// What tells that a browser sent this for a page that is not the admin's own. Such a page has the origin that it talks to, which
+/// the browser vouches for, and says who it is in a field that makes a browser ask first for any other page.
+fn foreign(headers: &HeaderMap) -> Option<&'static str> {
+    let (origin, site) = (headers.get(ORIGIN), headers.get(FETCH_SITE));
+    let own = headers.get(OWN_PAGE).is_some_and(|value| value == "1");
+    let is_here = |origin: &[u8]| {
+        let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+        headers.get(HOST).is_some_and(|host| authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host.as_bytes())))
+    };
+    if origin.is_some_and(|origin| !own || !is_here(origin.as_bytes())) {
+        return Some("Origin");
+    }
+    site.is_some_and(|site| !own || site != "same-origin").then_some("Sec-Fetch-Site")
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {
@@ -116,8 +162,8 @@ mod tests {
         fields.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
-    fn peer(address: &str) -> SocketAddr {
-        address.parse().unwrap()
+    fn peer(address: &str) -> Peer {
+        Peer::Address(address.parse().unwrap())
     }
 
     #[test]
@@ -128,13 +174,32 @@ mod tests {
         }
         let far = peer("10.0.0.1:1");
         assert_eq!(guard.check(far, &headers(&[])), Err(Denied::Elsewhere(far)));
+        assert_eq!(guard.check(Peer::Unix, &headers(&[])), Ok(()));
+        assert_eq!(guard.check_host(Peer::Unix, &headers(&[("host", "admin")])), Ok(()));
     }
 
     #[test]
-    fn a_browser_never_may() {
-        for name in ["origin", "sec-fetch-site"] {
-            let denied = Guard::default().check(peer("127.0.0.1:1"), &headers(&[(name, "null")]));
-            assert!(matches!(denied, Err(Denied::Browser(_))), "{name}");
+    fn a_page_may_only_if_it_is_the_admins_own() {
+        const HERE: (&str, &str) = ("host", "127.0.0.1:9901");
+        const OWN: (&str, &str) = ("x-tamis-dashboard", "1");
+        let check = |fields: &[(&'static str, &'static str)]| Guard::default().check(peer("127.0.0.1:1"), &headers(fields));
+        let origin = ("origin", "http://127.0.0.1:9901");
+        for own in [&[HERE, OWN, origin][..], &[HERE, OWN, origin, ("sec-fetch-site", "same-origin")], &[HERE, OWN]] {
+            assert_eq!(check(own), Ok(()), "{own:?}");
+        }
+        let foreign: [&[_]; 9] = [
+            &[HERE, origin],
+            &[HERE, ("sec-fetch-site", "same-origin")],
+            &[HERE, ("sec-fetch-site", "none")],
+            &[HERE, OWN, ("sec-fetch-site", "same-site")],
+            &[HERE, OWN, ("sec-fetch-site", "cross-site"), origin],
+            &[HERE, OWN, ("origin", "null")],
+            &[HERE, OWN, ("origin", "http://127.0.0.1:80")],
+            &[HERE, ("x-tamis-dashboard", "0"), origin],
+            &[OWN, origin],
+        ];
+        for foreign in foreign {
+            assert!(matches!(check(foreign), Err(Denied::Browser(_))), "{foreign:?}");
         }
     }
 

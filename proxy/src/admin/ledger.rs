@@ -2,9 +2,11 @@
 //! snapshots, read by the admin.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use super::config::Running;
 use super::versions::{Base, Part, Versions};
 use crate::filter::Filter;
 use crate::snapshot::Snapshot;
@@ -54,9 +56,27 @@ pub struct Ledger(Mutex<Book>);
 struct Book {
     entries: BTreeMap<Arc<str>, Entry>,
     standings: BTreeMap<Arc<str>, Standing>,
+    running: Option<Running>,
+    listening: BTreeMap<Arc<str>, SocketAddr>,
 }
 
 impl Ledger {
+    /// The configuration of what went live, and where it listens.
+    pub fn running(&self, running: Running, listening: BTreeMap<Arc<str>, SocketAddr>) {
+        let mut book = self.book();
+        (book.running, book.listening) = (Some(running), listening);
+    }
+
+    /// The configuration that runs; `None` before the first one does.
+    pub fn configuration(&self) -> Option<Running> {
+        self.book().running.clone()
+    }
+
+    /// The real address of each listener.
+    pub fn listening(&self) -> BTreeMap<Arc<str>, SocketAddr> {
+        self.book().listening.clone()
+    }
+
     /// A snapshot went live.
     pub fn live(&self, snapshot: &Snapshot, standings: BTreeMap<Arc<str>, Standing>) {
         let mut book = self.book();

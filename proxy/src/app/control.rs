@@ -23,14 +23,17 @@ use super::trial::{self, Failed, Trials};
 use super::waiting::{Change, Waiting};
 use super::wards::Wards;
 use super::watch::Watch;
-use super::{Bound, Left, RunError};
+use super::{Bound, BoundAdmin, Left, RunError};
 use crate::admin::Admin;
-use crate::admin::api::{self, Api, Command, Done, Refused};
+use crate::admin::api::{self, Api, Done, Order, Refused};
+use crate::admin::config::{NotConfigured, Reconfigured};
+use crate::admin::configs::Configs;
 use crate::admin::ledger::Ledger;
+use crate::admin::process::Process;
 use crate::admin::stats::History;
 use crate::cluster::discovery::{Answer, Query, Resolver};
 use crate::cluster::pool;
-use crate::config::Input;
+use crate::config::{AdminListen, Input};
 use crate::drain;
 use crate::exchange;
 use crate::filter::{self, source::Modules};
@@ -77,6 +80,7 @@ pub struct Control {
     resolver: Option<Resolver>,
     versions: AllVersions,
     shelf: Arc<Shelf>,
+    configs: Arc<Configs>,
     following: BTreeMap<Query, Following>,
     fetching: BTreeMap<Input, JoinHandle<()>>,
     wards: Wards,
@@ -93,7 +97,7 @@ struct Ears {
     queue: mpsc::Receiver<Event>,
     signals: Option<Signals>,
     /// Those of operators.
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::Receiver<Order>,
 }
 
 /// Somebody asks one source of endpoints again and again.
@@ -124,20 +128,26 @@ enum About {
         /// The place of its body.
         _held: Option<OwnedSemaphorePermit>,
     },
+    Configure {
+        answer: oneshot::Sender<Result<Reconfigured, NotConfigured>>,
+        _held: Option<OwnedSemaphorePermit>,
+    },
 }
 
 impl Control {
     /// Runs a proxy until it is told to leave.
     pub fn run(bound: Bound) -> Result<Left, RunError> {
-        let Bound { runtime, workers, file, parts, modules, resolver, versions, shelf, listeners, .. } = bound;
+        let Bound { runtime, workers, file, parts, modules, resolver, versions, shelf, configs, listeners, .. } = bound;
         let Bound { admin, ledger, live, events, queue, signals, .. } = bound;
         let workers = (0..workers).map(Worker::start).collect::<Result<Vec<_>, _>>().map_err(RunError::Worker)?;
+        let socket = admin.as_ref().and_then(|admin| admin.socket.address());
         let left = runtime.block_on(async {
             let (trigger, leaving) = drain::channel();
             let (sender, commands) = mpsc::channel(api::COMMANDS);
-            if let Some((socket, guard)) = admin {
-                let (live, ledger) = (Arc::clone(&live), Arc::clone(&ledger));
-                let admin = Admin { live, ledger, drain: leaving, api: Api::new(sender), guard, history: History::default() };
+            if let Some(BoundAdmin { socket, guard, config }) = admin {
+                let (live, ledger, history) = (Arc::clone(&live), Arc::clone(&ledger), History::default());
+                let (drain, api, process) = (leaving, Api::new(sender), Process::default());
+                let admin = Admin { live, ledger, drain, api, guard, config, history, process };
                 tokio::spawn(admin.serve(socket));
             }
             let watch = Watch::new(events.clone());
@@ -152,6 +162,7 @@ impl Control {
                 resolver,
                 versions,
                 shelf,
+                configs,
                 following: BTreeMap::new(),
                 fetching: BTreeMap::new(),
                 wards: Wards::default(),
@@ -166,12 +177,16 @@ impl Control {
             control.end();
             Ok(left)
         });
+        if let Some(AdminListen::Unix(path)) = socket {
+            let _ = std::fs::remove_file(path);
+        }
         // A compilation that nobody waits for any more is not waited for either.
         runtime.shutdown_background();
         left
     }
 
     async fn begin(&mut self) {
+        self.tell_ledger();
         self.listeners.start(&self.workers, &self.live).await;
         for worker in &self.workers {
             worker.post(|| drop(tokio::task::spawn_local(pool::tend()))).await;
@@ -187,6 +202,9 @@ impl Control {
     fn end(&mut self) {
         for worker in self.workers.drain(..) {
             worker.stop();
+        }
+        if self.live.load().tracer.as_ref().is_some_and(|tracer| !tracer.flush(FLUSH)) {
+            tracing::warn!("the collector of traces does not take what is left; the last spans are lost");
         }
         if !self.live.load().access_log.flush(FLUSH) {
             tracing::warn!("the access log's output does not take what is left; its last lines are lost");
@@ -204,8 +222,12 @@ impl Control {
             let event = tokio::select! {
                 Some(event) = ears.queue.recv() => event,
                 event = Signals::next(&mut ears.signals) => event,
-                Some(command) = ears.commands.recv() => {
-                    waiting.add(Change::Command(command));
+                Some(order) = ears.commands.recv() => {
+                    waiting.add(match order {
+                        Order::Filter(command) => Change::Command(command),
+                        Order::Config(wanted) => Change::Configure(wanted),
+                        Order::Drain => break Left::Drained,
+                    });
                     continue;
                 }
                 file = self.watch.next() => {
@@ -215,7 +237,7 @@ impl Control {
                     }
                     let input = Input::File(file.clone());
                     waiting.add(match file {
-                        file if file == self.parts.source.file() => Change::Reload { if_changed: true },
+                        file if self.file.as_ref() == Some(&file) => Change::Reload { if_changed: true },
                         _ if self.parts.inputs.contains_key(&input) => Change::Input(input, None),
                         file if certificates::names(&self.parts.config, &file) => Change::Certificates,
                         file => Change::Module(file),

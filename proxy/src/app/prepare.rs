@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use super::state::{AllVersions, Shelf};
 use super::trial::Failed;
-use super::{App, inputs, load_modules, push};
+use super::{inputs, push, reload};
 use crate::admin::api::{Change as Wanted, Done, Refused};
+use crate::admin::config::{Reconfigured, Wanted as Text};
+use crate::admin::configs::Configs;
 use crate::admin::versions::Target;
-use crate::cluster::discovery::{self, Answer, Query, Resolver};
-use crate::config::{self, Config, Input, ModuleSource, Problems};
+use crate::cluster::discovery::{Answer, Query, Resolver};
+use crate::config::{Input, ModuleSource, Problems};
 use crate::filter::source::Modules;
 use crate::snapshot::{Parts, Snapshot};
 
@@ -25,6 +27,11 @@ pub struct Ground {
     pub resolver: Option<Resolver>,
     pub versions: AllVersions,
     pub shelf: Arc<Shelf>,
+    pub configs: Arc<Configs>,
+    /// The configuration, if it was read from a file.
+    pub file: Option<PathBuf>,
+    /// Who resolves the names of what is being prepared.
+    pub asking: Option<Resolver>,
 }
 
 /// What is to be done.
@@ -37,6 +44,7 @@ pub enum Task {
     GoBack(Failed),
     Found(Query, Answer),
     Push { filter: Arc<str>, wanted: Wanted, over_file: bool },
+    Configure { wanted: Text, expected: Option<u64>, dry_run: bool },
 }
 
 /// All that going live takes.
@@ -48,6 +56,9 @@ pub struct Ready {
     pub resolver: Option<Resolver>,
     /// What whoever asked for it is told.
     pub done: Option<Done>,
+    pub reconfigured: Option<Reconfigured>,
+    /// `None`: the configuration is the one that was live.
+    pub configs: Option<Arc<Configs>>,
 }
 
 /// Why nothing goes live.
@@ -59,6 +70,9 @@ pub enum NotReady {
     Module(#[from] crate::filter::LoadError),
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// It would have gone live.
+    #[error("it was only tried")]
+    Tried(Box<Reconfigured>),
     #[error("the input cannot be read: {0}")]
     Input(String),
     #[error("it did not finish: {0}")]
@@ -75,7 +89,8 @@ pub struct Outcome {
 /// Does it, on threads that may block.
 pub async fn prepare(task: Task, ground: Ground) -> Outcome {
     match task {
-        Task::Reload { if_changed } => reload(ground, if_changed).await,
+        Task::Reload { if_changed } => reload::reload(ground, if_changed).await,
+        Task::Configure { wanted, expected, dry_run } => reload::configure(ground, wanted, expected, dry_run).await,
         Task::Module(file) => blocking(ground, move |ground| module(ground, &file)).await,
         Task::Input(changed, content) => blocking(ground, move |ground| input(ground, changed, content)).await,
         Task::Certificates => blocking(ground, certificates).await,
@@ -91,7 +106,7 @@ pub async fn prepare(task: Task, ground: Ground) -> Outcome {
     }
 }
 
-async fn blocking<F>(mut ground: Ground, work: F) -> Outcome
+pub async fn blocking<F>(mut ground: Ground, work: F) -> Outcome
 where
     F: FnOnce(&mut Ground) -> Result<Option<Ready>, NotReady> + Send + 'static,
 {
@@ -102,72 +117,9 @@ where
     work.await.unwrap_or_else(|error| Outcome { built: Err(error.into()), modules: None })
 }
 
-fn ready(ground: &mut Ground, snapshot: Snapshot, done: Option<Done>) -> Ready {
+pub fn ready(ground: &mut Ground, snapshot: Snapshot, done: Option<Done>) -> Ready {
     let (parts, versions) = (ground.parts.clone(), std::mem::take(&mut ground.versions));
-    Ready { parts, snapshot, versions, resolver: None, done }
-}
-
-/// The configuration and every module are read again.
-async fn reload(mut ground: Ground, if_changed: bool) -> Outcome {
-    let read = tokio::task::spawn_blocking(move || {
-        let read = read(&mut ground, if_changed);
-        (ground, read)
-    });
-    let (mut ground, resolver) = match read.await {
-        Ok((ground, Ok(true))) => {
-            let resolver = other_resolver(&ground.parts.config, &ground.live.config, ground.resolver.as_ref());
-            (ground, resolver)
-        }
-        Ok((ground, Ok(false))) => return Outcome { built: Ok(None), modules: Some(ground.modules) },
-        Ok((ground, Err(problems))) => return Outcome { built: Err(problems.into()), modules: Some(ground.modules) },
-        Err(error) => return Outcome { built: Err(error.into()), modules: None },
-    };
-    let known = std::mem::take(&mut ground.parts.resolved);
-    let asking = resolver.as_ref().or(ground.resolver.as_ref());
-    ground.parts.resolved = discovery::find_new(asking, &ground.parts.config, known).await;
-    let build = move |ground: &mut Ground| {
-        let snapshot = Snapshot::build(&ground.parts, Some(&ground.live), true)?;
-        Ok(Some(Ready { resolver, ..ready(ground, snapshot, None) }))
-    };
-    blocking(ground, build).await
-}
-
-/// False if only a changed file was to be read, and it has not changed.
-fn read(ground: &mut Ground, if_changed: bool) -> Result<bool, Problems> {
-    let (source, present) = (&ground.parts.source, &ground.parts.config);
-    // Touched but the same: nothing to do, and nothing to say.
-    if if_changed && std::fs::read_to_string(source.file()).is_ok_and(|text| text == source.text()) {
-        return Ok(false);
-    }
-    let mut loaded = App::sound(config::examine(source.file())?)?;
-    let workers = present.workers;
-    let fixed = loaded.config.admin == present.admin && loaded.config.state == present.state;
-    if loaded.config.workers.is_some_and(|wanted| Some(wanted) != workers) || !fixed {
-        tracing::warn!("`workers`, `admin` and `state` take effect at the next start");
-    }
-    loaded.config.workers = workers;
-    let (built, mut failed) = load_modules(&mut ground.modules, &loaded.config, &loaded.source);
-    let (inputs, unread) = inputs::load(&loaded.config, &loaded.source, &ground.parts.resolved, &ground.parts.inputs);
-    failed.merge(unread);
-    let mut resolved = ground.parts.resolved.clone();
-    failed.merge(inputs::load_endpoints(&loaded.config, &loaded.source, &mut resolved));
-    if !failed.is_empty() {
-        return Err(failed);
-    }
-    ground.parts.config = Arc::new(loaded.config);
-    ground.parts.source = loaded.source;
-    ground.parts.modules = built;
-    ground.parts.inputs = inputs;
-    ground.parts.resolved = resolved;
-    Ok(true)
-}
-
-/// Another way to ask is taken before anything is asked for the new configuration.
-fn other_resolver(config: &Config, before: &Config, present: Option<&Resolver>) -> Option<Resolver> {
-    if present.is_some() && config.dns == before.dns || !discovery::needs_dns(config) {
-        return None;
-    }
-    Resolver::build(&config.dns).map_err(|error| tracing::error!(%error, "names cannot be resolved as `dns` says")).ok()
+    Ready { parts, snapshot, versions, resolver: None, done, reconfigured: None, configs: None }
 }
 
 /// Another build of a module takes the place of the present one, in every filter that names its file.

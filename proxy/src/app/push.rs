@@ -180,7 +180,7 @@ fn unusable(problems: &Problems) -> Refused {
     Refused::Unusable(messages.join("; "))
 }
 
-fn not_kept(error: StateError) -> Refused {
+pub fn not_kept(error: StateError) -> Refused {
     if error.is_full() {
         return Refused::Full(format!("there is no room to keep it, so it does not go live: {error}"));
     }

@@ -2,13 +2,18 @@
 //! guesses which of the two is meant.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::push::{self, OverError};
 use super::state::{AllVersions, Shelf, StateError};
+use super::{App, StartError, reload};
+use crate::admin::configs::{Configs, From};
 use crate::admin::ledger::Standing;
 use crate::admin::versions::Versions;
+use crate::config::{self, Loaded};
+use crate::filter::module::hash;
 use crate::filter::source::Modules;
 use crate::snapshot::Parts;
 
@@ -45,9 +50,36 @@ fn way_out(place: &Option<PathBuf>) -> String {
     }
 }
 
-/// Opens the state directory that the configuration names, and puts what is kept there over `parts`.
-pub fn restore(parts: &mut Parts, modules: &mut Modules, keep: Keep) -> Result<(Shelf, AllVersions), RestoreError> {
-    let (shelf, mut all) = Shelf::open(parts.config.state.directory.as_deref())?;
+/// What is live at the start: what the file says or, where it has not changed since, what was put over it through the admin.
+pub fn configuration(loaded: Loaded, shelf: &Shelf) -> Result<(Loaded, Configs), StartError> {
+    let said: Arc<str> = hash(loaded.source.text().as_bytes()).into();
+    let (text, keep, now) = (loaded.source.text(), loaded.config.state.versions, SystemTime::now());
+    let kept = shelf.configs().map_err(RestoreError::from)?;
+    let Some(mut configs) = kept else { return Ok((loaded.clone(), Configs::begin(text.into(), said, now))) };
+    if configs.over() == Some(&said) {
+        let folder = reload::folder(loaded.source.file());
+        let put = config::examine_as(&configs.live().text, Path::new(reload::PUT), folder).and_then(App::sound)?;
+        tracing::info!(version = configs.live().number, "the configuration that was put through the admin holds over the file");
+        return Ok((put, configs));
+    }
+    if configs.over().is_some() {
+        tracing::warn!("the file has changed, and holds again over the configuration that was put through the admin");
+    }
+    if configs.over().is_some() || configs.live().hash != said {
+        configs.add(From::File, text.into(), Arc::clone(&said), &said, now, keep);
+        shelf.keep_configs(&configs).map_err(RestoreError::from)?;
+    }
+    Ok((loaded, configs))
+}
+
+/// Puts what was pushed for filters over `parts`.
+pub fn restore(
+    parts: &mut Parts,
+    modules: &mut Modules,
+    keep: Keep,
+    shelf: &Shelf,
+    mut all: AllVersions,
+) -> Result<AllVersions, RestoreError> {
     let mut undecided = Vec::new();
     for name in all.keys().cloned().collect::<Vec<_>>() {
         let Some(versions) = all.get_mut(&name) else { continue };
@@ -74,14 +106,14 @@ pub fn restore(parts: &mut Parts, modules: &mut Modules, keep: Keep) -> Result<(
                 continue;
             }
         }
-        let over = push::over(&shelf, modules, &name, versions);
+        let over = push::over(shelf, modules, &name, versions);
         let unusable = |error| RestoreError::Unusable { filter: Arc::clone(&name), error, place: shelf.place(&name) };
         if let Some(over) = over.map_err(unusable)? {
             tracing::info!(filter = %name, version = versions.live().number, "what was pushed holds over the file");
             parts.overrides.insert(name, over);
         }
     }
-    if undecided.is_empty() { Ok((shelf, all)) } else { Err(RestoreError::Conflict(undecided)) }
+    if undecided.is_empty() { Ok(all) } else { Err(RestoreError::Conflict(undecided)) }
 }
 
 /// How what is pushed stands to the file.

@@ -1,6 +1,7 @@
 //! What was pushed, and where it is kept: in the state directory, or without one in memory until the process ends. What
 //! is asked of either is the same. Nothing here decides what is live.
 
+mod configs;
 mod directory;
 mod manifest;
 
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use crate::admin::configs::Configs;
 use crate::admin::versions::{Part, Versions};
 use directory::Directory;
 
@@ -111,6 +113,22 @@ impl Shelf {
                     why: format!("the {} {hash} is not there", part.name()),
                 })
             }
+        }
+    }
+
+    /// The versions of the configuration, where any were kept.
+    pub fn configs(&self) -> Result<Option<Configs>, StateError> {
+        match self {
+            Self::Directory(directory) => configs::read(directory.config()),
+            Self::Memory(_) => Ok(None),
+        }
+    }
+
+    /// Keeps the versions of the configuration. In memory they are kept by whoever has them.
+    pub fn keep_configs(&self, configs: &Configs) -> Result<(), StateError> {
+        match self {
+            Self::Directory(directory) => configs::keep(directory.config(), configs),
+            Self::Memory(_) => Ok(()),
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::trial::Failed;
 use crate::admin::api::{Change as Wanted, Command, Refused};
+use crate::admin::config::Reconfigure;
 use crate::cluster::discovery::{Answer, Query};
 use crate::config::Input;
 
@@ -27,6 +28,8 @@ pub enum Change {
     Found(Query, Answer),
     /// An operator wants something of a filter.
     Command(Command),
+    /// An operator wants another configuration.
+    Configure(Box<Reconfigure>),
 }
 
 /// See the module.
@@ -66,7 +69,7 @@ impl Waiting {
             Change::Found(query, _) => {
                 self.0.iter().position(|other| matches!(other, Change::Found(waiting, _) if waiting == query))
             }
-            Change::GoBack(_) => None,
+            Change::GoBack(_) | Change::Configure(_) => None,
             Change::Command(command) => self.outdated(command),
         };
         let Some(at) = replaced else { return self.0.push_back(change) };
@@ -126,6 +129,7 @@ mod tests {
             Change::Input(input, _) => format!("{input:?}"),
             Change::Certificates => "certificates".to_owned(),
             Change::GoBack(failed) => format!("{} goes back", failed.filter),
+            Change::Configure(_) => "configure".to_owned(),
             Change::Found(query, answer) => format!("{query} {}", answer.len()),
             Change::Command(Command { filter, change: Wanted::Module(bytes), .. }) => format!("{filter} {bytes:?}"),
             Change::Command(command) => format!("{} {}", command.filter, command.change.name()),

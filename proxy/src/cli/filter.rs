@@ -2,7 +2,7 @@
 
 mod bench;
 mod build;
-mod client;
+pub(super) mod client;
 mod inspect;
 mod module;
 mod new;

@@ -126,17 +126,20 @@ pub struct Means<'a> {
 }
 
 impl Means<'_> {
-    /// Writes the beginning of an attempt down where somebody looks.
-    fn begin(&self, endpoint: &Endpoint) -> Option<Running> {
-        let trail = self.wishes.trail.as_ref()?;
-        Some(trail.begin(What::Attempt(trail::Attempt {
+    /// Writes the beginning of an attempt down where somebody looks, and who makes it into its head.
+    fn begin(&self, endpoint: &Endpoint, request: Option<&mut Request<Outgoing>>) -> Option<Running> {
+        let (trail, request) = (self.wishes.trail.as_ref()?, request?);
+        let step = trail.begin(What::Attempt(trail::Attempt {
             by: self.wishes.by,
+            method: request.method().clone(),
             cluster: Arc::clone(&self.cluster.name),
             endpoint: endpoint.address,
             number: self.number,
             hedged: self.hedged,
             result: None,
-        })))
+        }));
+        trail.stamp(&step, self.wishes.by, request.headers_mut());
+        Some(step)
     }
 }
 
@@ -156,7 +159,7 @@ impl Tried {
 
 /// One endpoint, one attempt, in the time of one. What was not sent is in `unsent` afterwards.
 pub async fn try_once(means: Means<'_>, endpoint: Arc<Endpoint>, unsent: &mut Option<Request<Outgoing>>) -> Tried {
-    let step = means.begin(&endpoint);
+    let step = means.begin(&endpoint, unsent.as_mut());
     let mut open = Open { means, endpoint, began: Instant::now(), stood: Stood::default(), is_over: false };
     let (endpoint, stood) = (&open.endpoint, &open.stood);
     let once = async {

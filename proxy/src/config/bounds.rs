@@ -108,6 +108,16 @@ pub const FILTER_CONFIGURE_DEADLINE_MAX: Duration = Duration::from_secs(600);
 pub const FILTER_HOOK_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 /// Instances of one filter, or of the process: each reserves 4 GiB of address space, of which there are 128 TiB.
 pub const INSTANCES_MAX: usize = 20_000;
+/// Exchanges whose spans wait, each some KiB.
+pub const TRACING_QUEUE_MAX: usize = 1_000_000;
+/// Exchanges of one batch; collectors refuse requests of more than a few MiB.
+pub const TRACING_BATCH_MAX: usize = 4096;
+/// Nobody looks for a trace that comes later.
+pub const TRACING_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Attempts to send one batch, while all others wait.
+pub const TRACING_ATTEMPTS_MAX: u32 = 20;
+/// The name of a service.
+pub const TRACING_TEXT_MAX: usize = 256;
 /// Steps of one trail: it is searched from its beginning for each piece of a body.
 pub const TRAIL_STEPS_MAX: usize = 4096;
 /// Lines a second: past this a limit protects from nothing.
@@ -129,6 +139,16 @@ pub const STATUS_MIN: u16 = 100;
 pub const STATUS_MAX: u16 = 599;
 /// Lines of the access log that wait: past this a slow disk eats the memory of the proxy.
 pub const ACCESS_LOG_QUEUE_MAX: usize = 16 * 1024 * 1024;
+/// Each costs a task and a socket of the process.
+pub const ADMIN_CONNECTIONS_MAX: usize = 65_536;
+/// Longer, and nobody waits for what a slow one holds.
+pub const ADMIN_REQUEST_HEADERS_MAX: Duration = Duration::from_secs(600);
+/// Every exchange is matched by each of them.
+pub const TAP_WATCHERS_MAX: usize = 64;
+/// Each may hold two bodies.
+pub const TAP_QUEUE_MAX: usize = 65_536;
+/// It is held for every exchange under way, while somebody asks for it.
+pub const TAP_BODY_BYTES_MAX: usize = MIB;
 
 /// Fewer keys are not worth a table.
 pub const STORE_ENTRIES_MIN: usize = 1024;

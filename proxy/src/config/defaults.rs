@@ -193,6 +193,18 @@ pub const INSTANCES: usize = 2000;
 pub const COMPLETE_HOOKS: usize = 10_000;
 /// Hooks and attempts that are kept of an exchange that somebody looks at: more than long chains with retries have, some 20 KiB.
 pub const TRAIL_STEPS: usize = 128;
+/// Of the exchanges with which a trace begins: enough for latencies and little to store.
+pub const TRACING_SAMPLE: f64 = 0.01;
+/// Sampled exchanges whose spans wait to be sent: at some 4 KiB each, 8 MiB while a collector is away.
+pub const TRACING_QUEUE: usize = 2048;
+/// Exchanges whose spans are sent at once: some hundred KiB, which every collector takes.
+pub const TRACING_BATCH: usize = 128;
+/// How long the first of a batch waits for others: who looks at a trace has just made it.
+pub const TRACING_BATCH_WAIT: Duration = Duration::from_secs(1);
+/// One attempt to send a batch: what the exporters of others wait.
+pub const TRACING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a batch is sent: a collector that restarts is back by then, and what comes meanwhile has room in the queue.
+pub const TRACING_ATTEMPTS: u32 = 4;
 /// Hooks after which an instance is replaced; 0: never. A leak has grown by then, and a new instance is cheap.
 pub const FILTER_RETIRE_AFTER: u64 = 100_000;
 /// Lines that a filter may write into the log in a second; further ones are counted and dropped.
@@ -215,6 +227,16 @@ pub const FILTER_MEMORY: usize = 16 * MIB;
 pub const FILTER_MEMORY_MAX: usize = 256 * MIB;
 /// Versions of a filter that can be gone back to: a bad day's worth of attempts, each a module on disk.
 pub const STATE_VERSIONS: usize = 10;
+/// Connections of operators at once: scrapers, probes and a page or two need a few.
+pub const ADMIN_CONNECTIONS: usize = 64;
+/// Head of a request to the admin, and a connection without one: operators are near, and there are few places.
+pub const ADMIN_REQUEST_HEADERS: Duration = Duration::from_secs(10);
+/// Who watches exchanges at once: a person or two, and a script.
+pub const TAP_WATCHERS: usize = 8;
+/// Exchanges that wait for one who watches: a second of a busy proxy, for somebody who reads faster than that on average.
+pub const TAP_QUEUE: usize = 1024;
+/// Of one body, as much as whoever watches may ask for: what a person reads, times eight watchers and what waits for them.
+pub const TAP_BODY_BYTES: usize = 64 * KIB;
 /// Fields whose values let somebody in: telemetry does not show them.
 pub const REDACT_FIELDS: &[&str] =
     &["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token", "x-csrf-token"];

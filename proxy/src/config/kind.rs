@@ -22,9 +22,10 @@ mod redis;
 mod reference;
 mod share;
 mod size;
+mod tracing;
 mod word;
 
-pub use address::{Listen, NameServer, Network, Service};
+pub use address::{AdminAddress, Listen, NameServer, Network, Service};
 pub use choice::{Choice, Flag};
 pub use digest::Digest;
 pub use duration::Time;
@@ -46,4 +47,5 @@ pub use redis::RedisNode;
 pub use reference::Reference;
 pub use share::Share;
 pub use size::Size;
+pub use tracing::{Collector, Texts};
 pub use word::Word;

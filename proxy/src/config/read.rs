@@ -66,7 +66,7 @@ pub struct Reader<'s> {
 
 impl<'s> Reader<'s> {
     pub fn new(source: &'s Source) -> Self {
-        let folder = source.file().parent().unwrap_or(Path::new(""));
+        let folder = source.folder();
         Self { source, folder, problems: RefCell::default(), rows: None }
     }
 

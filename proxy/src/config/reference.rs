@@ -51,6 +51,11 @@ pub fn limit_rows() -> Vec<(String, String)> {
     let sections = ["limits", "timeouts", "drain", "outliers"];
     let keys = [
         "access-log.queue",
+        "admin.connections",
+        "admin.request-headers",
+        "admin.tap.watchers",
+        "admin.tap.queue",
+        "admin.tap.body-bytes",
         "state.versions",
         "dns.query-timeout",
         "dns.ttl-min",

@@ -1,17 +1,19 @@
 //! The keys of the file: each told once, with what it takes, its default and its meaning.
 
 mod access_log;
+mod admin;
 mod clusters;
 mod filters;
 mod listeners;
 mod redact;
 mod stores;
 mod tls;
+mod tracing;
 
 use super::bounds::*;
-use super::kind::{CacheFolder, File, Folder, Integer, List, Listen, NameServer, Reference, Size, Time, Word};
+use super::kind::{CacheFolder, File, Folder, Integer, List, NameServer, Reference, Size, Time, Word};
 use super::table::Table;
-use super::types::{Admin, Chain, Config, Dns, Drain, Modules, ProcessLimits, State};
+use super::types::{Chain, Config, Dns, Drain, Modules, ProcessLimits, State};
 
 /// Reads the top of the file.
 pub fn config(top: &mut Table<'_>) -> Config {
@@ -22,7 +24,7 @@ pub fn config(top: &mut Table<'_>) -> Config {
             &Integer::within(1, WORKERS_MAX),
             "Worker threads, each with connections, pools and filter instances of its own. Without it, one a core.",
         ),
-        admin: top.optional_table("admin", "The listener of the operator. Without it there is none.", admin),
+        admin: top.optional_table("admin", "The listener of the operator. Without it there is none.", admin::admin),
         state: top.table("state", "What is pushed through the admin, and what is remembered of it.", state),
         access_log: top.table(
             "access-log",
@@ -30,6 +32,13 @@ pub fn config(top: &mut Table<'_>) -> Config {
             access_log::access_log,
         ),
         redact: top.table("redact", "Whose values telemetry hides wherever it would show them.", redact::redact),
+        tracing: top
+            .optional_table(
+                "tracing",
+                "Traces that go on, and spans that are told of. Without it, fields of traces pass as they are.",
+                tracing::tracing,
+            )
+            .map(std::sync::Arc::new),
         limits: top.table("limits", "What holds for the whole process.", process_limits),
         drain: top.table("drain", "How the proxy leaves after SIGTERM.", drain),
         dns: top.table("dns", "How host names in `endpoints` are resolved.", dns),
@@ -41,17 +50,6 @@ pub fn config(top: &mut Table<'_>) -> Config {
         chains: top.named("chains", "Filters that a filter may append to those of the listener.", chain),
         stores: top.named("stores", "Small state that filters share; `allow` of a filter grants it.", stores::store),
     }
-}
-
-fn admin(table: &mut Table<'_>) -> Option<Admin> {
-    let listen = table.required("listen", &Listen, "Where it listens. Whoever reaches it sees what there is.");
-    let token_file = table.optional(
-        "token-file",
-        &File,
-        "A file with the token that changes need, as `Authorization: Bearer …`; read for each of them. Without it, whoever \
-         connects from this machine may change filters, and nobody else.",
-    );
-    Some(Admin { listen: listen?, token_file })
 }
 
 fn state(table: &mut Table<'_>) -> State {

@@ -49,6 +49,10 @@ impl Source {
         self.text.file()
     }
 
+    pub fn folder(&self) -> &Path {
+        self.text.folder()
+    }
+
     pub fn text(&self) -> &str {
         self.text.as_str()
     }

@@ -95,6 +95,7 @@ fn everything_has_a_default_but_what_cannot() {
         state,
         access_log,
         redact,
+        tracing,
         limits,
         drain,
         dns,
@@ -106,7 +107,7 @@ fn everything_has_a_default_but_what_cannot() {
         stores,
     } = loaded.config;
     assert_eq!((workers, admin, state), (None, None, State::default()));
-    assert_eq!((access_log, redact), (AccessLog::default(), Redact::default()));
+    assert_eq!((access_log, redact, tracing), (AccessLog::default(), Redact::default(), None));
     assert_eq!((limits, drain, dns), (ProcessLimits::default(), Drain::default(), Dns::default()));
     assert!(clusters.is_empty() && filters.is_empty() && chains.is_empty() && stores.is_empty());
     assert_eq!(modules, Modules::default());

@@ -9,18 +9,29 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 #[derive(Debug)]
 pub struct Text {
     file: PathBuf,
+    /// Where relative paths in it start.
+    folder: PathBuf,
     text: String,
     line_starts: Vec<usize>,
 }
 
 impl Text {
     pub fn new(file: &Path, text: String) -> Self {
+        Self::placed(file, file.parent().unwrap_or(Path::new("")), text)
+    }
+
+    /// A text that came another way than by a file, and is called `name` where its mistakes are told.
+    pub fn placed(name: &Path, folder: &Path, text: String) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { file: file.to_owned(), text, line_starts }
+        Self { file: name.to_owned(), folder: folder.to_owned(), text, line_starts }
     }
 
     pub fn file(&self) -> &Path {
         &self.file
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub fn as_str(&self) -> &str {

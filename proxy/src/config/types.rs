@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use access_log::*;
+pub use admin::*;
 pub use clusters::*;
 pub use redact::*;
 pub use tls::*;
+pub use tracing::*;
 
 use super::defaults;
 
@@ -26,9 +28,11 @@ macro_rules! from_defaults {
 }
 
 mod access_log;
+mod admin;
 mod clusters;
 mod redact;
 mod tls;
+mod tracing;
 
 /// Everything one instance of the proxy is told. Maps are keyed by the name in the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +43,8 @@ pub struct Config {
     pub state: State,
     pub access_log: AccessLog,
     pub redact: Redact,
+    /// `None`: fields of traces pass as they are.
+    pub tracing: Option<Arc<Tracing>>,
     pub limits: ProcessLimits,
     pub drain: Drain,
     pub dns: Dns,
@@ -48,14 +54,6 @@ pub struct Config {
     pub filters: BTreeMap<Arc<str>, Arc<Filter>>,
     pub chains: BTreeMap<Arc<str>, Arc<Chain>>,
     pub stores: BTreeMap<Arc<str>, Arc<Store>>,
-}
-
-/// `[admin]`: the listener of the operator.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Admin {
-    pub listen: SocketAddr,
-    /// Whoever wants to change something shows what this file holds; `None`: only from this machine.
-    pub token_file: Option<PathBuf>,
 }
 
 /// `[state]`: what is pushed through the admin, and how much of it is remembered.

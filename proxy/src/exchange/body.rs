@@ -317,6 +317,9 @@ impl FromClient {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     self.inflow.count(data.len());
+                    if let Some(kept) = self.inflow.kept() {
+                        kept.request(data);
+                    }
                 }
                 if frame.is_trailers() || self.body.is_end_stream() {
                     self.inflow.complete();

@@ -1,11 +1,12 @@
 //! How far the client's request body has come: shared by whoever streams it, whoever waits for its end and the log.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
 use super::Kind;
+use super::tap::Kept;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -27,6 +28,8 @@ pub struct Inflow {
     /// The head of the answer has come.
     answered: Cell<bool>,
     changed: Notify,
+    /// For whoever watches.
+    kept: OnceCell<Box<Kept>>,
 }
 
 impl Inflow {
@@ -41,12 +44,22 @@ impl Inflow {
             moved_at: Cell::new(Instant::now()),
             answered: Cell::new(false),
             changed: Notify::new(),
+            kept: OnceCell::new(),
         }
     }
 
     pub fn count(&self, bytes: usize) {
         self.moved();
         self.bytes.set(self.bytes.get() + bytes as u64);
+    }
+
+    /// Somebody watches. What was kept for others before them is what they get as well.
+    pub fn keep(&self, kept: Kept) {
+        let _ = self.kept.set(Box::new(kept));
+    }
+
+    pub fn kept(&self) -> Option<&Kept> {
+        self.kept.get().map(|kept| &**kept)
     }
 
     pub fn bytes(&self) -> u64 {

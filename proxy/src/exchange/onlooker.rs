@@ -48,7 +48,7 @@ impl Exchange {
 
     /// From now on what happens is kept.
     pub fn keep_trail(&mut self, steps_max: usize) -> &Rc<Trail> {
-        self.trail.get_or_insert_with(|| Rc::new(Trail::new(steps_max)))
+        self.trail.get_or_insert_with(|| Rc::new(Trail::new(steps_max, None)))
     }
 }
 

@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::{Exchange, Failure, Inflow, Kind, Mirror, Origin, Over};
 use crate::telemetry::access_log::{self, AccessLog, Entry, Fields};
+use crate::telemetry::propagation::Hex;
 use crate::telemetry::traffic::{Ended, Traffic};
 
 /// What happened on the way upstream, whether it succeeded or not.
@@ -168,11 +169,13 @@ impl Drop for Record {
             response_bytes: self.response_bytes,
             duration,
             request_id: Some(&exchange.id),
+            trace_id: exchange.trace.map(|trace| Hex(trace.context.trace)),
+            span_id: exchange.trace.map(|trace| Hex(trace.context.span)),
             source: exchange.source,
+            identity: exchange.connection.identities().first().map(String::as_str),
             peer: exchange.connection.peer,
             tls_version: exchange.connection.tls_version,
             server_name: exchange.connection.server_name.as_deref(),
-            identity: exchange.connection.identities().first().map(String::as_str),
             notes: &exchange.notes,
             request_fields: &self.request_fields,
             response_fields: &self.response_fields,

@@ -11,11 +11,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use http::{HeaderMap, Method, StatusCode};
 
 use super::onlooker::Onlooker;
 use super::{Failure, Kind};
 use crate::telemetry::access_log;
+use crate::telemetry::propagation::Trace;
 
 /// See the module.
 #[derive(Debug)]
@@ -25,6 +26,16 @@ pub struct Trail {
     left_out: Cell<u32>,
     /// Who is told when the exchange is over.
     onlookers: RefCell<Vec<Arc<dyn Onlooker>>>,
+    /// Of a sampled exchange.
+    trace: Option<Sampled>,
+}
+
+/// A trace that this exchange is told of in.
+#[derive(Debug)]
+pub struct Sampled {
+    pub trace: Trace,
+    /// What vendors say beside it, for the spans.
+    pub state: Option<String>,
 }
 
 /// One thing that was done.
@@ -65,6 +76,7 @@ pub struct Hook {
 pub struct Attempt {
     /// The step of the hook that made the request; `None`: it is the client's.
     pub by: Option<u64>,
+    pub method: Method,
     pub cluster: Arc<str>,
     pub endpoint: SocketAddr,
     /// From 1 on.
@@ -105,8 +117,19 @@ impl access_log::Trail for Trail {
 }
 
 impl Trail {
-    pub fn new(steps_max: usize) -> Self {
-        Self { steps: RefCell::default(), steps_max, left_out: Cell::new(0), onlookers: RefCell::default() }
+    pub fn new(steps_max: usize, trace: Option<Sampled>) -> Self {
+        Self { steps: RefCell::default(), steps_max, left_out: Cell::new(0), onlookers: RefCell::default(), trace }
+    }
+
+    pub fn sampled(&self) -> Option<&Sampled> {
+        self.trace.as_ref()
+    }
+
+    /// What an attempt that is written down sends on lies below its own span, which lies below that of who makes it.
+    pub fn stamp(&self, attempt: &Running, by: Option<u64>, headers: &mut HeaderMap) {
+        if let (Some(sampled), Some(id)) = (&self.trace, attempt.id()) {
+            sampled.trace.child(id, by.unwrap_or(sampled.trace.context.span)).write(headers);
+        }
     }
 
     /// The steps in the order in which they began.
@@ -225,7 +248,7 @@ mod tests {
 
     fn attempt(number: u32) -> What {
         let (cluster, endpoint) = ("users".into(), ([127, 0, 0, 1], 80).into());
-        What::Attempt(Attempt { by: None, cluster, endpoint, number, hedged: number > 1, result: None })
+        What::Attempt(Attempt { by: None, method: Method::GET, cluster, endpoint, number, hedged: number > 1, result: None })
     }
 
     fn result(trail: &Trail, place: usize) -> Option<Result<StatusCode, Kind>> {
@@ -237,7 +260,7 @@ mod tests {
 
     #[test]
     fn attempts_beside_each_other_end_each_by_itself() {
-        let trail = Rc::new(Trail::new(8));
+        let trail = Rc::new(Trail::new(8, None));
         let (first, second) = (trail.begin(attempt(1)), trail.begin(attempt(2)));
         assert_ne!(first.id(), second.id());
         second.came(Ok(StatusCode::OK));
@@ -251,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_pieces_of_a_body_are_one_step_and_calls_of_hooks_are_not() {
-        let trail = Rc::new(Trail::new(8));
+        let trail = Rc::new(Trail::new(8, None));
         let (filter, module) = (Arc::from("gate"), Arc::from("ab12"));
         for hook in ["request", "response"] {
             trail.begin_hook(&filter, &module, hook, false).said("next", false);
@@ -277,7 +300,7 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_counted() {
-        let trail = Rc::new(Trail::new(2));
+        let trail = Rc::new(Trail::new(2, None));
         let running: Vec<_> = (1..=5).map(|number| trail.begin(attempt(number))).collect();
         assert_eq!(running.iter().map(|running| running.id().is_some()).collect::<Vec<_>>(), [true, true, false, false, false]);
         drop(running);

@@ -83,10 +83,10 @@ pub struct InHand {
     pub outcome: Option<Rc<Outcome>>,
     /// When a wait for somebody else has to end, so that the guest can still deal with it; `None`: never.
     pub until: Option<Instant>,
-    /// How long the hook has waited: for an instance, and for others while its guest did not run.
-    pub waited: Duration,
     /// Where somebody looks at the exchange: the call of the hook in its trail.
     pub step: Option<u64>,
+    /// How long the hook has waited: for an instance, and for others while its guest did not run.
+    pub waited: Duration,
 }
 
 /// Trailers, and of which message.
@@ -120,8 +120,8 @@ impl Hand {
             trailers: None,
             outcome: None,
             until: None,
-            waited: Duration::ZERO,
             step: None,
+            waited: Duration::ZERO,
         })))
     }
 

@@ -271,6 +271,9 @@ impl State {
                 if let Some(record) = &mut self.record {
                     record.inflow.moved();
                     record.response_bytes += bytes as u64;
+                    if let (Some(kept), Some(data)) = (record.inflow.kept(), frame.data_ref()) {
+                        kept.response(data);
+                    }
                 }
                 if let Some(rate) = &mut self.rate {
                     rate.took(bytes);

@@ -88,6 +88,9 @@ fn request(
         if changes_length {
             headers.remove(header::CONTENT_LENGTH);
         }
+        if let Some(trace) = &exchange.trace {
+            trace.unsampled().write(&mut headers);
+        }
         mirror.fields.iter().for_each(|(name, value)| drop(headers.insert(name, value.clone())));
         let authority = mirror.authority.as_ref().unwrap_or(&exchange.authority);
         render(exchange, authority, cluster, headers, None).ok()

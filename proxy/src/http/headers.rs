@@ -14,8 +14,8 @@ use hyper::upgrade::OnUpgrade;
 
 use super::body::{Content, Downstream};
 use super::passage::Passage;
-use super::paths;
 use super::serve::{Served, UnderWay};
+use super::{paths, trace};
 use crate::exchange::body::Pace;
 use crate::exchange::deadline::{self, GRPC_TIMEOUT};
 use crate::exchange::{Body, Connection, Exchange, Failure, Inflow, Kind, Record};
@@ -92,6 +92,9 @@ pub fn receive(
     exchange.request_body = Body::from_client(body, http2, inflow.clone(), pace(is_grpc, listener));
     exchange.destination.cluster.clone_from(&listener.config.cluster);
     let record = Record::new(exchange, inflow, Arc::clone(&listener.access_log), Arc::clone(&listener.traffic));
+    if let Some(tracing) = &snapshot.config.tracing {
+        trace::begin(&mut record.exchange_mut(), tracing, snapshot.config.limits.trail_steps);
+    }
     let accepted = match (under_way.over_limit(), checked, authority) {
         (_, Err(failure), _) | (_, _, Err(failure)) => Err(failure),
         (true, ..) => {

@@ -7,7 +7,7 @@ pub mod tokens;
 use std::path::{Path, PathBuf};
 
 /// The modules of the proxy from the top down. Each imports only those after it.
-pub const ORDER: [&str; 16] = [
+pub const ORDER: [&str; 17] = [
     "cli",
     "app",
     "admin",
@@ -17,6 +17,7 @@ pub const ORDER: [&str; 16] = [
     "snapshot",
     "filter",
     "cluster",
+    "trace",
     "exchange",
     "store",
     "tls",

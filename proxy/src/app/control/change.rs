@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::{About, Control, Event, Following, Running};
 use crate::admin::api::{Command, Refused};
+use crate::admin::config::{self as admin_config, NotConfigured, Reconfigure, Reconfigured};
 use crate::app::prepare::{Ground, NotReady, Outcome, Ready, Task, prepare};
 use crate::app::restore::standings;
 use crate::app::trial::Failed;
@@ -32,6 +33,10 @@ impl Control {
                 let about = About::Command { filter: Arc::clone(&filter), what: change.name(), answer, _held: held };
                 (about, Task::Push { filter, wanted: change, over_file })
             }
+            Change::Configure(wanted) => {
+                let Reconfigure { wanted, expected, dry_run, answer, held } = *wanted;
+                (About::Configure { answer, _held: held }, Task::Configure { wanted, expected, dry_run })
+            }
         };
         let ground = Ground {
             parts: self.parts.clone(),
@@ -40,6 +45,9 @@ impl Control {
             resolver: self.resolver.clone(),
             versions: self.versions.clone(),
             shelf: Arc::clone(&self.shelf),
+            configs: Arc::clone(&self.configs),
+            file: self.file.clone(),
+            asking: self.resolver.clone(),
         };
         Running { about, task: tokio::spawn(prepare(task, ground)) }
     }
@@ -50,13 +58,20 @@ impl Control {
         if let Some(modules) = modules {
             self.modules = modules;
         }
+        let mut reconfigured = None;
         let done = match built {
             Ok(Some(mut ready)) => {
+                reconfigured = ready.reconfigured.take();
                 if ready.resolver.is_some() {
                     waiting.forget_found();
                 }
                 let done = ready.done.take();
-                self.go_live(ready).await.map(|()| Some(done)).map_err(NotReady::from)
+                let kept = ready.configs.is_some();
+                let live = self.go_live(ready).await.map(|()| Some(done)).map_err(NotReady::from);
+                if live.is_err() && kept {
+                    self.keep_what_is_live().await;
+                }
+                live
             }
             Ok(None) => Ok(None),
             Err(error) => Err(error),
@@ -71,6 +86,21 @@ impl Control {
                 if let Err(error) = done {
                     tracing::error!("{query} has another answer, which could not be used\n{error}");
                 }
+            }
+            About::Configure { answer, .. } => {
+                let done = match (done, reconfigured) {
+                    (Ok(_), Some(done)) => Ok(done),
+                    (Err(NotReady::Tried(done)), _) => Ok(*done),
+                    (Err(NotReady::Problems(problems)), _) => Err(NotConfigured::Problems(problems)),
+                    (Err(NotReady::Refused(refused)), _) => Err(NotConfigured::Refused(refused)),
+                    (Err(error), _) => Err(NotConfigured::Refused(Refused::Failed(error.to_string()))),
+                    (Ok(_), None) => Err(NotConfigured::Refused(Refused::Failed("nothing came of it".to_owned()))),
+                };
+                if let Ok(Reconfigured { version, dry_run: false, kept, .. }) = &done {
+                    self.ledger.healed(self.parts.config.filters.keys().map(|name| &**name));
+                    tracing::info!(version, kept, "the configuration was changed through the admin");
+                }
+                let _ = answer.send(done);
             }
             About::Command { filter, what, answer, .. } => {
                 let done = match done {
@@ -91,11 +121,28 @@ impl Control {
         }
     }
 
+    /// What was kept before it went live, and did not, is not what the next start begins with.
+    async fn keep_what_is_live(&self) {
+        let (shelf, configs) = (Arc::clone(&self.shelf), Arc::clone(&self.configs));
+        let kept = tokio::task::spawn_blocking(move || shelf.keep_configs(&configs)).await;
+        if let Ok(Err(error)) = kept {
+            tracing::error!(%error, "the state directory has a configuration that did not go live");
+        }
+    }
+
+    /// What the admin tells of the configuration.
+    pub(super) fn tell_ledger(&self) {
+        let (configs, source) = (Arc::clone(&self.configs), self.parts.source.clone());
+        let listening = self.listeners.addresses().map(|(name, address)| (Arc::from(name), address)).collect();
+        self.ledger.running(admin_config::Running { configs, source, file: self.file.clone() }, listening);
+    }
+
     fn reloaded(&self, done: Result<bool, NotReady>) {
         match done {
             Ok(true) => {
                 self.ledger.healed(self.parts.config.filters.keys().map(|name| &**name));
-                tracing::info!(file = %self.parts.source.file().display(), "reloaded");
+                let file = self.file.as_deref().unwrap_or(self.parts.source.file());
+                tracing::info!(file = %file.display(), "reloaded");
             }
             Ok(false) => {}
             Err(error) => {
@@ -184,7 +231,7 @@ impl Control {
 
     /// Opens what the snapshot needs, and swaps it in.
     async fn go_live(&mut self, ready: Ready) -> Result<(), Problems> {
-        let Ready { parts, snapshot, versions, resolver, .. } = ready;
+        let Ready { parts, snapshot, versions, resolver, configs, .. } = ready;
         let opened = self.listeners.open(&parts, self.workers.len())?;
         let standings = standings(&parts, &versions);
         for (filter, standing) in &standings {
@@ -203,6 +250,10 @@ impl Control {
         self.leaving.extend(self.listeners.adopt(opened, &parts));
         self.listeners.start(&self.workers, &self.live).await;
         (self.parts, self.versions) = (parts, versions);
+        if let Some(configs) = configs {
+            self.configs = configs;
+        }
+        self.tell_ledger();
         if resolver.is_some() {
             self.resolver = resolver;
             for (_, following) in std::mem::take(&mut self.following) {

@@ -22,6 +22,7 @@ use crate::filter::module::hash;
 const MARKER: &str = "tamis-state";
 const MARK: &str = "1\n";
 const FILTERS: &str = "filters";
+const CONFIG: &str = "config";
 const MANIFEST: &str = "manifest.json";
 /// Of a file that is still being written.
 const UNFINISHED: &str = "tmp";
@@ -34,6 +35,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Directory {
     filters: PathBuf,
+    config: PathBuf,
     /// The lock is on the folder itself and goes with the process.
     _locked: File,
 }
@@ -60,7 +62,7 @@ impl Directory {
                 versions.insert(name, Arc::new(of_filter));
             }
         }
-        Ok((Self { filters, _locked: locked }, versions))
+        Ok((Self { filters, config: path.join(CONFIG), _locked: locked }, versions))
     }
 
     pub fn keep(&self, filter: &str, versions: &Versions, new: Option<&Blob>) -> Result<(), StateError> {
@@ -104,6 +106,11 @@ impl Directory {
             tracing::warn!(%error, "what is not needed any more stays in the state directory until the next start");
         }
         Ok(())
+    }
+
+    /// The folder of what is kept of the configuration.
+    pub fn config(&self) -> &Path {
+        &self.config
     }
 
     pub fn folder(&self, filter: &str) -> PathBuf {
@@ -245,17 +252,17 @@ fn mark(path: &Path) -> Result<(), StateError> {
     }
 }
 
-fn make(path: &Path) -> Result<(), StateError> {
+pub fn make(path: &Path) -> Result<(), StateError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StateError::io("make the folder", path))
 }
 
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, StateError> {
+pub fn entries(folder: &Path) -> Result<Vec<PathBuf>, StateError> {
     let read = || fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>();
     read().map_err(StateError::io("read", folder))
 }
 
 /// After this the file is whole and will be found, whatever happens to the machine.
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+pub fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StateError> {
     let file = folder.join(name);
     let unfinished = folder.join(format!("{name}.{UNFINISHED}"));
     let write = || {

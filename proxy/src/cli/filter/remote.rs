@@ -21,10 +21,10 @@ const HASH_CHARS: usize = 12;
 pub(in crate::cli) struct Remote {
     /// The proxy's admin.
     #[arg(long, env = "TAMIS_ADMIN", default_value = "http://127.0.0.1:9901", value_name = "URL")]
-    admin: String,
+    pub(in crate::cli) admin: String,
     /// A file with the token that its `admin.token-file` holds.
     #[arg(long, env = "TAMIS_TOKEN_FILE", value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    pub(in crate::cli) token_file: Option<PathBuf>,
     /// What the proxy answers, as JSON.
     #[arg(long)]
     pub(in crate::cli) json: bool,
@@ -181,7 +181,7 @@ impl Remote {
     }
 }
 
-fn failed(error: &str, next: Option<&str>) -> ExitCode {
+pub(in crate::cli) fn failed(error: &str, next: Option<&str>) -> ExitCode {
     eprintln!("error: {error}");
     if let Some(next) = next {
         eprintln!("{next}");
@@ -190,7 +190,7 @@ fn failed(error: &str, next: Option<&str>) -> ExitCode {
 }
 
 /// What may help.
-fn next_step(error: &ClientError) -> Option<&'static str> {
+pub(in crate::cli) fn next_step(error: &ClientError) -> Option<&'static str> {
     Some(match error {
         ClientError::Connect(..) | ClientError::ConnectTime(_) => {
             "is the proxy running? `--admin` names the address in its `[admin] listen`"

@@ -24,7 +24,7 @@ fn attempts(trail: &Trail) -> Vec<Told> {
 }
 
 fn watched() -> (Rc<Trail>, Wishes) {
-    let trail = Rc::new(Trail::new(8));
+    let trail = Rc::new(Trail::new(8, None));
     (Rc::clone(&trail), Wishes { trail: Some(trail), by: Some(7), ..Wishes::default() })
 }
 

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::super::read::{Kind, Reader};
 use super::super::tree::Node;
-use super::super::types::EndpointSpec;
+use super::super::types::{AdminListen, EndpointSpec};
 
 /// The port of a name server that is given without one.
 const DNS_PORT: u16 = 53;
@@ -37,6 +37,47 @@ impl Kind for Listen {
 
     fn show(&self, value: &SocketAddr) -> String {
         format!("\"{value}\"")
+    }
+}
+
+/// Where the admin listens: an address, or a socket of the file system.
+pub struct AdminAddress;
+
+/// What the path of a socket may have: `sockaddr_un` holds 108 bytes, and one is bound beside it first.
+const SOCKET_PATH_BYTES_MAX: usize = 96;
+
+impl Kind for AdminAddress {
+    type Value = AdminListen;
+
+    fn expected(&self) -> String {
+        "an IP address and a port such as \"127.0.0.1:9901\", or \"unix:\" and the path of a socket".to_owned()
+    }
+
+    fn read(&self, node: &Node, reader: &Reader<'_>) -> Option<AdminListen> {
+        let Some(text) = node.as_str() else { return reader.mismatch(&self.expected(), node) };
+        let Some(path) = text.strip_prefix("unix:") else {
+            return match (text.parse(), text.strip_prefix(':')) {
+                (Ok(address), _) => Some(AdminListen::Address(address)),
+                (_, Some(port)) => {
+                    let help = format!("this machine alone is \"127.0.0.1:{port}\"");
+                    reader.mismatch_with_help(&self.expected(), node, help)
+                }
+                _ => reader.mismatch(&self.expected(), node),
+            };
+        };
+        let whole = reader.folder().join(path);
+        if path.is_empty() || path.contains('\0') || path.ends_with('/') {
+            return reader.mismatch(&self.expected(), node);
+        }
+        if whole.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+            let expected = format!("the path of a socket, of at most {SOCKET_PATH_BYTES_MAX} bytes");
+            return reader.mismatch(&expected, node);
+        }
+        Some(AdminListen::Unix(whole))
+    }
+
+    fn show(&self, value: &AdminListen) -> String {
+        format!("{:?}", value.to_string())
     }
 }
 

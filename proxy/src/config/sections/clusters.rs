@@ -60,15 +60,15 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
         "Which endpoints are left out for a while for how they serve, and for how long. The last one that is in never is.",
         health::outliers,
     );
+    if tls_is_wrong {
+        return None;
+    }
     let endpoint_metrics = table.or(
         "endpoint-metrics",
         &Flag,
         false,
         "Whether each endpoint has metrics of its own: some thirty series for each, for as long as it is there.",
     );
-    if tls_is_wrong {
-        return None;
-    }
     let (endpoints, srv, endpoints_file) = discovered?;
     Some(Cluster {
         endpoints,

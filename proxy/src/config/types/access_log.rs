@@ -77,6 +77,8 @@ impl LogFormat {
         ("response_bytes", LogValue::ResponseBytes),
         ("duration_us", LogValue::DurationUs),
         ("request_id", LogValue::RequestId),
+        ("trace_id", LogValue::TraceId),
+        ("span_id", LogValue::SpanId),
         ("source", LogValue::Source),
         ("identity", LogValue::Identity),
         ("notes", LogValue::Notes),

@@ -122,13 +122,14 @@ fn begin(
     call: Call,
     room: &Rc<Cell<usize>>,
 ) -> Result<Result<Task<Result<Answer, Error>>, Error>, OutOfPlace> {
-    let (cluster, left, wishes) = hand::with("http-client", |hand| {
+    let (cluster, left, wishes, trace) = hand::with("http-client", |hand| {
         let deadline = hand.exchange.as_ref().and_then(|exchange| exchange.borrow().deadline);
         let deadline = [deadline, hand.until.map(tokio::time::Instant::into_std)].into_iter().flatten().min();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(std::time::Instant::now()));
         let trail = hand.exchange.as_ref().and_then(|exchange| exchange.borrow().trail.clone());
         let wishes = Wishes { trail, by: hand.step, ..Wishes::default() };
-        (hand.reach.clusters.get(call.cluster.as_str()).cloned(), left, wishes)
+        let trace = hand.exchange.as_ref().and_then(|exchange| exchange.borrow().trace);
+        (hand.reach.clusters.get(call.cluster.as_str()).cloned(), left, wishes, trace)
     })?;
     let missing = || witness::tell(|| Event::Missing(Missing::Cluster, call.cluster.clone()));
     if !identity.grants.clusters.contains(call.cluster.as_str()) {
@@ -142,7 +143,10 @@ fn begin(
     witness::effect("http-client", || format!("{} {} to {}, {} bytes", call.method, call.target, call.cluster, call.body.len()));
     let asked = if call.timeout.is_zero() { TIMEOUT_MAX } else { call.timeout.min(TIMEOUT_MAX) };
     let limit = left.map_or(asked, |left| left.min(asked));
-    let Some(request) = request(&cluster, call) else { return Ok(Err(Error::Protocol)) };
+    let Some(mut request) = request(&cluster, call) else { return Ok(Err(Error::Protocol)) };
+    if let Some(trace) = trace {
+        trace.write(request.headers_mut());
+    }
     let room = Rc::clone(room);
     let answered = async move {
         // In a box, which is made when the task first runs: a future of this size that is spawned from a fiber passes through several

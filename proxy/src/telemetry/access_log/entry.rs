@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::trail::Trail;
+use crate::telemetry::propagation::Hex;
 
 /// See the module. What is `None` was never known.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +36,8 @@ pub struct Entry<'a> {
     pub response_bytes: u64,
     pub duration: Duration,
     pub request_id: Option<&'a str>,
+    pub trace_id: Option<Hex<u128>>,
+    pub span_id: Option<Hex<u64>>,
     /// The client as far as trusted hops tell.
     pub source: IpAddr,
     /// The other end of the connection.
@@ -97,6 +100,8 @@ pub(super) fn example(fields: &Fields) -> Entry<'_> {
         response_bytes: 5,
         duration: Duration::from_micros(1234),
         request_id: Some("1"),
+        trace_id: Some(Hex(0xab)),
+        span_id: Some(Hex(0xcd)),
         source: [127, 0, 0, 1].into(),
         peer: ([127, 0, 0, 1], 4711).into(),
         identity: Some("spiffe://a/b"),

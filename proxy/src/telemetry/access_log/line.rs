@@ -138,7 +138,7 @@ mod tests {
         let entry = Entry { notes: &[("a".to_owned(), "b".to_owned())], ..example(&fields) };
         assert_eq!(
             line(&LogFormat::default(), &entry),
-            r#"{"time":"1970-01-01T00:00:01.500Z","listener":"edge","method":"GET","host":"edge.test:8443","path":"/\"quoted\"","protocol":"h2","status":200,"reason":"upstream","cluster":"users","endpoint":"127.0.0.1:80","attempts":1,"request_bytes":0,"response_bytes":5,"duration_us":1234,"request_id":"1","source":"127.0.0.1","identity":"spiffe://a/b","notes":{"a":"b"}}"#
+            r#"{"time":"1970-01-01T00:00:01.500Z","listener":"edge","method":"GET","host":"edge.test:8443","path":"/\"quoted\"","protocol":"h2","status":200,"reason":"upstream","cluster":"users","endpoint":"127.0.0.1:80","attempts":1,"request_bytes":0,"response_bytes":5,"duration_us":1234,"request_id":"1","trace_id":"000000000000000000000000000000ab","span_id":"00000000000000cd","source":"127.0.0.1","identity":"spiffe://a/b","notes":{"a":"b"}}"#
         );
     }
 

@@ -10,6 +10,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::entry::{Entry, Fields};
 use super::trail::{Attempts, Hooks};
 use crate::config::LogValue;
+use crate::telemetry::propagation::Hex;
 use crate::telemetry::redact::{self, HIDDEN, Redact};
 
 /// A value that was asked for.
@@ -24,6 +25,8 @@ pub enum Found<'a> {
     Time(SystemTime),
     Clf(SystemTime),
     Address(SocketAddr),
+    TraceId(Hex<u128>),
+    SpanId(Hex<u64>),
     Ip(IpAddr),
     Bytes(&'a [u8]),
     Query(redact::Query<'a>),
@@ -36,7 +39,8 @@ pub enum Found<'a> {
 impl Found<'_> {
     /// No client and no endpoint has a say in how it looks.
     pub const fn is_the_proxys(&self) -> bool {
-        matches!(self, Found::Number(_) | Found::Millis(_) | Found::Time(_) | Found::Clf(_) | Found::Address(_) | Found::Ip(_))
+        use Found::{Address, Clf, Ip, Millis, Number, SpanId, Time, TraceId};
+        matches!(self, Number(_) | Millis(_) | Time(_) | Clf(_) | Address(_) | Ip(_) | TraceId(_) | SpanId(_))
     }
 }
 
@@ -78,11 +82,13 @@ pub fn find<'a>(value: &'a LogValue, entry: &Entry<'a>, redact: &'a Redact) -> F
         LogValue::DurationUs => Found::Number(micros(entry)),
         LogValue::DurationMs => Found::Millis(micros(entry)),
         LogValue::RequestId => text(entry.request_id),
+        LogValue::TraceId => entry.trace_id.map_or(Found::Nothing, Found::TraceId),
+        LogValue::SpanId => entry.span_id.map_or(Found::Nothing, Found::SpanId),
         LogValue::Source => Found::Ip(entry.source),
+        LogValue::Identity => text(entry.identity),
         LogValue::Peer => Found::Address(entry.peer),
         LogValue::TlsVersion => text(entry.tls_version),
         LogValue::ServerName => text(entry.server_name),
-        LogValue::Identity => text(entry.identity),
         LogValue::Notes if entry.notes.is_empty() => Found::Nothing,
         LogValue::Notes => Found::Notes(redact, entry.notes),
         LogValue::Filters => entry.trail.map_or(Found::Nothing, |trail| Found::Hooks(Hooks(trail))),
@@ -145,6 +151,8 @@ impl Display for Found<'_> {
             Found::Time(time) => humantime::format_rfc3339_millis(time).fmt(f),
             Found::Clf(time) => clf(time, f),
             Found::Address(address) => address.fmt(f),
+            Found::TraceId(id) => id.fmt(f),
+            Found::SpanId(id) => id.fmt(f),
             Found::Ip(address) => address.fmt(f),
             Found::Bytes(bytes) => redact::Field::Shown(bytes).fmt(f),
             Found::Query(query) => query.fmt(f),
