@@ -69,14 +69,14 @@ enum Command {
     Filter(Box<filter::Command>),
     /// Show the clusters of a running proxy: why each endpoint is in or out, what it carries, who was chosen last.
     Clusters(clusters::Clusters),
+    /// Show exchanges of a running proxy as they end, those that match.
+    Tap(tap::Tap),
     /// Watch a running proxy: success, requests a second and latency by listener and cluster, and what filters cost.
     Top(top::Top),
     /// Print the completions of a shell.
     Completions(manual::Completions),
     /// Print the manual page, or write those of all commands into a folder.
     Man(manual::Man),
-    /// Show exchanges of a running proxy as they end, those that match.
-    Tap(tap::Tap),
     /// Serve an embedded example with small upstream services in the same process, and say what to try.
     Demo(demo::Options),
 }
@@ -109,10 +109,10 @@ pub fn main() -> ExitCode {
         Command::Check { config, json } => check::check(&config, json),
         Command::Filter(command) => filter::run(*command),
         Command::Clusters(clusters) => clusters.run(),
+        Command::Tap(tap) => tap.run(),
         Command::Top(top) => top.run(),
         Command::Completions(completions) => completions.run(Arguments::command()),
         Command::Man(man) => man.run(Arguments::command()),
-        Command::Tap(tap) => tap.run(),
         Command::Demo(options) => demo::demo(&options),
     }
 }

@@ -15,6 +15,7 @@ pub mod access_log;
 pub mod body;
 pub mod certificates;
 pub mod client;
+pub mod collector;
 pub mod command;
 pub mod edge;
 pub mod guests;
@@ -26,6 +27,7 @@ pub mod shipped;
 
 pub use body::Feed;
 pub use client::{Answer, Client};
+pub use collector::{Collector, collector};
 pub use edge::Edge;
 pub use guests::{chain, example, guest};
 pub use origin::{Gate, Origin, Reply, origin, raw_origin, raw_origin_at};

@@ -17,6 +17,9 @@ async fn a_browser_gets_a_page_and_everybody_else_the_list() {
         assert_eq!((file.status, file.header("x-content-type-options")), (200, Some("nosniff")), "{linked}");
     }
     let script = proxy.admin("/dashboard/script.js").await;
+    for imported in script.text().split('"').filter(|part| part.starts_with("/dashboard/")) {
+        assert_eq!(proxy.admin(imported).await.header("content-type"), Some("text/javascript; charset=utf-8"), "{imported}");
+    }
     let asked: Vec<_> = script.text().split("ask(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(asked.contains(&"/stats") && asked.contains(&"/clusters"), "{asked:?}");
     for path in asked {

@@ -1,4 +1,4 @@
-//! `GET /dashboard`: one page that shows what the other answers say. Its three files are in the binary, it asks nobody but this
+//! `GET /dashboard`: one page that shows what the other answers say. Its files are in the binary, it asks nobody but this
 //! proxy, and a browser is told to run nothing else.
 
 use bytes::Bytes;
@@ -8,17 +8,36 @@ use http_body_util::Full;
 
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+macro_rules! page {
+    ($($name:literal: $kind:literal),+ $(,)?) => {
+        &[$(($name, $kind, include_str!(concat!("dashboard/", $name)))),+]
+    };
+}
+
+/// Name, type and content of each.
+const FILES: &[(&str, &str, &str)] = page! {
+    "index.html": "text/html; charset=utf-8",
+    "style.css": "text/css; charset=utf-8",
+    "script.js": "text/javascript; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "numbers.js": "text/javascript; charset=utf-8",
+    "draw.js": "text/javascript; charset=utf-8",
+    "endpoints.js": "text/javascript; charset=utf-8",
+    "filters.js": "text/javascript; charset=utf-8",
+    "tap.js": "text/javascript; charset=utf-8",
+};
+
 /// The page, or a file of it by its name; `None` if there is none.
 pub fn file(name: &str) -> Option<Response<Full<Bytes>>> {
-    let (kind, content) = match name {
-        "" => ("text/html; charset=utf-8", include_str!("dashboard/index.html")),
-        "style.css" => ("text/css; charset=utf-8", include_str!("dashboard/style.css")),
-        "script.js" => ("text/javascript; charset=utf-8", include_str!("dashboard/script.js")),
-        _ => return None,
+    let wanted = match name {
+        "" => "index.html",
+        "index.html" => return None,
+        name => name,
     };
+    let (_, kind, content) = FILES.iter().find(|(name, ..)| *name == wanted)?;
     let mut answer = Response::new(Full::new(Bytes::from_static(content.as_bytes())));
     let fields = [
-        (CONTENT_TYPE, kind),
+        (CONTENT_TYPE, *kind),
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // Another version of the proxy has another page.
