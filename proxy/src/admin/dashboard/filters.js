@@ -33,7 +33,12 @@ async function refresh() {
 function secondVersion(second) {
   const share = second.percent === null ? "" : ` of ${second.percent} %`;
   const state = second.given_up ? " · given up, for it failed" : "";
-  return [make("p", { text: `beside it: ${second.role}${share} · ${short(second.hash)}${state}` })];
+  const told = make("p", { text: `beside it: ${second.role}${share} · ${short(second.hash)} · ${second.failures} failures${state}` });
+  const decide = second.role === "canary" ? [
+    button("promote it", () => change("POST", "promote")),
+    button("take it back", () => change("DELETE", "canary")),
+  ] : [];
+  return [told, make("div", { name: "row" }, ...decide)];
 }
 
 function version(entry) {
@@ -76,6 +81,13 @@ async function load() {
   return change("PUT", "module", file);
 }
 
+async function canary() {
+  const file = byId("filter-module").files[0], percent = byId("filter-percent").valueAsNumber;
+  if (!file) return tell("choose a module first", "ill");
+  if (!(percent >= 1 && percent <= 100)) return tell("expected a share of 1 to 100 %", "ill");
+  return change("PUT", `module?canary=${percent}`, file);
+}
+
 async function configure() {
   const text = byId("filter-config").value;
   try {
@@ -89,6 +101,7 @@ async function configure() {
 export function begin() {
   const press = (id, act) => byId(id).addEventListener("click", act);
   press("filter-load", load);
+  press("filter-canary", canary);
   press("filter-configure", configure);
   press("filter-back", () => change("POST", "rollback"));
   press("filter-reset", () => change("DELETE", ""));
