@@ -45,7 +45,7 @@ struct Event<'a> {
     left_out: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Message {
     headers: Vec<(String, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,12 +103,6 @@ pub fn written(over: &Over<'_>, body_bytes: usize, redact: &Redact) -> Bytes {
         left_out: over.trail.left_out(),
     };
     serde_json::to_vec(&event).unwrap_or_default().into()
-}
-
-impl Default for Message {
-    fn default() -> Self {
-        Self { headers: Vec::new(), body: None, body_encoding: None, body_cut: None }
-    }
 }
 
 impl Message {
