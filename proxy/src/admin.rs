@@ -161,6 +161,8 @@ impl Admin {
             Action::FilterModule => self.change(name, Asked::Module, request).await,
             Action::FilterConfig => self.change(name, Asked::Config, request).await,
             Action::FilterRollback => self.change(name, Asked::Rollback, request).await,
+            Action::FilterPromote => self.change(name, Asked::Promote, request).await,
+            Action::FilterAbort => self.change(name, Asked::Abort, request).await,
             Action::Stored => self.stored(name, named.get(1).copied().unwrap_or_default()).await,
             Action::Clusters => json_answer(StatusCode::OK, &clusters::all(&self.live.load())),
             Action::Cluster => self.cluster(name),

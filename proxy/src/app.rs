@@ -3,6 +3,7 @@
 //! [`App::build`] does everything that can fail, so that a [`Bound`] has real addresses and only needs to run. What
 //! changes while it runs happens in `control`, one thing after the other.
 
+mod canary;
 mod certificates;
 mod control;
 mod inputs;

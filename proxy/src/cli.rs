@@ -2,6 +2,7 @@
 
 mod check;
 mod clusters;
+mod config;
 mod demo;
 mod filter;
 mod manual;
@@ -69,6 +70,9 @@ enum Command {
     Filter(Box<filter::Command>),
     /// Show the clusters of a running proxy: why each endpoint is in or out, what it carries, who was chosen last.
     Clusters(clusters::Clusters),
+    /// Show, compare, check, replace the configuration of a running proxy; go back.
+    #[command(subcommand)]
+    Config(config::Command),
     /// Show exchanges of a running proxy as they end, those that match.
     Tap(tap::Tap),
     /// Watch a running proxy: success, requests a second and latency by listener and cluster, and what filters cost.
@@ -109,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Check { config, json } => check::check(&config, json),
         Command::Filter(command) => filter::run(*command),
         Command::Clusters(clusters) => clusters.run(),
+        Command::Config(command) => config::run(command),
         Command::Tap(tap) => tap.run(),
         Command::Top(top) => top.run(),
         Command::Completions(completions) => completions.run(Arguments::command()),

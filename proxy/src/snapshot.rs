@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use certificates::{Certificates, Reread};
 
 use crate::cluster::Cluster;
@@ -52,6 +53,17 @@ pub struct Parts {
 pub struct Override {
     pub module: Option<Arc<Module>>,
     pub config: Option<Arc<serde_json::Value>>,
+    /// A second version beside the live one, where the file has none.
+    pub canary: Option<PushedCanary>,
+}
+
+/// A second version that was pushed.
+#[derive(Debug, Clone)]
+pub struct PushedCanary {
+    pub module: Arc<Module>,
+    pub percent: u32,
+    /// To be pushed when it is promoted.
+    pub bytes: Bytes,
 }
 
 /// See the module.
@@ -327,17 +339,20 @@ fn plan(
     parts: &Parts,
 ) -> Plan {
     let watched = |name: &str| Grants::watched(&config.allow, stores, name, config.observe_calls);
-    let second = |source: &ModuleSource, role: Role| {
+    let pushed = parts.overrides.get(&name).and_then(|over| over.canary.as_ref());
+    let second = |module: &Arc<Module>, role: Role| {
         let name: Arc<str> = format!("{name}@{}", role.word()).into();
         let grants = if role == Role::Observed { watched(&name) } else { Grants::new(&config.allow, stores) };
         let (config, inputs) = (Arc::clone(&config), Arc::clone(&inputs));
-        let module = Arc::clone(parts.modules.get(source)?);
-        Some((Box::new(Plan { name, config, module, grants, inputs, beside: None }), role))
+        let module = Arc::clone(module);
+        (Box::new(Plan { name, config, module, grants, inputs, beside: None }), role)
     };
+    let of_file = |source: &ModuleSource, role: Role| parts.modules.get(source).map(|module| second(module, role));
     let beside = match (&config.observe, &config.canary) {
-        (_, Some(canary)) => second(&canary.module, Role::Canary(canary.percent)),
-        (Some(source), None) => second(source, Role::Observed),
-        (None, None) => None,
+        (_, Some(canary)) => of_file(&canary.module, Role::Canary(canary.percent)),
+        (Some(source), None) => of_file(source, Role::Observed),
+        (None, None) if config.mode == Mode::Observe => None,
+        (None, None) => pushed.map(|canary| second(&canary.module, Role::Canary(canary.percent))),
     };
     let grants = if config.mode == Mode::Observe { watched(&name) } else { Grants::new(&config.allow, stores) };
     Plan { name, config, module, grants, inputs, beside }

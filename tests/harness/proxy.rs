@@ -50,8 +50,18 @@ pub(crate) fn start(toml: &str, edge: Edge) -> Proxy {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let file = folder.path().join("tamis.toml");
     std::fs::write(&file, completed(toml, edge, folder.path())).expect("the configuration can be written");
-    let bound = build(&file).unwrap_or_else(|why| panic!("the proxy does not start:\n{why}"));
-    let names = listener_names(toml);
+    run(&file, listener_names(toml), edge, folder)
+}
+
+/// A proxy of a file as it stands, whose listeners are in it.
+pub fn at(file: &Path) -> Proxy {
+    listen_to_logs();
+    let text = std::fs::read_to_string(file).expect("the configuration can be read");
+    run(file, listener_names(&text), Edge::HTTP1_PLAIN, tempfile::tempdir().expect("a temporary folder can be made"))
+}
+
+fn run(file: &Path, names: Vec<String>, edge: Edge, folder: TempDir) -> Proxy {
+    let bound = build(file).unwrap_or_else(|why| panic!("the proxy does not start:\n{why}"));
     let listeners = names.into_iter().map(|name| (bound.listener(&name).expect("the listener is bound"), name)).collect();
     let admin = bound.admin().expect("the admin is bound");
     let handle = bound.handle();

@@ -93,7 +93,7 @@ async fn only_the_admins_own_page_makes_changes() {
     let status = async |fields: &[(&str, String)]| {
         let mut request = proxy.operator().await.request("DELETE", "/filters/none");
         for (name, value) in fields {
-            request = request.header(*name, value.as_str());
+            request = request.header(name, value.as_str());
         }
         request.await.status
     };

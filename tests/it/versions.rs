@@ -302,3 +302,36 @@ async fn what_compiles_holds_nobody_up() {
     let answered = slow.await.unwrap().map(|answer| answer.status);
     assert!(!matches!(answered, Ok(422)), "the drain did not wait for the compilation: {answered:?}");
 }
+
+scenario!(a_canary_is_pushed_then_promoted_or_taken_back);
+async fn a_canary_is_pushed_then_promoted_or_taken_back() {
+    let origin = origin().route("/", "").run();
+    let proxy = Edge::HTTP1_PLAIN.proxy(stamping(&origin, &guest("stamp-a").to_string(), ""));
+    let module = std::fs::read(guest("stamp-b").to_string()).expect("the guest is built");
+    let before = proxy.filter("stamp").await["hash"].clone();
+    let begin = async || {
+        let answer = proxy.operator().await.request("PUT", "/filters/stamp/module?canary=100").body(module.clone()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    };
+    let promote = async || proxy.operator().await.post("/filters/stamp/promote", "").await;
+    let abort = async || proxy.operator().await.request("DELETE", "/filters/stamp/canary").await;
+    assert_eq!((promote().await.status, abort().await.status), (409, 409));
+    let begun = begin().await;
+    assert_eq!(
+        (&begun["canary"]["percent"], &begun["hash"], &begun["version"]),
+        (&100.into(), &before, &serde_json::Value::Null)
+    );
+    let second = proxy.filter("stamp").await["second"].clone();
+    assert_eq!((&second["role"], &second["hash"]), (&"canary".into(), &begun["canary"]["hash"]));
+    assert_eq!(abort().await.json()["canary"], serde_json::Value::Null);
+    assert_eq!(proxy.filter("stamp").await["second"], serde_json::Value::Null);
+    begin().await;
+    let promoted = promote().await.json();
+    assert_eq!(
+        (&promoted["hash"], &promoted["version"], &promoted["canary"]),
+        (&begun["canary"]["hash"], &2.into(), &serde_json::Value::Null)
+    );
+    let wrong = proxy.operator().await.request("PUT", "/filters/stamp/module?canary=0").body(module.clone()).await;
+    assert_eq!(wrong.status, 400, "{}", wrong.text());
+}

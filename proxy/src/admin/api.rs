@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::config::Reconfigure;
+use super::query::Query;
 use super::versions::Target;
 use super::views::shown;
 use crate::config;
@@ -42,6 +43,12 @@ pub enum Change {
     Module(Bytes),
     Config(Arc<Value>),
     Rollback(Target),
+    /// A module gets this percentage of the exchanges, beside the live one.
+    Canary(Bytes, u32),
+    /// It becomes the live one.
+    Promote,
+    /// It is taken back.
+    Abort,
     /// Everything that was pushed is taken back.
     Reset,
 }
@@ -52,6 +59,9 @@ impl Change {
             Self::Module(_) => "module",
             Self::Config(_) => "config",
             Self::Rollback(_) => "rollback",
+            Self::Canary(..) => "canary",
+            Self::Promote => "promote",
+            Self::Abort => "abort",
             Self::Reset => "reset",
         }
     }
@@ -86,6 +96,8 @@ pub struct Done {
     /// `None` where the file has no such filter.
     pub live: Option<Hashes>,
     pub previous: Option<Hashes>,
+    /// The share and the module of what is tried out beside it.
+    pub canary: Option<(u32, Arc<str>)>,
     /// Whether it survives a restart.
     pub kept: bool,
 }
@@ -144,6 +156,8 @@ pub enum Asked {
     Module,
     Config,
     Rollback,
+    Promote,
+    Abort,
     Reset,
 }
 
@@ -179,13 +193,21 @@ impl Api {
         body: Incoming,
     ) -> Result<Value, Refused> {
         let begun = Instant::now();
-        let over_file = over_file(query)?;
+        let known: &[&str] = if asked == Asked::Module { &["over", "canary"] } else { &["over"] };
+        let query = Query::parse(query, known)?;
+        let over_file = over_file(&query)?;
+        let canary = query.number::<u32>("canary", "a percentage from 1 to 100", |percent| (1..=100).contains(percent))?;
         let held = match asked {
             Asked::Module | Asked::Config => Some(self.room().await?),
-            Asked::Rollback | Asked::Reset => None,
+            Asked::Rollback | Asked::Promote | Asked::Abort | Asked::Reset => None,
         };
         let change = match asked {
-            Asked::Module => Change::Module(read(headers, body, MODULE_BYTES_MAX).await?),
+            Asked::Module => match (read(headers, body, MODULE_BYTES_MAX).await?, canary) {
+                (module, None) => Change::Module(module),
+                (module, Some(percent)) => Change::Canary(module, percent),
+            },
+            Asked::Promote => Change::Promote,
+            Asked::Abort => Change::Abort,
             Asked::Config => Change::Config(Arc::new(json(&read(headers, body, CONFIG_BYTES_MAX).await?)?)),
             Asked::Rollback => Change::Rollback(target(&read(headers, body, TARGET_BYTES_MAX).await?)?),
             Asked::Reset => Change::Reset,
@@ -208,20 +230,21 @@ fn told(filter: &str, done: &Done, took: Duration) -> Value {
         "previous_hash": module(&done.previous),
         "config_hash": config(&done.live),
         "previous_config_hash": config(&done.previous),
+        "canary": done.canary.as_ref().map(|(percent, hash)| json!({ "percent": percent, "hash": shown(hash) })),
         "kept": done.kept,
         "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     })
 }
 
-fn over_file(query: Option<&str>) -> Result<bool, Refused> {
-    match query {
-        None | Some("") => Ok(false),
-        Some("over=file") => Ok(true),
-        Some(other) => Err(Refused::Malformed(format!("expected no query or `over=file`, found `{other}`"))),
+fn over_file(query: &Query) -> Result<bool, Refused> {
+    match query.get("over") {
+        None => Ok(false),
+        Some("file") => Ok(true),
+        Some(other) => Err(Refused::Malformed(format!("expected `over=file`, found `over={other}`"))),
     }
 }
 
-pub(super) async fn read(headers: &HeaderMap, mut body: Incoming, bytes_max: usize) -> Result<Bytes, Refused> {
+pub async fn read(headers: &HeaderMap, mut body: Incoming, bytes_max: usize) -> Result<Bytes, Refused> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > bytes_max as u64) {
         return Err(Refused::TooLarge(bytes_max));
@@ -306,7 +329,8 @@ mod tests {
 
     #[test]
     fn a_query_is_understood_or_refused() {
-        assert_eq!((over_file(None), over_file(Some("over=file"))), (Ok(false), Ok(true)));
-        assert!(over_file(Some("over=files")).is_err());
+        let over = |query| over_file(&Query::parse(query, &["over"])?);
+        assert_eq!((over(None), over(Some("")), over(Some("over=file"))), (Ok(false), Ok(false), Ok(true)));
+        assert!(over(Some("over=files")).is_err() && over(Some("other")).is_err());
     }
 }

@@ -171,6 +171,7 @@ fn show(running: &Running, query: Option<&str>) -> Result<Answer, Refused> {
                 "holds": if running.configs.over().is_some() { "put" } else { "file" },
                 "file": running.file,
                 "config": running.source.shown_json(),
+                "text": running.source.shown_text(),
             }),
         ),
         Some(other) => return Err(Refused::Malformed(format!("expected `format=toml` or `format=json`, found `{other}`"))),

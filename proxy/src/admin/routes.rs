@@ -16,6 +16,8 @@ pub enum Action {
     FilterModule,
     FilterConfig,
     FilterRollback,
+    FilterPromote,
+    FilterAbort,
     Clusters,
     Cluster,
     Stored,
@@ -99,8 +101,11 @@ pub static ROUTES: &[Route] = routes! {
     PUT "/filters/{name}/module", Permission, FilterModule, "the body is a module: compiled, configured, swapped, or refused";
     PUT "/filters/{name}/config", Permission, FilterConfig, "the body is what the filter's `config` holds, as JSON";
     POST "/filters/{name}/rollback", Permission, FilterRollback, "to the version before, or {\"to\": VERSION or \"HASH\"}";
+    POST "/filters/{name}/promote", Permission, FilterPromote, "what was pushed with ?canary=PERCENT becomes the live version";
+    DELETE "/filters/{name}/canary", Permission, FilterAbort, "it is taken back";
     GET "/clusters", Nothing, Clusters, "every cluster, and how many of its endpoints are in";
     GET "/clusters/{name}", Nothing, Cluster, "why each of its endpoints is in or out, and who was chosen last";
+    GET "/clusters/{name}/explain", Nothing, Cluster, "the same";
     GET "/stores/{name}/{key+}", Permission, Stored, "the value that a store keeps under this key";
     GET "/metrics", Nothing, Metrics, "everything that is counted, for Prometheus";
     GET "/stats", Nothing, Stats, "what the dashboard shows";
@@ -175,7 +180,7 @@ pub fn index() -> String {
         let path = route.path.split('/').map(part).collect::<Vec<_>>().join("/").replace(['{', '}', '+'], "");
         text.push_str(&format!("{:<6} {path:<width$} {}\n", route.method.as_str(), route.says));
     }
-    text.push_str("\n?over=file makes a push or a rollback hold although the file has changed since the last one.\n");
+    text.push_str("\n?over=file makes a push or a rollback hold although the file has changed since the last one;\n?canary=PERCENT lets a module have a share of the exchanges, beside the live one.\n");
     text
 }
 

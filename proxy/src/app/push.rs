@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
+use super::canary;
 use super::prepare::Ground;
 use super::state::{Blob, Shelf, StateError};
 use crate::admin::api::{Change, Done, Hashes, Refused};
@@ -13,7 +14,7 @@ use crate::admin::versions::{Base, Part, Versions};
 use crate::config::{ModuleSource, Problems};
 use crate::filter::module::hash;
 use crate::filter::source::Modules;
-use crate::filter::{Filter, LoadError};
+use crate::filter::{Filter, LoadError, Role};
 use crate::snapshot::{Override, Parts, Snapshot};
 
 /// What the file says of a filter; `None` if it does not have it.
@@ -55,6 +56,12 @@ pub enum OverError {
 
 /// Changes the ground, and builds what is to go live.
 pub fn push(ground: &mut Ground, filter: &Arc<str>, change: Change, over_file: bool) -> Result<(Snapshot, Done), Refused> {
+    let change = match change {
+        Change::Canary(bytes, percent) => return canary::begin(ground, filter, bytes, percent),
+        Change::Abort => return canary::abort(ground, filter),
+        Change::Promote => Change::Module(canary::take(ground, filter)?.bytes),
+        other => other,
+    };
     let previous = hashes(ground.live.filters.get(filter));
     let (versions, new) = match (change, base(&ground.parts, filter)) {
         (Change::Reset, file) => {
@@ -87,6 +94,7 @@ pub fn push(ground: &mut Ground, filter: &Arc<str>, change: Change, over_file: b
         version: versions.as_ref().map(|versions| versions.live().number),
         live: hashes(snapshot.filters.get(filter)),
         previous,
+        canary: snapshot.filters.get(filter).and_then(beside),
         kept: ground.shelf.lasts(),
     };
     match versions {
@@ -135,13 +143,14 @@ fn versions_after(
                 OverError::State(error) => not_kept(error),
                 other => Refused::Unusable(other.to_string()),
             })?;
-            match over {
-                Some(over) => drop(ground.parts.overrides.insert(Arc::clone(filter), over)),
-                None => drop(ground.parts.overrides.remove(filter)),
+            // What is tried out beside it goes on being tried out.
+            let canary = ground.parts.overrides.remove(filter).and_then(|over| over.canary);
+            if over.is_some() || canary.is_some() {
+                ground.parts.overrides.insert(Arc::clone(filter), Override { canary, ..over.unwrap_or_default() });
             }
             return Ok((versions, None));
         }
-        Change::Reset => return Ok((versions, None)),
+        Change::Reset | Change::Canary(..) | Change::Promote | Change::Abort => return Ok((versions, None)),
     };
     versions.push(blob.part, Arc::clone(&blob.hash), file, now, keep);
     Ok((versions, Some(blob)))
@@ -164,18 +173,26 @@ pub fn listed(parts: &[Part]) -> String {
     parts.iter().map(|part| part.name()).collect::<Vec<_>>().join(" and the ")
 }
 
-fn hashes(filter: Option<&Arc<Filter>>) -> Option<Hashes> {
+pub fn hashes(filter: Option<&Arc<Filter>>) -> Option<Hashes> {
     let filter = filter?;
     Some(Hashes { module: Arc::clone(&filter.module.hash), config: hash(filter.config_json.as_bytes()).into() })
 }
 
-fn unknown(ground: &Ground, filter: &str) -> Refused {
+/// The share and the module of what is tried out beside it.
+pub fn beside(filter: &Arc<Filter>) -> Option<(u32, Arc<str>)> {
+    match &filter.beside {
+        Some((canary, Role::Canary(percent))) => Some((*percent, Arc::clone(&canary.module.hash))),
+        _ => None,
+    }
+}
+
+pub fn unknown(ground: &Ground, filter: &str) -> Refused {
     let known: Vec<_> = ground.parts.config.filters.keys().map(|name| format!("`{name}`")).collect();
     Refused::NotFound(format!("the configuration has no filter `{filter}`; there are {}", known.join(", ")))
 }
 
 /// Whoever pushed has no use for places in the file.
-fn unusable(problems: &Problems) -> Refused {
+pub fn unusable(problems: &Problems) -> Refused {
     let messages: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
     Refused::Unusable(messages.join("; "))
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod canary;
 pub(super) mod client;
 mod inspect;
 mod module;
@@ -35,6 +36,10 @@ pub enum Command {
     Config(remote::Config),
     /// Go back to the version that was live before, or to any that is remembered.
     Rollback(remote::Rollback),
+    /// Let what was loaded with `--canary` become the live version.
+    Promote(canary::Canary),
+    /// Take back what was loaded with `--canary`.
+    Abort(canary::Canary),
     /// Take back everything that was pushed for a filter, its history included; what the file says holds again.
     Reset(remote::Reset),
 }
@@ -50,6 +55,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::Load(load) => load.run(),
         Command::Config(config) => config.run(),
         Command::Rollback(rollback) => rollback.run(),
+        Command::Promote(canary) => canary.promote(),
+        Command::Abort(canary) => canary.abort(),
         Command::Reset(reset) => reset.run(),
     }
 }

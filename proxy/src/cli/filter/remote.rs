@@ -43,6 +43,9 @@ pub struct Load {
     name: String,
     /// The module; `-` is standard input.
     module: PathBuf,
+    /// Try it out with this percentage of the exchanges, beside the live version.
+    #[arg(long, value_name = "PERCENT")]
+    canary: Option<u32>,
     #[command(flatten)]
     over: OverFile,
     #[command(flatten)]
@@ -108,7 +111,10 @@ impl List {
 
 impl Load {
     pub fn run(&self) -> ExitCode {
-        let path = format!("/filters/{}/module{}", segment(&self.name), self.over.query());
+        let mut path = format!("/filters/{}/module{}", segment(&self.name), self.over.query());
+        if let Some(percent) = self.canary {
+            path.push_str(&format!("{}canary={percent}", if path.contains('?') { '&' } else { '?' }));
+        }
         self.remote.run(Method::PUT, &path, read(&self.module, MODULE_BYTES_MAX as u64), gone_live)
     }
 }
@@ -166,7 +172,18 @@ impl Remote {
         ExitCode::SUCCESS
     }
 
-    fn run(&self, method: Method, path: &str, body: Result<Bytes, String>, show: impl FnOnce(&Value) -> String) -> ExitCode {
+    /// What the proxy answers.
+    pub(in crate::cli) fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Value, ClientError> {
+        Client::build(&self.admin, self.token_file.as_deref())?.ask(method, path, body)
+    }
+
+    pub(super) fn run(
+        &self,
+        method: Method,
+        path: &str,
+        body: Result<Bytes, String>,
+        show: impl FnOnce(&Value) -> String,
+    ) -> ExitCode {
         let body = match body {
             Ok(body) => body,
             Err(error) => return failed(&error, None),
@@ -199,8 +216,8 @@ pub(in crate::cli) fn next_step(error: &ClientError) -> Option<&'static str> {
             StatusCode::UNAUTHORIZED => "`--token-file FILE` shows the token that `admin.token-file` of the proxy holds",
             StatusCode::NOT_FOUND => "`tamis filter list` shows the filters that there are",
             StatusCode::CONFLICT => {
-                "nothing has changed; `tamis filter list NAME` shows the history, `--over-file` pushes over the file, \
-                 `tamis filter reset NAME` takes what the file says"
+                "nothing has changed; `tamis filter list NAME` and `tamis config versions` show the history, `--over-file` pushes \
+                 over the file, `tamis filter reset NAME` takes what the file says"
             }
             StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => "nothing has changed; what was live goes on serving",
             StatusCode::INSUFFICIENT_STORAGE => "nothing has changed; make room in the proxy's `[state] directory` and try again",
@@ -216,7 +233,7 @@ pub(in crate::cli) fn segment(name: &str) -> String {
     name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-fn read(file: &Path, bytes_max: u64) -> Result<Bytes, String> {
+pub(in crate::cli) fn read(file: &Path, bytes_max: u64) -> Result<Bytes, String> {
     let mut bytes = Vec::new();
     let read = if file == Path::new("-") {
         std::io::stdin().lock().take(bytes_max + 1).read_to_end(&mut bytes)
@@ -230,7 +247,7 @@ fn read(file: &Path, bytes_max: u64) -> Result<Bytes, String> {
     Ok(bytes.into())
 }
 
-fn gone_live(answer: &Value) -> String {
+pub(super) fn gone_live(answer: &Value) -> String {
     let text = |key: &str| answer[key].as_str().unwrap_or("none");
     let live = match answer["version"].as_u64() {
         Some(version) => format!("version {version} is live"),
@@ -242,7 +259,10 @@ fn gone_live(answer: &Value) -> String {
             if answer[hash] == answer[before] { "as before".to_owned() } else { format!("before it {}", short(&answer[before])) };
         said.push_str(&format!("  {part}  {}, {change}\n", text(hash)));
     }
-    if answer["kept"] == false {
+    if let Some(percent) = answer["canary"]["percent"].as_u64() {
+        let hash = short(&answer["canary"]["hash"]);
+        said.push_str(&format!("  canary  {hash} has {percent} % of the exchanges, until it is promoted or aborted\n"));
+    } else if answer["kept"] == false {
         said.push_str("  it ends with the process: the proxy has no `[state] directory`\n");
     }
     said
