@@ -149,7 +149,7 @@ impl Snapshot {
         let access_log = access_log(parts, &redact, previous).map_err(|problem| problems.push(problem)).ok();
         let metrics = previous.map(|previous| Arc::clone(&previous.metrics)).unwrap_or_default();
         let tap = previous.map_or_else(|| Arc::new(Tap::new(&metrics)), |previous| Arc::clone(&previous.tap));
-        let tracer = tracer(parts, previous, &metrics).unwrap_or_else(|problem| {
+        let tracer = tracer(parts, &redact, previous, &metrics).unwrap_or_else(|problem| {
             problems.push(problem);
             None
         });
@@ -257,20 +257,25 @@ fn access_log(parts: &Parts, redact: &Arc<Redact>, previous: Option<&Snapshot>) 
     })
 }
 
-/// One that does what is to be done goes on.
-/// Who looks at exchanges that have ended.
+/// Who looks at exchanges.
 fn onlookers(tap: &Arc<Tap>, redact: &Arc<Redact>, tracer: Option<&Arc<Tracer>>) -> Arc<[Arc<dyn Onlooker>]> {
     let showing: Arc<dyn Onlooker> = Arc::new(Showing::new(tap, redact));
     std::iter::once(showing).chain(tracer.map(|tracer| Arc::clone(tracer) as Arc<dyn Onlooker>)).collect()
 }
 
-fn tracer(parts: &Parts, previous: Option<&Snapshot>, metrics: &Registry) -> Result<Option<Arc<Tracer>>, Problem> {
+/// One that does what is to be done goes on.
+fn tracer(
+    parts: &Parts,
+    redact: &Arc<Redact>,
+    previous: Option<&Snapshot>,
+    metrics: &Registry,
+) -> Result<Option<Arc<Tracer>>, Problem> {
     let Some(tracing) = &parts.config.tracing else { return Ok(None) };
-    let kept = previous.and_then(|previous| previous.tracer.as_ref()).filter(|tracer| tracer.serves(tracing));
+    let kept = previous.and_then(|previous| previous.tracer.as_ref()).filter(|tracer| tracer.serves(tracing, redact));
     if let Some(kept) = kept {
         return Ok(Some(Arc::clone(kept)));
     }
-    match Tracer::start(tracing, metrics) {
+    match Tracer::start(tracing, redact, metrics) {
         Ok(tracer) => Ok(tracer.map(Arc::new)),
         Err(error) => Err(parts.source.problem_at(&["tracing".into(), "ca".into()], error.to_string())),
     }

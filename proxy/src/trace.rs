@@ -20,6 +20,7 @@ use tokio::sync::mpsc::Sender;
 use crate::config::Tracing;
 use crate::exchange::{Exchange, Onlooker, Over};
 use crate::telemetry::metrics::{Family, Registry};
+use crate::telemetry::redact::Redact;
 use crate::tls::client::TrustError;
 use export::Message;
 use link::Link;
@@ -28,6 +29,7 @@ use link::Link;
 #[derive(Debug)]
 pub struct Tracer {
     config: Arc<Tracing>,
+    redact: Arc<Redact>,
     queue: Sender<Message>,
     counts: Counts,
 }
@@ -89,19 +91,19 @@ pub enum TracerError {
 
 impl Tracer {
     /// `None`: spans go nowhere. Nobody is connected to yet.
-    pub fn start(config: &Arc<Tracing>, metrics: &Registry) -> Result<Option<Self>, TracerError> {
+    pub fn start(config: &Arc<Tracing>, redact: &Arc<Redact>, metrics: &Registry) -> Result<Option<Self>, TracerError> {
         let Some(export) = &config.export else { return Ok(None) };
         let counts = Counts::of(metrics);
         let link = Link::to(export)?;
         let (queue, waiting) = tokio::sync::mpsc::channel(export.queue);
         export::start(Arc::clone(config), export.clone(), link, waiting, counts.clone())?;
-        Ok(Some(Self { config: Arc::clone(config), queue, counts }))
+        Ok(Some(Self { config: Arc::clone(config), redact: Arc::clone(redact), queue, counts }))
     }
 
     /// Whether it does what this configuration says.
-    pub fn serves(&self, tracing: &Tracing) -> bool {
+    pub fn serves(&self, tracing: &Tracing, redact: &Redact) -> bool {
         let Tracing { service, attributes, export, .. } = &*self.config;
-        (service, attributes, export) == (&tracing.service, &tracing.attributes, &tracing.export)
+        *self.redact == *redact && (service, attributes, export) == (&tracing.service, &tracing.attributes, &tracing.export)
     }
 
     /// Waits until what is queued has been sent or given up, for so long at most. False: it has not.
@@ -121,6 +123,6 @@ impl Onlooker for Tracer {
             // One for the exchange, and one for each step.
             return self.counts.dropped(Loss::Queue, over.trail.steps().len() + 1);
         };
-        place.send(Message::Spans(span::of(over)));
+        place.send(Message::Spans(span::of(over, &self.redact)));
     }
 }

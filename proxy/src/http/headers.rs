@@ -39,8 +39,19 @@ const CLAIMS: [HeaderName; 7] = [
     X_FORWARDED_CLIENT_CERT,
 ];
 /// Fields that `Connection` may name without effect: removing them would change who or what a request is.
-const NEVER_HOP_BY_HOP: [&str; 9] =
-    ["host", "authorization", "cookie", "x-request-id", "forwarded", "x-real-ip", "traceparent", "tracestate", "content-length"];
+const NEVER_HOP_BY_HOP: [&str; 10] = [
+    "host",
+    "authorization",
+    "cookie",
+    "x-request-id",
+    "forwarded",
+    "x-real-ip",
+    "traceparent",
+    "tracestate",
+    "b3",
+    "content-length",
+];
+const NEVER_HOP_BY_HOP_PREFIXES: [&str; 2] = ["x-forwarded-", "x-b3-"];
 
 /// A request that has become an exchange.
 pub struct Received {
@@ -304,7 +315,8 @@ pub fn strip(headers: &mut HeaderMap) {
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
-            .filter(|name| !NEVER_HOP_BY_HOP.contains(&name.as_str()) && !name.as_str().starts_with("x-forwarded-"))
+            .filter(|name| !NEVER_HOP_BY_HOP.contains(&name.as_str()))
+            .filter(|name| !NEVER_HOP_BY_HOP_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix)))
             .collect();
         headers.remove(header::CONNECTION);
         for name in named.into_iter().filter(|name| *name != header::TE) {
@@ -445,10 +457,11 @@ mod tests {
     fn what_connection_names_goes_but_not_who_is_asking() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
-            ("connection", "x-hop, authorization, X-Forwarded-For, keep-alive"),
+            ("connection", "x-hop, authorization, X-Forwarded-For, X-B3-TraceId, keep-alive"),
             ("x-hop", "1"),
             ("authorization", "secret"),
             ("x-forwarded-for", "1.2.3.4"),
+            ("x-b3-traceid", "1"),
             ("keep-alive", "5"),
             ("te", "gzip, trailers"),
             ("transfer-encoding", "chunked"),
@@ -458,7 +471,7 @@ mod tests {
         strip(&mut headers);
         let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["authorization", "te", "x-forwarded-for"]);
+        assert_eq!(left, ["authorization", "te", "x-b3-traceid", "x-forwarded-for"]);
         assert_eq!(headers["te"], "trailers");
     }
 

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use crate::config::{AcceptFrom, Propagation, Share, Tracing};
+use crate::config::{AcceptFrom, Propagation, Tracing};
 use crate::exchange::trail::Sampled;
 use crate::exchange::{Exchange, Trail};
 use crate::telemetry::propagation::{self, Context, Formats, Remote, Trace};
@@ -39,8 +39,8 @@ pub fn begin(exchange: &mut Exchange, tracing: &Tracing, steps_max: usize) {
 }
 
 /// An exchange that is not sampled has no span, so it hands its parent's on.
-fn context(remote: Remote, forced: bool, share: Share) -> Context {
-    let sampled = forced || remote.sampled.unwrap_or_else(|| fastrand::u32(..Share::WHOLE) < share.0);
+fn context(remote: Remote, forced: bool, share: f64) -> Context {
+    let sampled = forced || remote.sampled.unwrap_or_else(|| fastrand::f64() < share);
     let own = || fastrand::u64(1..);
     match remote.ids {
         Some((trace, parent)) if sampled => Context { trace, span: own(), parent, sampled },
@@ -74,13 +74,13 @@ mod tests {
         exchange.request.headers["traceparent"].to_str().expect("text")
     }
 
-    fn sampling(share: u32) -> Tracing {
-        Tracing { sample: Share(share), ..Tracing::default() }
+    fn sampling(share: f64) -> Tracing {
+        Tracing { sample: share, ..Tracing::default() }
     }
 
     #[test]
     fn a_parent_decides_and_where_there_is_none_the_share_does() {
-        for share in [0, Share::WHOLE] {
+        for share in [0.0, 1.0] {
             let tracing = sampling(share);
             let sampled = begun(&tracing, false, &[("traceparent", SAMPLED), ("tracestate", "v=1")]);
             let context = sampled.trace.expect("a trace").context;
@@ -92,15 +92,15 @@ mod tests {
             assert_eq!((said(&unsampled), unsampled.trail.is_none()), (UNSAMPLED, true));
             assert_eq!(unsampled.request.headers["tracestate"], "v=1");
             let root = begun(&tracing, false, &[("traceparent", "nonsense"), ("tracestate", "v=1")]);
-            assert_eq!(root.trail.is_some(), share > 0);
-            assert!(said(&root).ends_with(if share > 0 { "-01" } else { "-00" }), "{}", said(&root));
+            assert_eq!(root.trail.is_some(), share > 0.0);
+            assert!(said(&root).ends_with(if share > 0.0 { "-01" } else { "-00" }), "{}", said(&root));
             assert!(!root.request.headers.contains_key("tracestate"), "it belongs to another trace");
         }
     }
 
     #[test]
     fn only_trusted_peers_force() {
-        let tracing = Tracing { force_header: Some(HeaderName::from_static("x-trace")), ..sampling(0) };
+        let tracing = Tracing { force_header: Some(HeaderName::from_static("x-trace")), ..sampling(0.0) };
         for trusted in [true, false] {
             for fields in [&[("x-trace", "1")][..], &[("x-trace", "1"), ("traceparent", UNSAMPLED)]] {
                 let exchange = begun(&tracing, trusted, fields);
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn traces_of_strangers_can_be_left_alone() {
-        let tracing = Tracing { accept_from: AcceptFrom::Trusted, ..sampling(0) };
+        let tracing = Tracing { accept_from: AcceptFrom::Trusted, ..sampling(0.0) };
         for trusted in [true, false] {
             let exchange = begun(&tracing, trusted, &[("traceparent", SAMPLED)]);
             assert_eq!(exchange.trace.is_some_and(|trace| trace.context.trace == 0xa && trace.context.sampled), trusted);
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn the_words_may_change_on_the_way() {
         let (accept, emit) = (vec![Propagation::B3, Propagation::B3Single], vec![Propagation::W3c]);
-        let tracing = Tracing { accept, emit, ..sampling(0) };
+        let tracing = Tracing { accept, emit, ..sampling(0.0) };
         let single = "0000000000000000000000000000000a-000000000000000b-0";
         let exchange = begun(&tracing, false, &[("b3", single), ("tracestate", "v=1")]);
         assert_eq!((said(&exchange), exchange.request.headers.len()), (UNSAMPLED, 1));

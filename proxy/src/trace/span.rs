@@ -9,6 +9,7 @@ use http::{Method, Version};
 
 use crate::exchange::trail::{Attempt, Hook, Step, What};
 use crate::exchange::{Origin, Over};
+use crate::telemetry::redact::Redact;
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +81,7 @@ impl Span {
 }
 
 /// All spans of a sampled exchange, its own first.
-pub fn of(over: &Over<'_>) -> Vec<Span> {
+pub fn of(over: &Over<'_>, redact: &Redact) -> Vec<Span> {
     let Some(sampled) = over.trail.sampled() else { return Vec::new() };
     let context = sampled.trace.context;
     let steps = over.trail.steps();
@@ -98,7 +99,7 @@ pub fn of(over: &Over<'_>) -> Vec<Span> {
         state: sampled.state.clone(),
         remote: None,
     };
-    spans.push(of_exchange(over, blank.clone()));
+    spans.push(of_exchange(over, redact, blank.clone()));
     let ended = over.started + over.duration;
     for step in steps.iter() {
         let began = over.time + step.began.saturating_duration_since(over.started);
@@ -116,7 +117,7 @@ fn until(step: &Step, ended: Instant) -> Duration {
     ended.saturating_duration_since(step.began)
 }
 
-fn of_exchange(over: &Over<'_>, mut span: Span) -> Span {
+fn of_exchange(over: &Over<'_>, redact: &Redact, mut span: Span) -> Span {
     let exchange = over.exchange;
     let method = method(over.method);
     span.kind = Kind::Server;
@@ -156,7 +157,7 @@ fn of_exchange(over: &Over<'_>, mut span: Span) -> Span {
         span.tell("tamis.steps_left_out", u64::from(over.trail.left_out()));
     }
     for (key, value) in &exchange.notes {
-        span.attributes.push((format!("tamis.note.{key}").into(), value.clone().into()));
+        span.attributes.push((format!("tamis.note.{key}").into(), redact.note(key, value).to_owned().into()));
     }
     // What the client did wrong is no error of this service.
     match over.origin {

@@ -1,4 +1,4 @@
-//! What traces need: a share, the address of a collector, and tables of texts.
+//! What traces need: the address of a collector, and tables of texts.
 
 use std::collections::BTreeMap;
 

@@ -35,12 +35,12 @@ pub fn tracing(table: &mut Table<'_>) -> Option<Tracing> {
             default.accept_from,
             "Whose traces go on here: those of every client, or of peers in `trusted` of the listener only. For others a new one begins.",
         ),
-        sample: crate::config::types::Share::of(table.or(
+        sample: table.or(
             "sample",
             &Share,
-            TRACING_SAMPLE,
-            "How many of the exchanges with which a trace begins are sampled. All others do as their parent does.",
-        )),
+            default.sample,
+            "The share of the exchanges with which a trace begins that is sampled. All others do as their parent does.",
+        ),
         force_header: table.optional(
             "force-header",
             &FieldName,

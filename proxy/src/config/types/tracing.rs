@@ -15,8 +15,8 @@ pub struct Tracing {
     pub emit: Vec<Propagation>,
     /// Whether the trace of a peer that is not trusted goes on here, or a new one begins.
     pub accept_from: AcceptFrom,
-    /// Of the exchanges with which a trace begins, so many in a million are sampled.
-    pub sample: Share,
+    /// Of the exchanges with which a trace begins, how many are sampled: from 0 to 1.
+    pub sample: f64,
     /// A trusted peer that sends this field has its exchange traced.
     pub force_header: Option<http::HeaderName>,
     pub service: String,
@@ -70,26 +70,13 @@ pub enum ExportProtocol {
     Zipkin,
 }
 
-/// So many of a million.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share(pub u32);
-
-impl Share {
-    pub const WHOLE: u32 = 1_000_000;
-
-    /// Of a number from 0 to 1.
-    pub fn of(share: f64) -> Self {
-        Self((share * f64::from(Self::WHOLE)).round() as u32)
-    }
-}
-
 impl Default for Tracing {
     fn default() -> Self {
         Self {
             accept: vec![Propagation::W3c],
             emit: vec![Propagation::W3c],
             accept_from: AcceptFrom::Any,
-            sample: Share::of(defaults::TRACING_SAMPLE),
+            sample: defaults::TRACING_SAMPLE,
             force_header: None,
             service: "tamis".to_owned(),
             attributes: BTreeMap::new(),
