@@ -39,6 +39,7 @@ use crate::filter::cache::Compiled;
 use crate::filter::source::Modules;
 use crate::filter::{Engine, Module};
 use crate::snapshot::{Live, Parts, Snapshot, filter_problems};
+use crate::tls::workload::{self, WorkloadError};
 use control::{Control, Event};
 use inputs::Contents;
 use listeners::Listeners;
@@ -56,6 +57,8 @@ pub enum StartError {
     Config(#[from] Problems),
     #[error("the admin cannot listen on {address}: {source}")]
     Admin { address: AdminListen, source: io::Error },
+    #[error("the SPIFFE Workload API does not say who the proxy is: {0}")]
+    Workload(#[from] WorkloadError),
     #[error("the admin cannot tell who may change something: {0}")]
     Token(String),
     #[error("{0}")]
@@ -124,6 +127,9 @@ impl App {
         let workers = *config.workers.get_or_insert_with(cores);
         let engine = Engine::new(config.limits.instances).map_err(|error| StartError::Engine(format!("{error:#}")))?;
         let modules = Modules::new(engine);
+        if let Some(spiffe) = &config.spiffe {
+            runtime.block_on(workload::first(spiffe))?;
+        }
         let resolver = match Resolver::build(&config.dns) {
             Ok(resolver) => Some(resolver),
             Err(_) if !discovery::needs_dns(&config) => None,

@@ -3,7 +3,8 @@
 //! `server` is what a listener accepts with, `upstream` what a cluster connects with; both are built from `files` that are read
 //! as a whole and known by their digest, so that whoever looks again knows whether something has changed. `certificates` chooses
 //! what is shown, `trust` whose certificates are believed, `identity` is what a certificate says of its owner and who is let in,
-//! `held` what is known of the certificates in use. `client` is for servers that the proxy itself asks.
+//! `held` what is known of the certificates in use. `client` is for servers that the proxy
+//! itself asks, and `workload` asks the SPIFFE Workload API who the proxy is.
 
 mod certificates;
 pub mod client;
@@ -13,6 +14,7 @@ mod identity;
 mod server;
 mod trust;
 mod upstream;
+pub mod workload;
 
 use std::io;
 use std::sync::{Arc, LazyLock};

@@ -48,6 +48,20 @@ impl Authority {
         self.folder.path().join("authority.pem")
     }
 
+    pub fn der(&self) -> &CertificateDer<'static> {
+        self.issuer.der()
+    }
+
+    /// A client that trusts it alone.
+    pub fn client_config(&self) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).expect("the authority's certificate is one");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let builder = builder.expect("the provider has every version of TLS");
+        builder.with_root_certificates(roots).with_no_client_auth()
+    }
+
     /// A file in which it revokes these.
     pub fn revoking(&self, certificates: &[&Certificate]) -> PathBuf {
         static MADE: AtomicU64 = AtomicU64::new(1);

@@ -83,3 +83,4 @@ mod trailers;
 mod upgrade;
 mod versions;
 mod wasi;
+mod workload;

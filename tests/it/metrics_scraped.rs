@@ -19,6 +19,9 @@ async fn rich() -> (Proxy, tamis_tests::Origin) {
     let origin = origin().route("*", "here").run();
     let proxy = proxy(format!(
         r#"
+        [tracing]
+        sample = 1.0
+        endpoint = "http://127.0.0.1:1"
         [listeners.edge]
         cluster = "origin"
         filters = ["copies", "stamp", "trap"]

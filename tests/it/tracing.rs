@@ -20,7 +20,7 @@ fn to(edge: Edge, address: impl std::fmt::Display, tracing: &str, more: &str) ->
 
 /// Sends all spans of each exchange to the collector, under this name.
 fn all(collector: &Collector, protocol: &str, service: &str) -> String {
-    format!("sample = '100%'\nservice = '{service}'\n{}", collector.keys(protocol))
+    format!("sample = 1.0\nservice = '{service}'\n{}", collector.keys(protocol))
 }
 
 fn one<'a>(spans: &'a [Span], what: &str, wanted: impl Fn(&Span) -> bool) -> &'a Span {
@@ -128,9 +128,9 @@ fn failing_once() -> Origin {
 
 matrix!(who_samples_decides_for_all_that_follow);
 async fn who_samples_decides_for_all_that_follow(edge: Edge) {
-    for (sample, parent) in [("0%", SAMPLED), ("100%", UNSAMPLED)] {
+    for (sample, parent) in [("0.0", SAMPLED), ("1.0", UNSAMPLED)] {
         let (collector, origin) = (collector(), origin().echo("/").run());
-        let tracing = format!("sample = '{sample}'\n{}", collector.keys("otlp-http"));
+        let tracing = format!("sample = {sample}\n{}", collector.keys("otlp-http"));
         let proxy = to(edge, &origin, &tracing, "");
         let client = proxy.client().await;
         let seen = client.get("/").header("traceparent", parent).header("tracestate", "vendor=1").await.json();
@@ -148,10 +148,10 @@ async fn who_samples_decides_for_all_that_follow(edge: Edge) {
         // A trace that begins here is said to go on, sampled or not.
         let onwards = field(&client.get("/").header("traceparent", "00-nonsense").await.json(), "traceparent");
         assert!(onwards.len() == 55 && !onwards.contains(TRACE), "{onwards}");
-        assert!(onwards.ends_with(if sample == "0%" { "-00" } else { "-01" }), "{onwards}");
+        assert!(onwards.ends_with(if sample == "0.0" { "-00" } else { "-01" }), "{onwards}");
         let lines = proxy.access_log().lines(2).await;
         assert_eq!(lines[1]["trace_id"], onwards[3..35]);
-        if sample == "0%" {
+        if sample == "0.0" {
             assert_eq!(collector.present().len(), 2, "of the first exchange");
         } else {
             collector.spans(2).await;
@@ -163,7 +163,7 @@ matrix!(only_trusted_peers_force_a_trace);
 async fn only_trusted_peers_force_a_trace(edge: Edge) {
     for (trusted, is_trusted) in [("['127.0.0.0/8']", true), ("['10.0.0.0/8']", false)] {
         let (collector, origin) = (collector(), origin().echo("/").run());
-        let tracing = format!("sample = '0%'\nforce-header = 'x-trace-me'\n{}", collector.keys("otlp-grpc"));
+        let tracing = format!("sample = 0.0\nforce-header = 'x-trace-me'\n{}", collector.keys("otlp-grpc"));
         let proxy = to(edge, &origin, &tracing, &format!("trusted = {trusted}"));
         let seen = proxy.client().await.get("/").header("x-trace-me", "1").await.json();
         assert_eq!(seen["headers"].get("x-trace-me").is_some(), is_trusted);
@@ -192,7 +192,7 @@ async fn a_trace_changes_its_words(edge: Edge) {
     let seen = client.get("/").header("b3", &format!("{TRACE}-00f067aa0ba902b7-0")).await.json();
     assert_eq!(field(&seen, "traceparent"), UNSAMPLED);
 
-    let proxy = to(edge, &origin, "sample = '0%'\nemit = ['b3', 'b3-single']", "");
+    let proxy = to(edge, &origin, "sample = 0.0\nemit = ['b3', 'b3-single']", "");
     let seen = proxy.client().await.get("/").header("traceparent", SAMPLED).header("tracestate", "a=b").await.json();
     assert_eq!((field(&seen, "x-b3-traceid"), field(&seen, "x-b3-sampled")), (TRACE.to_owned(), "1".to_owned()));
     assert_eq!(field(&seen, "b3"), format!("{TRACE}-{}-1-{}", field(&seen, "x-b3-spanid"), field(&seen, "x-b3-parentspanid")));
@@ -282,7 +282,7 @@ async fn a_collector_that_stalls_or_refuses_costs_no_request(edge: Edge) {
     for (collector, attempts) in [(stalled.to_string(), 1), (nobody.to_string(), 2)] {
         let origin = origin().route("/", "hello").run();
         let tracing = format!(
-            "sample = '100%'\nendpoint = 'http://{collector}'\nqueue = 5\nbatch = 1\nbatch-wait = '0s'\ntimeout = '60s'\nattempts = {attempts}"
+            "sample = 1.0\nendpoint = 'http://{collector}'\nqueue = 5\nbatch = 1\nbatch-wait = '0s'\ntimeout = '60s'\nattempts = {attempts}"
         );
         let proxy = to(edge, &origin, &tracing, "");
         let client = proxy.client().await;
@@ -307,7 +307,7 @@ async fn a_collector_is_asked_again_and_a_reload_takes_another(edge: Edge) {
     let toml = |tracing: &str| {
         format!("[listeners.edge]\ncluster = 'next'\n[tracing]\n{tracing}\n[clusters.next]\nendpoints = ['{origin}']\n")
     };
-    let proxy = edge.proxy(toml(&format!("sample = '100%'\nendpoint = 'http://{busy}'\nbatch-wait = '0s'\nattempts = 3")));
+    let proxy = edge.proxy(toml(&format!("sample = 1.0\nendpoint = 'http://{busy}'\nbatch-wait = '0s'\nattempts = 3")));
     let client = proxy.client().await;
     client.get("/").await;
     proxy.metric_becomes("tamis_trace_spans_dropped_total{reason=\"export\"}", |lost| lost == 2.0).await;

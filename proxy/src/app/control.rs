@@ -38,6 +38,7 @@ use crate::drain;
 use crate::exchange;
 use crate::filter::{self, source::Modules};
 use crate::snapshot::{Live, Parts};
+use crate::tls::workload;
 use crate::worker::Worker;
 
 /// How long the last lines of the access log are waited for at the end.
@@ -186,6 +187,9 @@ impl Control {
     }
 
     async fn begin(&mut self) {
+        if let Some(spiffe) = self.parts.config.spiffe.clone() {
+            tokio::spawn(workload::follow(spiffe));
+        }
         self.tell_ledger();
         self.listeners.start(&self.workers, &self.live).await;
         for worker in &self.workers {

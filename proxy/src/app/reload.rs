@@ -204,9 +204,10 @@ pub fn folder(file: &Path) -> &Path {
 fn take(ground: &mut Ground, mut loaded: Loaded) -> Result<(), Problems> {
     let present = &ground.parts.config;
     let workers = present.workers;
-    let fixed = loaded.config.admin == present.admin && loaded.config.state == present.state;
+    let fixed =
+        loaded.config.admin == present.admin && loaded.config.state == present.state && loaded.config.spiffe == present.spiffe;
     if loaded.config.workers.is_some_and(|wanted| Some(wanted) != workers) || !fixed {
-        tracing::warn!("`workers`, `admin` and `state` take effect at the next start");
+        tracing::warn!("`workers`, `admin`, `state` and `spiffe` take effect at the next start");
     }
     loaded.config.workers = workers;
     let (built, mut failed) = load_modules(&mut ground.modules, &loaded.config, &loaded.source);

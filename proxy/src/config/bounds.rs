@@ -181,6 +181,8 @@ pub const STORE_NODES_MAX: usize = 64;
 pub const MODULE_CACHE_BYTES_MIN: u64 = MIB as u64;
 /// A disk, not a cache.
 pub const MODULE_CACHE_BYTES_MAX: u64 = 1024 * GIB as u64;
+/// Longer than any orchestrator waits for a start.
+pub const SPIFFE_WAIT_MAX: Duration = Duration::from_secs(600);
 /// Whoever waits longer for a start has stopped waiting.
 pub const MODULE_FETCH_MAX: Duration = Duration::from_secs(3600);
 /// Checks closer together are load, not checks.

@@ -28,6 +28,9 @@ pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 pub const HANDSHAKES: usize = 1000;
 /// Whatever can do TLS 1.2 only is old, but there is a lot of it; nothing older is spoken at all.
 pub const TLS_MIN_VERSION: TlsVersion = TlsVersion::Tls12;
+/// How long a start waits for the SPIFFE Workload API: the agent of a node starts beside the proxy, and answers at once when it
+/// is there.
+pub const SPIFFE_WAIT: Duration = Duration::from_secs(10);
 /// HTTP/2 rather than HTTP/1.1: one handshake instead of six for a page.
 pub const ALPN: [Alpn; 2] = [Alpn::Http2, Alpn::Http1];
 /// A browser that reuses a connection for another host of the same certificate must not carry one host's client

@@ -43,6 +43,11 @@ pub fn config(top: &mut Table<'_>) -> Config {
         drain: top.table("drain", "How the proxy leaves after SIGTERM.", drain),
         dns: top.table("dns", "How host names in `endpoints` are resolved.", dns),
         modules: top.table("modules", "How modules are fetched, and what is kept of them.", modules),
+        spiffe: top.optional_table(
+            "spiffe",
+            "Who the proxy itself is, as the SPIFFE Workload API says. Takes effect at the next start.",
+            tls::spiffe,
+        ),
         listeners: top.named("listeners", "A socket that clients connect to; at least one.", listeners::listener),
         clusters: top
             .named("clusters", "A named set of endpoints that exchanges go to.", |table| clusters::cluster(table, zone.as_ref())),

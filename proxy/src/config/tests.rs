@@ -100,12 +100,14 @@ fn everything_has_a_default_but_what_cannot() {
         drain,
         dns,
         modules,
+        spiffe,
         listeners,
         clusters,
         filters,
         chains,
         stores,
     } = loaded.config;
+    assert_eq!(spiffe, None);
     assert_eq!((workers, admin, state), (None, None, State::default()));
     assert_eq!((access_log, redact, tracing), (AccessLog::default(), Redact::default(), None));
     assert_eq!((limits, drain, dns), (ProcessLimits::default(), Drain::default(), Dns::default()));
@@ -282,6 +284,61 @@ fn what_a_filter_says_is_placed_where_it_points() {
     let bare = source.filter_problem("bare", "set: missing");
     assert_eq!((bare.line, bare.column), (4, 1), "without `config`, the filter's own table");
     assert_eq!(source.filter_problem("gone", "x").line, 4, "without the filter, where filters are");
+}
+
+#[test]
+fn what_is_said_of_tls_reaches_its_fields() {
+    let text = r#"
+        [spiffe]
+        socket = "agent.sock"
+        directory = "/run/tamis"
+        [listeners.edge]
+        listen = "127.0.0.1:0"
+        [listeners.edge.tls]
+        mode = "permissive"
+        certificates = [{ chain = "a.pem", key = "a.key", ocsp = "a.der", default = true }]
+        min-version = "1.3"
+        alpn = ["http/1.1"]
+        client-auth = { mode = "optional", ca = ["ca.pem"], crl = ["crl.pem"], identities = ["*.a.test"], trust-domain = "a.test", strict-sni = false, forward = true }
+        [clusters.users]
+        endpoints = ["10.0.0.1:443"]
+        tls = { ca = ["ca.pem"], crl = ["crl.pem"], server-name = "users", certificate = "b.pem", key = "b.key", min-version = "1.3", identities = ["spiffe://a.test/**"], trust-domain = "a.test" }
+    "#;
+    let config = judge(text).expect("valid").config;
+    let here = |name: &str| PathBuf::from("etc").join(name);
+    let spiffe = Spiffe { socket: here("agent.sock"), directory: "/run/tamis".into(), wait: defaults::SPIFFE_WAIT };
+    assert_eq!(config.spiffe, Some(spiffe));
+    let certificate = Certificate { chain: here("a.pem"), key: here("a.key"), ocsp: Some(here("a.der")), default: true };
+    let server = ServerTls {
+        mode: TlsMode::Permissive,
+        certificates: vec![certificate],
+        min_version: TlsVersion::Tls13,
+        alpn: vec![Alpn::Http1],
+        client_auth: ClientAuth {
+            mode: ClientAuthMode::Optional,
+            ca: vec![here("ca.pem")],
+            crl: vec![here("crl.pem")],
+            identities: vec![IdentityPattern::Below(".a.test".into())],
+            trust_domain: Some("a.test".into()),
+            strict_sni: false,
+            forward: true,
+        },
+    };
+    assert_eq!(config.listeners["edge"].tls.as_ref().expect("tls"), &server);
+    assert_eq!(server.files().count(), 5);
+    let segments = ["spiffe:", "", "a.test"].map(str::to_owned).to_vec();
+    let client = ClientTls {
+        ca: vec![here("ca.pem")],
+        crl: vec![here("crl.pem")],
+        server_name: Some("users".into()),
+        verify: true,
+        certificate: Some((here("b.pem"), here("b.key"))),
+        min_version: TlsVersion::Tls13,
+        identities: vec![IdentityPattern::Segments { segments, open: true }],
+        trust_domain: Some("a.test".into()),
+    };
+    assert_eq!(config.clusters["users"].tls.as_ref().expect("tls"), &client);
+    assert_eq!(client.files().count(), 4);
 }
 
 #[test]

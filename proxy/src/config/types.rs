@@ -49,6 +49,7 @@ pub struct Config {
     pub drain: Drain,
     pub dns: Dns,
     pub modules: Modules,
+    pub spiffe: Option<Spiffe>,
     pub listeners: BTreeMap<Arc<str>, Arc<Listener>>,
     pub clusters: BTreeMap<Arc<str>, Arc<Cluster>>,
     pub filters: BTreeMap<Arc<str>, Arc<Filter>>,

@@ -1,9 +1,10 @@
 //! The keys of `tls`, of listeners and of clusters.
 
+use crate::config::bounds::{DURATION_MIN, SPIFFE_WAIT_MAX};
 use crate::config::defaults;
-use crate::config::kind::{Choice, File, Flag, Identity, List, ServerName, TrustDomain};
+use crate::config::kind::{Choice, File, Flag, Folder, Identity, List, ServerName, Time, TrustDomain};
 use crate::config::table::Table;
-use crate::config::types::{Alpn, Certificate, ClientAuth, ClientAuthMode, ClientTls, ServerTls, TlsMode, TlsVersion};
+use crate::config::types::{Alpn, Certificate, ClientAuth, ClientAuthMode, ClientTls, ServerTls, Spiffe, TlsMode, TlsVersion};
 
 const MODE: Choice<TlsMode> = Choice::of(&[("strict", TlsMode::Strict), ("permissive", TlsMode::Permissive)]);
 const VERSION: Choice<TlsVersion> = Choice::of(&[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)]);
@@ -122,6 +123,25 @@ fn client_auth(table: &mut Table<'_>) -> ClientAuth {
         _ => {}
     }
     auth
+}
+
+/// `[spiffe]`
+pub fn spiffe(table: &mut Table<'_>) -> Option<Spiffe> {
+    let socket = table.required("socket", &File, "The Unix socket of the Workload API.");
+    let directory = table.required(
+        "directory",
+        &Folder,
+        "The folder for `svid.pem`, `svid.key` and `bundle.pem`, which `tls` of listeners and clusters names. It is written anew \
+         whenever the Workload API says something new. The key is in it: it has to be yours alone, and in memory rather than on a \
+         disk.",
+    );
+    let wait = table.or(
+        "wait",
+        &Time::within(DURATION_MIN, SPIFFE_WAIT_MAX),
+        defaults::SPIFFE_WAIT,
+        "How long a start waits for the first answer. Past it, it goes on with the files that are there, or fails.",
+    );
+    Some(Spiffe { socket: socket?, directory: directory?, wait })
 }
 
 /// `tls` of a cluster.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::defaults;
 
@@ -135,6 +136,16 @@ impl ClientTls {
     pub fn checks_identity(&self) -> bool {
         !self.identities.is_empty() || self.trust_domain.is_some()
     }
+}
+
+/// `[spiffe]`: who the proxy itself is, as the SPIFFE Workload API says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spiffe {
+    pub socket: PathBuf,
+    /// Where it is written.
+    pub directory: PathBuf,
+    /// How long a start waits for it.
+    pub wait: Duration,
 }
 
 /// `spiffe://example.org/ns/*/sa/web`, `*.example.org`, `client.example.org`, as filters know them.
