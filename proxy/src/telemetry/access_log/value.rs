@@ -88,6 +88,7 @@ pub fn find<'a>(value: &'a LogValue, entry: &Entry<'a>, redact: &'a Redact) -> F
         LogValue::Peer => Found::Address(entry.peer),
         LogValue::TlsVersion => text(entry.tls_version),
         LogValue::ServerName => text(entry.server_name),
+        LogValue::Identity => text(entry.identity),
         LogValue::Notes if entry.notes.is_empty() => Found::Nothing,
         LogValue::Notes => Found::Notes(redact, entry.notes),
         LogValue::Filters => entry.trail.map_or(Found::Nothing, |trail| Found::Hooks(Hooks(trail))),
