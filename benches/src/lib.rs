@@ -10,6 +10,7 @@ use tamis::filter::source::Modules;
 use tamis::filter::{Around, Engine, Filter, Grants, Plan, Taken};
 use tamis::telemetry::access_log::AccessLog;
 use tamis::telemetry::metrics::Registry;
+use tamis::telemetry::redact::Redact;
 use tamis::telemetry::traffic::Traffic;
 
 /// The fields of an ordinary browser.
@@ -69,6 +70,8 @@ pub fn record(path: &str) -> Record {
         trusted: false,
         tls_version: None,
         server_name: None,
+        client: None,
+        strict_sni: false,
         permit: None,
         open: None,
         ended: std::sync::OnceLock::new(),
@@ -76,8 +79,9 @@ pub fn record(path: &str) -> Record {
     let clusters = Arc::new(Names::from(["users".into()]));
     let id = "4caf58aa332217d05e30072f5ef30cb6".to_owned();
     let exchange = Exchange::new(Arc::new(connection), request, "example.com".to_owned(), id, clusters);
-    let silent = config::AccessLog { output: config::AccessLogOutput::Off, queue: 1 };
-    let log = Arc::new(AccessLog::open(&silent).expect("a log that is off"));
+    let silent = config::AccessLog { output: config::AccessLogOutput::Off, ..config::AccessLog::default() };
+    let redact = Arc::new(Redact::new(&config::Redact::default()));
+    let log = Arc::new(AccessLog::open(&silent, &redact, None).expect("a log that is off"));
     let traffic = Traffic::new(&"l".into(), std::iter::empty(), 1, Kind::REASONS, None);
     Record::new(exchange, Rc::new(Inflow::new(true)), log, Arc::new(traffic))
 }

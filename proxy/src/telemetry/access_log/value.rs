@@ -85,7 +85,6 @@ pub fn find<'a>(value: &'a LogValue, entry: &Entry<'a>, redact: &'a Redact) -> F
         LogValue::TraceId => entry.trace_id.map_or(Found::Nothing, Found::TraceId),
         LogValue::SpanId => entry.span_id.map_or(Found::Nothing, Found::SpanId),
         LogValue::Source => Found::Ip(entry.source),
-        LogValue::Identity => text(entry.identity),
         LogValue::Peer => Found::Address(entry.peer),
         LogValue::TlsVersion => text(entry.tls_version),
         LogValue::ServerName => text(entry.server_name),
