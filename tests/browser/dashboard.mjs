@@ -89,7 +89,7 @@ try {
     assert.equal(await page.locator("#tap-list > li").count(), 2);
     await page.locator("#tap-list summary").first().click();
     await says("#tap-list pre", "x-stamp: b");
-    await says("#tap-list pre", "stamp request");
+    await says("#tap-list pre", "stamp response");
     await shoot("tap");
     await page.locator("#tap-toggle").click();
     await says("#tap-state", "stopped");

@@ -77,6 +77,8 @@ async fn an_exchange_is_shown_with_everything_that_happened_in_it() {
     assert!(!event.to_string().contains("secret") && !event.to_string().contains("abc"), "{event}");
     assert_eq!((&event["request"]["body"], &event["request"]["body_cut"]), (&json!("ques"), &json!(true)));
     assert_eq!((&event["response"]["body"], &event["response_bytes"]), (&json!("hell"), &json!(5)));
+    let headers = event["response"]["headers"].as_array().expect("fields");
+    assert!(headers.contains(&json!(["x-stamp", "a"])), "{event}");
     let stamp = &event["filters"][0];
     assert_eq!((&stamp["name"], &stamp["verdict"]), (&json!("stamp"), &json!("next")), "{event}");
     assert!(stamp["version"].as_str().is_some_and(|hash| hash.starts_with("sha256:")) && stamp["us"].is_u64(), "{event}");

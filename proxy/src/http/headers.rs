@@ -403,7 +403,8 @@ pub fn respond(
     content: Content,
 ) -> Response<Downstream> {
     let (mut parts, ()) = Response::new(()).into_parts();
-    let later = chain.wants_after_response();
+    // For filters, or for whoever watches.
+    let later = chain.wants_after_response() || record.inflow.kept().is_some();
     if let Some(head) = &mut record.exchange_mut().response {
         parts.status = head.status;
         parts.headers = if later { head.headers.clone() } else { std::mem::take(&mut head.headers) };
