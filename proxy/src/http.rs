@@ -9,6 +9,7 @@ pub mod body;
 pub mod exchange;
 pub mod forward;
 pub mod headers;
+mod hops;
 pub mod mirror;
 mod outbound;
 mod passage;

@@ -8,7 +8,8 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, StatusCode, Uri, Version};
 
 use super::body::{Content, Upstream};
-use super::headers::{Upgrade, strip};
+use super::headers::Upgrade;
+use super::hops::strip;
 use super::mirror::Copies;
 use super::outbound::outbound;
 use super::passage::Passage;

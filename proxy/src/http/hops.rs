@@ -1,0 +1,168 @@
+//! The fields of a hop: who spoke before this proxy, as far as it is believed; what it tells of that; and what goes no further.
+
+use std::net::IpAddr;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::exchange::{Connection, Exchange};
+use crate::snapshot::Listener;
+
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+/// What a peer claims about hops before it, where it is not trusted.
+const CLAIMS: [HeaderName; 7] = [
+    X_FORWARDED_FOR,
+    X_FORWARDED_PROTO,
+    X_FORWARDED_HOST,
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-real-ip"),
+    header::FORWARDED,
+    X_FORWARDED_CLIENT_CERT,
+];
+/// Fields that `Connection` may name without effect: removing them would change who or what a request is.
+const NEVER_HOP_BY_HOP: [&str; 10] = [
+    "host",
+    "authorization",
+    "cookie",
+    "x-request-id",
+    "forwarded",
+    "x-real-ip",
+    "traceparent",
+    "tracestate",
+    "b3",
+    "content-length",
+];
+const NEVER_HOP_BY_HOP_PREFIXES: [&str; 2] = ["x-forwarded-", "x-b3-"];
+
+/// The first address from the right that no trusted hop vouches for.
+pub fn source(connection: &Connection, headers: &HeaderMap, listener: &Listener) -> IpAddr {
+    let peer = connection.peer.ip();
+    if !connection.trusted {
+        return peer;
+    }
+    let trusted = |address: &IpAddr| listener.config.trusted.iter().any(|range| range.contains(address));
+    let mut source = peer;
+    for value in headers.get_all(X_FORWARDED_FOR).iter().rev() {
+        for hop in value.to_str().unwrap_or_default().rsplit(',') {
+            let Ok(hop) = hop.trim().parse::<IpAddr>() else { return source };
+            source = hop;
+            if !trusted(&hop) {
+                return source;
+            }
+        }
+    }
+    source
+}
+
+/// Tells the upstream who is speaking; claims of a peer that is not trusted are dropped first.
+pub fn forwarded(exchange: &mut Exchange) {
+    let headers = &mut exchange.request.headers;
+    if !exchange.connection.trusted {
+        for claim in &CLAIMS {
+            headers.remove(claim);
+        }
+    }
+    let peer = exchange.connection.peer.ip();
+    let mut hops = String::new();
+    for value in headers.get_all(X_FORWARDED_FOR) {
+        hops.push_str(value.to_str().unwrap_or_default());
+        hops.push_str(", ");
+    }
+    hops.push_str(&peer.to_string());
+    if let Ok(hops) = HeaderValue::try_from(hops) {
+        headers.insert(X_FORWARDED_FOR, hops);
+    }
+    if !headers.contains_key(X_FORWARDED_PROTO) {
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(exchange.scheme));
+    }
+    if !headers.contains_key(X_FORWARDED_HOST)
+        && let Ok(host) = HeaderValue::from_str(&exchange.authority)
+    {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+}
+
+/// Tells the upstream whose certificate was verified here. What an untrusted peer claims has been removed.
+pub fn forward_client(exchange: &mut Exchange) {
+    let Some(client) = &exchange.connection.client else { return };
+    if let Ok(told) = HeaderValue::from_str(&client.forwarded()) {
+        exchange.request.headers.append(X_FORWARDED_CLIENT_CERT, told);
+    }
+}
+
+/// Removes the fields of one hop (RFC 9110, 7.6.1), those that `Connection` names included. `TE: trailers` stays.
+pub fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+            .filter(|name| !NEVER_HOP_BY_HOP.contains(&name.as_str()))
+            .filter(|name| !NEVER_HOP_BY_HOP_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix)))
+            .collect();
+        headers.remove(header::CONNECTION);
+        for name in named.into_iter().filter(|name| *name != header::TE) {
+            headers.remove(name);
+        }
+    }
+    for name in [
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        HeaderName::from_static("http2-settings"),
+    ] {
+        headers.remove(name);
+    }
+    if headers.contains_key(header::TE) {
+        let trailers = headers.get_all(header::TE).iter().any(|value| {
+            value.to_str().is_ok_and(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
+        });
+        headers.remove(header::TE);
+        if trailers {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
+    }
+}
+
+/// What the client speaks, as far as trusted hops tell.
+pub fn scheme(connection: &Connection, headers: &HeaderMap) -> &'static str {
+    match headers.get(X_FORWARDED_PROTO).filter(|_| connection.trusted).map(HeaderValue::as_bytes) {
+        Some(b"https") => "https",
+        Some(b"http") => "http",
+        _ => connection.scheme(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_connection_names_goes_but_not_who_is_asking() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "x-hop, authorization, X-Forwarded-For, X-B3-TraceId, keep-alive"),
+            ("x-hop", "1"),
+            ("authorization", "secret"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-b3-traceid", "1"),
+            ("keep-alive", "5"),
+            ("te", "gzip, trailers"),
+            ("transfer-encoding", "chunked"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        strip(&mut headers);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["authorization", "te", "x-b3-traceid", "x-forwarded-for"]);
+        assert_eq!(headers["te"], "trailers");
+    }
+}
