@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 pub use list::endpoint_list;
 pub use problem::{Problem, Problems};
-pub use shown::without_passwords as shown;
+pub use shown::{hidden_in, without_passwords as shown};
 pub use source::{Source, Step};
 pub use types::*;
 

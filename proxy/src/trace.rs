@@ -13,9 +13,10 @@ pub mod zipkin;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::config::Tracing;
 use crate::exchange::{Exchange, Onlooker, Over};
@@ -24,6 +25,9 @@ use crate::telemetry::redact::Redact;
 use crate::tls::client::TrustError;
 use export::Message;
 use link::Link;
+
+/// How often a full queue is looked at when the proxy leaves.
+const FLUSH_LOOK: Duration = Duration::from_millis(5);
 
 /// Looks at sampled exchanges and has their spans sent. When it is dropped, what is queued is still sent, once.
 #[derive(Debug)]
@@ -108,13 +112,23 @@ impl Tracer {
 
     /// Waits until what is queued has been sent or given up, for so long at most. False: it has not.
     pub fn flush(&self, within: Duration) -> bool {
+        let until = Instant::now() + within;
         let (done, sent) = sync_channel(1);
-        self.queue.try_send(Message::Flush(done)).is_ok() && sent.recv_timeout(within).is_ok()
+        let mut message = Message::Flush(done);
+        // A queue that is full gets its chance as well.
+        while let Err(TrySendError::Full(back)) = self.queue.try_send(message) {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(FLUSH_LOOK);
+            message = back;
+        }
+        sent.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok()
     }
 }
 
 impl Onlooker for Tracer {
-    fn wants(&self, exchange: &Exchange) -> bool {
+    fn wants(&self, exchange: &Exchange, _: &str) -> bool {
         exchange.trace.is_some_and(|trace| trace.context.sampled)
     }
 

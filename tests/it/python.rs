@@ -89,6 +89,13 @@ fn sockets(port: u16, protocol: &str) -> String {
         r#"
         [listeners.edge]
         cluster = "sockets"
+        filters = ["router"]
+        [filters.router]
+        module = "builtin:router"
+        config = {{ routes = [
+            {{ match = {{ path = "/made" }}, respond = {{ status = 200, body = "made here" }} }},
+            {{ to = "sockets" }},
+        ] }}
         [clusters.sockets]
         endpoints = ["127.0.0.1:{port}"]
         protocol = "{protocol}"

@@ -178,6 +178,11 @@ def case_what_is_refused_is_no_websocket(connection):
     assert connection.websocket("/refused").status == 403
 
 
+def case_what_a_filter_answers_is_no_websocket(connection):
+    assert connection.get("/made") == 200
+    assert connection.websocket("/made").status == 501
+
+
 def main():
     for name, case in list(globals().items()):
         if name.startswith("case_"):

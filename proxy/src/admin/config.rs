@@ -22,7 +22,7 @@ use crate::config::{self, Problems, Source};
 /// Sections that have an entry for each name.
 const NAMED: [&str; 5] = ["listeners", "clusters", "filters", "chains", "stores"];
 /// Those that a running proxy does not take.
-const NEXT_START: [&str; 3] = ["workers", "admin", "state"];
+const NEXT_START: [&str; 4] = ["workers", "admin", "state", "spiffe"];
 
 /// Which text is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,8 +198,13 @@ async fn difference(running: Running, query: Option<&str>) -> Result<Answer, Ref
             Ok(examined) => examined.loaded.source.shown_text(),
             Err(_) => config::shown(&said).into_owned(),
         };
+        let differs = said != running.source.text();
         let running = running.source.shown_text();
-        Ok((diff::unified(&file.to_string_lossy(), &shown, "running", &running), file))
+        let shown = match diff::unified(&file.to_string_lossy(), &shown, "running", &running) {
+            diff if diff.is_empty() && differs => "only what is hidden differs\n".to_owned(),
+            diff => diff,
+        };
+        Ok((shown, file))
     };
     let compared = tokio::task::spawn_blocking(compare).await;
     let (differs, file) = compared.map_err(|error| Refused::Failed(error.to_string())).flatten()?;
@@ -223,7 +228,13 @@ async fn put(api: &Api, query: Option<&str>, headers: &HeaderMap, body: Incoming
     let query = Query::parse(query, &["dry-run", "version"])?;
     let (expected, dry_run) = (expected(&query, headers)?, query.flag("dry-run")?);
     let held = api.room().await?;
-    let wanted = Wanted::Text(toml(&read(headers, body, CONFIG_BYTES_MAX).await?)?);
+    let text = toml(&read(headers, body, CONFIG_BYTES_MAX).await?)?;
+    if let Some(line) = config::hidden_in(&text) {
+        let message =
+            format!("line {line}: expected a value, found the `[redacted]` that stands for one where a configuration is shown");
+        return Err(Refused::Unusable(message));
+    }
+    let wanted = Wanted::Text(text);
     ask(api, wanted, expected, dry_run, Some(held)).await.map(done)
 }
 

@@ -94,7 +94,15 @@ impl Listener {
     pub async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
             Self::Tcp(socket) => socket.accept().await.map(|(stream, peer)| (Stream::Tcp(stream), Peer::Address(peer))),
-            Self::Unix(socket) => socket.accept().await.map(|(stream, _)| (Stream::Unix(stream), Peer::Unix)),
+            Self::Unix(socket) => {
+                let (stream, _) = socket.accept().await?;
+                // Between `bind` and the change of its mode, a lax umask may have let somebody else in.
+                let (who, own) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
+                if who != own && who != 0 {
+                    return Err(io::ErrorKind::PermissionDenied.into());
+                }
+                Ok((Stream::Unix(stream), Peer::Unix))
+            }
         }
     }
 }

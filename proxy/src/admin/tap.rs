@@ -16,6 +16,8 @@ use crate::exchange::tap::{Expression, Tap, Wanted, Watching};
 
 /// How often somebody who waits hears that nothing has broken.
 const ALIVE: Duration = Duration::from_secs(10);
+/// A watcher that takes nothing for this long is given up: what waits for it is held in memory.
+const STALL: Duration = Duration::from_secs(30);
 /// Pieces between the queue of the watcher and the connection.
 const PIECES: usize = 16;
 
@@ -70,7 +72,7 @@ async fn show(mut watching: Watching, mut left: u64, pieces: mpsc::Sender<Bytes>
         if lost > 0 {
             said.extend_from_slice(format!("event: lost\ndata: {{\"count\":{lost}}}\n\n").as_bytes());
         }
-        if pieces.send(said.into()).await.is_err() {
+        if !matches!(tokio::time::timeout(STALL, pieces.send(said.into())).await, Ok(Ok(()))) {
             return;
         }
     }

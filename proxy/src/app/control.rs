@@ -235,17 +235,23 @@ impl Control {
                     continue;
                 }
                 file = self.watch.next() => {
-                    if let Some(list) = self.following.get(&Query::File(file.as_path().into())) {
+                    // One file can be several things.
+                    let list = self.following.get(&Query::File(file.as_path().into()));
+                    if let Some(list) = list {
                         list.changed.notify_one();
-                        continue;
+                    }
+                    let is_certificate = certificates::names(&self.parts.config, &file);
+                    if is_certificate {
+                        waiting.add(Change::Certificates);
                     }
                     let input = Input::File(file.clone());
-                    waiting.add(match file {
-                        file if self.file.as_ref() == Some(&file) => Change::Reload { if_changed: true },
-                        _ if self.parts.inputs.contains_key(&input) => Change::Input(input, None),
-                        file if certificates::names(&self.parts.config, &file) => Change::Certificates,
-                        file => Change::Module(file),
-                    });
+                    if self.parts.inputs.contains_key(&input) {
+                        waiting.add(Change::Input(input, None));
+                    } else if self.file.as_ref() == Some(&file) {
+                        waiting.add(Change::Reload { if_changed: true });
+                    } else if list.is_none() && !is_certificate {
+                        waiting.add(Change::Module(file));
+                    }
                     continue;
                 }
                 () = tokio::time::sleep(trial::LOOK), if !self.trials.is_empty() => {

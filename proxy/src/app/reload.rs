@@ -166,9 +166,22 @@ fn again(ground: &mut Ground, if_changed: bool) -> Result<Option<Next>, NotReady
 fn put(ground: &mut Ground, wanted: Wanted) -> Result<Next, NotReady> {
     let (now, keep) = (SystemTime::now(), ground.parts.config.state.versions);
     let file = ground.file.clone();
-    let said = file.as_deref().map(config::read).transpose()?;
+    let said = match file.as_deref().map(config::read).transpose() {
+        Ok(said) => said,
+        Err(problems) if wanted == Wanted::File => return Err(problems.into()),
+        // A way back is needed most where the file is no good.
+        Err(problems) => {
+            tracing::warn!(%problems, "the file cannot be read; what is put holds until it says something else than it last did");
+            None
+        }
+    };
+    let last_said = || ground.configs.over().unwrap_or(&ground.configs.live().hash).clone();
     // Without a file there is nothing that could change under it.
-    let base: Arc<str> = said.as_ref().map(|said| hash(said.as_bytes())).unwrap_or_default().into();
+    let base: Arc<str> = match &said {
+        Some(said) => hash(said.as_bytes()).into(),
+        None if file.is_some() => last_said(),
+        None => Arc::default(),
+    };
     let mut configs = Configs::clone(&ground.configs);
     match wanted {
         Wanted::Text(text) => {

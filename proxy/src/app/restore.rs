@@ -67,7 +67,9 @@ pub fn configuration(loaded: Loaded, shelf: &Shelf) -> Result<(Loaded, Configs),
     }
     if configs.over().is_some() || configs.live().hash != said {
         configs.add(From::File, text.into(), Arc::clone(&said), &said, now, keep);
-        shelf.keep_configs(&configs).map_err(RestoreError::from)?;
+        if let Err(error) = shelf.keep_configs(&configs) {
+            tracing::warn!(%error, "the file holds, but the history of configurations cannot be written");
+        }
     }
     Ok((loaded, configs))
 }

@@ -241,7 +241,7 @@ async fn send_once(
     let pool = pool::of(endpoint, &config.timeouts, &config.limits, &cluster.kept.load);
     let to = To { pool: &pool, endpoint, cluster, stood };
     let (response, connection) = match form::spoken(config, unsent.as_ref()) {
-        Spoken::Http1 => send_http1(to, None, unsent).await?,
+        Spoken::Http1 => send_http1(to, None, unsent).await.map_err(|failure| form::unblamed(config, failure))?,
         Spoken::Http2 => send_http2(to, None, unsent).await?,
         // Boxed: it has room for both.
         Spoken::Either => Box::pin(send_either(to, unsent)).await?,
@@ -303,10 +303,10 @@ async fn send_http2(to: To<'_>, mut first: Option<Place>, unsent: &mut Option<Re
             None => to.pool.place(to.endpoint, to.cluster, to.stood).await?,
         };
         let mut sender = place.0.sender.clone();
-        let Some(request) = unsent.take() else { return Err(nothing_to_send()) };
-        if request.method() == Method::CONNECT {
+        if unsent.as_ref().is_some_and(|request| request.method() == Method::CONNECT) {
             Box::pin(to.pool.takes_connects(&place)).await?;
         }
+        let Some(request) = unsent.take() else { return Err(nothing_to_send()) };
         match sender.try_send_request(request).await {
             Ok(response) => return Ok((response, Connection::Http2(place))),
             Err(mut error) => match error.take_message() {

@@ -28,6 +28,19 @@ pub fn spoken<B>(config: &config::Cluster, request: Option<&Request<B>>) -> Spok
     }
 }
 
+/// Where the client's wish for another protocol has left nothing but HTTP/1 to agree on, an endpoint that speaks HTTP/2 alone is not to
+/// blame: otherwise any client could have it left out.
+pub fn unblamed(config: &config::Cluster, failure: Failure) -> Failure {
+    if config.protocol == UpstreamProtocol::Auto && failure.kind == Kind::UpstreamTls {
+        return Failure::new(
+            Kind::NotImplemented,
+            "the upstream may not speak HTTP/1, without which no protocol can be switched to",
+        )
+        .because(failure);
+    }
+    failure
+}
+
 /// A request for HTTP/1, whatever it was for.
 pub fn to_http1<B>(request: &mut Request<B>) -> Result<(), Failure> {
     let Some(authority) = request.uri().authority().map(Authority::as_str) else { return Ok(()) };

@@ -82,14 +82,15 @@ pub struct Stood {
     before: Cell<Duration>,
 }
 
-/// It stands in one until this is dropped.
-#[derive(Debug)]
-pub struct Standing<'a>(&'a Stood);
-
 impl Stood {
-    pub fn begin(&self) -> Standing<'_> {
+    pub fn begin(&self) {
         self.since.set(Some(Instant::now()));
-        Standing(self)
+    }
+
+    /// Not by a drop: who is given up in line still stands in it.
+    pub fn end(&self) {
+        self.before.set(self.total());
+        self.since.set(None);
     }
 
     pub fn is_standing(&self) -> bool {
@@ -98,13 +99,6 @@ impl Stood {
 
     pub fn total(&self) -> Duration {
         self.before.get() + self.since.get().map_or(Duration::ZERO, |since| since.elapsed())
-    }
-}
-
-impl Drop for Standing<'_> {
-    fn drop(&mut self) {
-        self.0.before.set(self.0.total());
-        self.0.since.set(None);
     }
 }
 
@@ -136,10 +130,10 @@ mod tests {
     async fn time_in_lines_is_added_up() {
         let (stood, second) = (Stood::default(), Duration::from_secs(1));
         for round in 1..=2 {
-            let standing = stood.begin();
+            stood.begin();
             tokio::time::advance(second).await;
             assert_eq!((stood.is_standing(), stood.total()), (true, second * round));
-            drop(standing);
+            stood.end();
             tokio::time::advance(second).await;
         }
         assert_eq!((stood.is_standing(), stood.total()), (false, second * 2));

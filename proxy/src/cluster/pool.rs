@@ -224,7 +224,7 @@ impl Pool {
         waiting: &Line<T>,
         is_alive: impl AsyncFn(&T) -> bool,
     ) -> Result<Got<T>, Failure> {
-        let _standing = stood.begin();
+        stood.begin();
         give_up_an_idle_one(&self.load);
         let served = async {
             loop {
@@ -240,10 +240,13 @@ impl Pool {
                 }
             }
         };
-        if self.timeouts.connect.is_zero() {
-            return Ok(served.await);
-        }
-        tokio::time::timeout(self.timeouts.connect, served).await.map_err(|_| {
+        let served = if self.timeouts.connect.is_zero() {
+            Ok(served.await)
+        } else {
+            tokio::time::timeout(self.timeouts.connect, served).await
+        };
+        stood.end();
+        served.map_err(|_| {
             self.load.overflowed(Limit::Connections);
             Limit::Connections.failure()
         })
@@ -257,11 +260,15 @@ impl Pool {
         }
         let asked = Instant::now();
         let _pending = self.load.claim(Limit::Pending, breakers).ok_or_else(|| Limit::Pending.failure())?;
-        let _opening = {
-            // Behind somebody who stands in line, one does as well.
-            let _standing = self.waiting_for_places.is_awaited().then(|| stood.begin());
-            self.opening.lock().await
-        };
+        // Behind somebody who stands in line, one does as well.
+        let stands = self.waiting_for_places.is_awaited();
+        if stands {
+            stood.begin();
+        }
+        let _opening = self.opening.lock().await;
+        if stands {
+            stood.end();
+        }
         // Boxed: opening one is rare, and each exchange would have to have room for it.
         Box::pin(self.open_shared(endpoint, cluster, stood, asked)).await
     }
@@ -367,7 +374,7 @@ impl Pool {
         };
         if !peer.connects.get() && tokio::time::timeout(limit, said).await.is_err() {
             peer.silent.set(true);
-            return Err(Failure::new(Kind::UpstreamProtocol, "the upstream takes no WebSockets over HTTP/2 (RFC 8441)"));
+            return Err(Failure::new(Kind::NotImplemented, "the upstream takes no WebSockets over HTTP/2 (RFC 8441)"));
         }
         Ok(())
     }

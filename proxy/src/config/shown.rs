@@ -15,7 +15,7 @@ impl Source {
     /// The text, with every password of an address in it hidden, in comments too.
     pub fn shown_text(&self) -> String {
         let mut secrets = Vec::new();
-        find(self.tree(), &mut secrets);
+        find(self.tree(), &mut Vec::new(), &mut secrets);
         secrets.sort_by_key(|(span, _): &(Range<usize>, String)| span.start);
         let (text, mut shown, mut at) = (self.text(), String::new(), 0);
         for (span, hidden) in secrets {
@@ -32,37 +32,73 @@ impl Source {
 
     /// The tree, with every password of an address in it hidden.
     pub fn shown_json(&self) -> Json {
-        json(self.tree(), &|text| without_passwords(text).into())
+        json(self.tree(), &mut Vec::new(), &|path, text| hidden(path, text).into())
     }
 
     /// The tree as it is, to be compared and not to be shown.
     pub fn json(&self) -> Json {
-        json(self.tree(), &|text| text.into())
+        json(self.tree(), &mut Vec::new(), &|_, text| text.into())
     }
 }
 
-fn find(node: &Node, secrets: &mut Vec<(Range<usize>, String)>) {
+/// The line of a text in which a value is nothing but what stands in the place of one.
+pub fn hidden_in(text: &str) -> Option<usize> {
+    let is_hidden = |line: &str| {
+        let value = line.split_once('=').map_or(line, |(_, value)| value);
+        !line.trim_start().starts_with('#') && value.contains(HIDDEN)
+    };
+    text.lines().position(is_hidden).map(|line| line + 1)
+}
+
+/// A value as it may be shown: the fields that are sent to a collector hold tokens, and the query of a module may.
+fn hidden<'a>(path: &[&str], text: &'a str) -> Cow<'a, str> {
+    match path {
+        ["tracing", "fields", ..] => Cow::Borrowed(HIDDEN),
+        [.., "module"] if text.starts_with("https://") => match text.split_once('?') {
+            Some((address, _)) => Cow::Owned(format!("{}?{HIDDEN}", without_passwords(address))),
+            None => without_passwords(text),
+        },
+        _ => without_passwords(text),
+    }
+}
+
+fn find<'a>(node: &'a Node, path: &mut Vec<&'a str>, secrets: &mut Vec<(Range<usize>, String)>) {
     match &node.value {
         Value::String(text) => {
-            if let Cow::Owned(hidden) = without_passwords(text) {
-                secrets.push((node.span.clone(), hidden));
+            let hidden = hidden(path, text);
+            if hidden != *text {
+                secrets.push((node.span.clone(), hidden.into_owned()));
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| find(item, secrets)),
-        Value::Table(entries) => entries.iter().for_each(|entry| find(&entry.node, secrets)),
+        Value::Array(items) => items.iter().for_each(|item| find(item, path, secrets)),
+        Value::Table(entries) => {
+            for entry in entries {
+                path.push(&entry.key);
+                find(&entry.node, path, secrets);
+                path.pop();
+            }
+        }
         _ => {}
     }
 }
 
-fn json(node: &Node, string: &impl Fn(&str) -> Json) -> Json {
+fn json<'a>(node: &'a Node, path: &mut Vec<&'a str>, string: &impl Fn(&[&str], &str) -> Json) -> Json {
     match &node.value {
-        Value::String(text) => string(text),
+        Value::String(text) => string(path, text),
         Value::Integer(number) => i64::try_from(*number).map_or_else(|_| number.to_string().into(), Json::from),
         Value::Float(number) => Json::from(*number),
         Value::Boolean(flag) => (*flag).into(),
         Value::Date(date) => date.as_str().into(),
-        Value::Array(items) => items.iter().map(|item| json(item, string)).collect(),
-        Value::Table(entries) => entries.iter().map(|entry| (entry.key.clone(), json(&entry.node, string))).collect(),
+        Value::Array(items) => items.iter().map(|item| json(item, path, string)).collect(),
+        Value::Table(entries) => {
+            let mut object = serde_json::Map::new();
+            for entry in entries {
+                path.push(&entry.key);
+                object.insert(entry.key.clone(), json(&entry.node, path, string));
+                path.pop();
+            }
+            object.into()
+        }
     }
 }
 
@@ -109,6 +145,17 @@ mod tests {
         for (text, shown) in cases {
             assert_eq!(without_passwords(text), shown, "{text}");
         }
+    }
+
+    #[test]
+    fn tokens_of_a_collector_and_queries_of_modules_are_hidden() {
+        let text = "[tracing]\nfields = { authorization = \"Bearer abc\" }\n\
+                    [filters.f]\nmodule = \"https://a.test/f.wasm?key=abc\"\n";
+        let examined = crate::config::examine_as(text, Path::new("t"), Path::new("")).expect("TOML");
+        let (shown, json) = (examined.loaded.source.shown_text(), examined.loaded.source.shown_json());
+        assert!(!shown.contains("abc") && !json.to_string().contains("abc"), "{shown} {json}");
+        assert_eq!(json["filters"]["f"]["module"], "https://a.test/f.wasm?[redacted]");
+        assert_eq!((hidden_in(text), hidden_in(&shown)), (None, Some(2)));
     }
 
     #[test]

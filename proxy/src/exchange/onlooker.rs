@@ -8,8 +8,9 @@ use super::{Attempt, Exchange, Origin, Trail};
 
 /// Called on workers, so it never waits: what takes time goes into a bounded queue.
 pub trait Onlooker: std::fmt::Debug + Send + Sync {
-    /// Whether it wants to be told of this exchange, which has just come. If so, there will be a trail.
-    fn wants(&self, exchange: &Exchange) -> bool;
+    /// Whether it wants to be told of this exchange, which has just come, with its path as the client wrote it. If so, there will be a
+    /// trail.
+    fn wants(&self, exchange: &Exchange, path: &str) -> bool;
 
     /// It is over. Complete hooks are still to run.
     fn ended(&self, over: &Over<'_>);
@@ -38,9 +39,9 @@ pub struct Over<'a> {
 
 impl Exchange {
     /// Asks everybody whether they want to look at it. `steps_max`: of the trail, if one does.
-    pub fn offer(&mut self, onlookers: &[Arc<dyn Onlooker>], steps_max: usize) {
+    pub fn offer(&mut self, onlookers: &[Arc<dyn Onlooker>], path: &str, steps_max: usize) {
         for onlooker in onlookers {
-            if onlooker.wants(self) {
+            if onlooker.wants(self, path) {
                 self.keep_trail(steps_max).show(Arc::clone(onlooker));
             }
         }
@@ -69,7 +70,7 @@ mod tests {
     }
 
     impl Onlooker for Picky {
-        fn wants(&self, _: &Exchange) -> bool {
+        fn wants(&self, _: &Exchange, _: &str) -> bool {
             self.wants
         }
 
@@ -86,7 +87,7 @@ mod tests {
         let log = Arc::new(AccessLog::open(&config, &Arc::default(), None).expect("nothing to open"));
         let traffic = Arc::new(Traffic::new(&"edge".into(), [].iter(), 1, &[], None));
         let mut record = Record::new(exchange(), Rc::new(Inflow::new(true)), log, traffic);
-        record.exchange_mut().offer(&[bored.clone(), curious.clone()], 8);
+        record.exchange_mut().offer(&[bored.clone(), curious.clone()], "/", 8);
         assert!(record.exchange().trail.is_some());
         record.status = Some(http::StatusCode::NOT_FOUND);
         record.complete = true;
@@ -96,7 +97,7 @@ mod tests {
         assert_eq!(*curious.seen.lock().expect("nobody panics"), ["GET / 404 upstream"]);
         assert!(bored.seen.lock().expect("nobody panics").is_empty());
         let mut unseen = exchange();
-        unseen.offer(&[bored], 8);
+        unseen.offer(&[bored], "/", 8);
         assert!(unseen.trail.is_none());
     }
 }

@@ -100,6 +100,11 @@ impl Record {
         }
     }
 
+    /// As it came, without the query.
+    pub fn path(&self) -> &str {
+        self.target.as_ref().map_or("", PathAndQuery::path)
+    }
+
     /// The exchange, for hooks. Whoever holds it borrows it only while it runs, never while it waits.
     pub fn shared(&self) -> &Rc<RefCell<Exchange>> {
         &self.exchange
@@ -201,7 +206,7 @@ impl Drop for Record {
                 started: self.started,
                 duration,
                 method: &self.method,
-                path: self.target.as_ref().map_or("", PathAndQuery::path),
+                path: self.path(),
                 host: &self.host,
                 status,
                 origin,

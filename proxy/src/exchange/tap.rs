@@ -128,12 +128,12 @@ impl Showing {
 }
 
 impl Onlooker for Showing {
-    fn wants(&self, exchange: &Exchange) -> bool {
+    fn wants(&self, exchange: &Exchange, path: &str) -> bool {
         if self.tap.watching.load(Ordering::Relaxed) == 0 {
             return false;
         }
         let watchers = self.tap.watchers.load();
-        let mut candidates = watchers.iter().filter(|watcher| watcher.wanted.matching.may_match(exchange)).peekable();
+        let mut candidates = watchers.iter().filter(|watcher| watcher.wanted.matching.may_match(exchange, path)).peekable();
         if candidates.peek().is_none() {
             return false;
         }

@@ -43,10 +43,14 @@ pub async fn run(served: Rc<Served>, request: Request<Incoming>) -> Result<Respo
             Some(step) => answer(&mut record, step)?,
         },
     };
+    let by_connect = upgrade.as_ref().is_some_and(|asked| asked.by_connect);
     let mut content = upgrade::begin(&served, &listener, &mut record, upgrade, content);
     // An interim answer, such as the one that switches protocols, is not for filters.
     if !content.is_interim() && chain.wants(Hook::Response) {
         content = respond(&chain, &mut record, content).await?;
+    }
+    if let Some(failure) = by_connect.then(|| upgrade::decline(&content, &record)).flatten() {
+        content = answer_failure(&mut record, &failure)?;
     }
     Ok(headers::respond(&served, &listener, under_way, &chain, record, content))
 }

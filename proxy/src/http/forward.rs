@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, StatusCode, Uri, Version};
+use http::{Method, Request, StatusCode, Uri, Version};
 
 use super::body::{Content, Upstream};
 use super::headers::Upgrade;
@@ -33,8 +33,10 @@ pub async fn forward(
     upgrade: Option<&Upgrade>,
 ) -> Result<Content, Failure> {
     let (cluster, mut wishes) = cluster::choose(&chain.reach().clusters, &mut record.exchange_mut().destination)?;
-    // HTTP/2 knows no other.
-    let upgrade = upgrade.filter(|asked| cluster.config.protocol != UpstreamProtocol::Http2 || asked.is_websocket());
+    // HTTP/2 knows no other, and it has no body.
+    let is_plain = record.method == Method::GET && record.inflow.ended_at().is_some();
+    let can_connect = |asked: &&Upgrade| asked.is_websocket() && is_plain;
+    let upgrade = upgrade.filter(|asked| cluster.config.protocol != UpstreamProtocol::Http2 || can_connect(asked));
     let request = request(record, chain, cluster, upgrade).inspect_err(|failure| {
         if failure.kind == Kind::Deadline {
             cluster.kept.counts.expired.more();

@@ -94,7 +94,7 @@ pub fn receive(
         record.exchange_mut().keep_trail(snapshot.config.limits.trail_steps);
     }
     if !snapshot.onlookers.is_empty() {
-        record.exchange_mut().offer(&snapshot.onlookers, snapshot.config.limits.trail_steps);
+        record.exchange_mut().offer(&snapshot.onlookers, record.path(), snapshot.config.limits.trail_steps);
     }
     Received { record, upgrade, accepted }
 }

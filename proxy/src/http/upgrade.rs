@@ -52,7 +52,8 @@ pub fn asked<B>(upgrade: Option<&Upgrade>, response: &mut Response<B>) -> Result
     let wrong = |message| Err(Failure::new(Kind::UpstreamProtocol, message));
     let by_connect = response.version() == Version::HTTP_2;
     let has_switched = if by_connect {
-        upgrade.is_some() && response.status().is_success()
+        // hyper hands the stream over with no other.
+        upgrade.is_some() && response.status() == StatusCode::OK
     } else {
         response.status() == StatusCode::SWITCHING_PROTOCOLS
     };
@@ -87,6 +88,13 @@ pub fn begin(served: &Served, listener: &Listener, record: &mut Record, upgrade:
         }
         (_, content) => content,
     }
+}
+
+/// Who has asked by CONNECT takes any 2xx for a WebSocket: an answer that is none, of a filter say, has to be a failure.
+pub fn decline(content: &Content, record: &Record) -> Option<Failure> {
+    let is_success = record.exchange().response.as_ref().is_some_and(|head| head.status.is_success());
+    (!content.is_interim() && is_success)
+        .then(|| Failure::new(Kind::NotImplemented, "a WebSocket was asked for, and what answered is none"))
 }
 
 /// Tells the client, in the way in which it asked.

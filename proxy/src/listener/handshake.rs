@@ -89,6 +89,10 @@ pub async fn shake(
     let limit = listener.config.timeouts.tls_handshake;
     let late = |why| io::Error::new(io::ErrorKind::TimedOut, why);
     let shaking = async {
+        if !permissive {
+            // Who says nothing takes no turn.
+            stream.peek(&mut [0]).await?;
+        }
         let _turn = within(limit / WAITING_PART, handshakes.turn()).await.ok_or_else(|| {
             listener.traffic.late_for_handshake();
             late("the TLS handshake had no turn in time: too many are under way")

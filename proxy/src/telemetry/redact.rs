@@ -76,7 +76,7 @@ impl fmt::Display for Field<'_> {
         match *self {
             Field::Hidden => f.write_str(HIDDEN),
             Field::Shown(value) => lossy(f, value),
-            Field::Address(redact, value) => match value.iter().position(|byte| *byte == b'?') {
+            Field::Address(redact, value) => match value.iter().position(|byte| matches!(byte, b'?' | b'#')) {
                 None => lossy(f, value),
                 Some(at) => {
                     lossy(f, &value[..=at])?;
@@ -110,15 +110,20 @@ pub struct Query<'a> {
 
 impl fmt::Display for Query<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Some servers take `;` for `&`; a fragment may follow in an address.
-        for piece in self.query.split_inclusive(['&', ';', '#']) {
-            let end = if piece.ends_with(['&', ';', '#']) { piece.len() - 1 } else { piece.len() };
-            match piece[..end].split_once('=') {
-                Some((key, _)) if self.redact.hides_parameter(key) => {
-                    write!(f, "{key}={HIDDEN}{}", &piece[end..])?;
+        // A fragment may follow in an address.
+        for piece in self.query.split_inclusive(['&', '#']) {
+            let end = if piece.ends_with(['&', '#']) { piece.len() - 1 } else { piece.len() };
+            // Some servers take `;` for `&`, others for a part of the value: what follows a hidden one is hidden with it.
+            for part in piece[..end].split_inclusive(';') {
+                match part.split_once('=') {
+                    Some((key, _)) if self.redact.hides_parameter(key) => {
+                        write!(f, "{key}={HIDDEN}")?;
+                        break;
+                    }
+                    _ => f.write_str(part)?,
                 }
-                _ => f.write_str(piece)?,
             }
+            f.write_str(&piece[end..])?;
         }
         Ok(())
     }
@@ -163,8 +168,9 @@ mod tests {
             ("", ""),
             ("a=1&token=secret&b=2", "a=1&token=[redacted]&b=2"),
             ("TOKEN=secret", "TOKEN=[redacted]"),
-            ("%74%6Fken=secret=x;a", "%74%6Fken=[redacted];a"),
+            ("%74%6Fken=secret=x;a", "%74%6Fken=[redacted]"),
             ("token", "token"),
+            ("token=a;b=c&d=e", "token=[redacted]&d=e"),
             ("tokens=1&atoken=2", "tokens=1&atoken=2"),
             ("a=token&%7=1&%", "a=token&%7=1&%"),
             ("access_token=1#token=2", "access_token=[redacted]#token=[redacted]"),
@@ -181,6 +187,7 @@ mod tests {
         assert_eq!(shown("cookie", "a=b"), HIDDEN);
         assert_eq!(shown("accept", "*/*?token=1"), "*/*?token=1");
         assert_eq!(shown("referer", "https://a.test/b?token=1&c=d"), "https://a.test/b?token=[redacted]&c=d");
+        assert_eq!(shown("location", "https://a.test/b#token=1&c=d"), "https://a.test/b#token=[redacted]&c=d");
         assert_eq!(redact().field(&LOCATION, b"/a\xff?\xff").to_string(), "/a\u{fffd}?[redacted]");
         assert_eq!((redact().note("user", "ann"), redact().note("other", "ann")), (HIDDEN, "ann"));
     }

@@ -68,14 +68,17 @@ pub fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
     }
 }
 
-/// The SPIFFE IDs and other URI names, then the DNS names.
+/// The SPIFFE IDs and other URI names, then the DNS names. Each is of the form of its kind, so that it cannot be taken for one of the
+/// other, to which another constraint of an authority may hold.
 pub fn names(certificate: &X509Certificate<'_>) -> Result<Vec<String>, String> {
     let found = certificate.subject_alternative_name().map_err(|error| error.to_string())?;
     let (mut spiffe, mut others, mut hosts) = (Vec::new(), Vec::new(), Vec::new());
     for name in found.iter().flat_map(|extension| &extension.value.general_names) {
         match name {
+            GeneralName::URI(uri) if !is_uri(uri) => return Err(format!("expected a URI with a scheme, found {uri:?}")),
             GeneralName::URI(uri) if uri.starts_with("spiffe://") => spiffe.push((*uri).to_owned()),
             GeneralName::URI(uri) => others.push((*uri).to_owned()),
+            GeneralName::DNSName(host) if !is_host(host) => return Err(format!("expected a DNS name, found {host:?}")),
             GeneralName::DNSName(host) => hosts.push((*host).to_owned()),
             _ => {}
         }
@@ -85,6 +88,14 @@ pub fn names(certificate: &X509Certificate<'_>) -> Result<Vec<String>, String> {
     Ok(spiffe)
 }
 
+fn is_uri(text: &str) -> bool {
+    text.contains(':') && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
+}
+
+fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'*'))
+}
+
 /// SHA-256, in lower-case hexadecimal.
 pub fn fingerprint(der: &[u8]) -> String {
     hex(digest(&SHA256, der).as_ref())
@@ -92,4 +103,23 @@ pub fn fingerprint(der: &[u8]) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_one_kind_is_none_of_the_other() {
+        for uri in ["spiffe://a/b", "urn:x", "https://a.test/"] {
+            assert!(is_uri(uri) && !is_host(uri), "{uri}");
+        }
+        for host in ["a.test", "*.a.test", "_x.a-b.test"] {
+            assert!(is_host(host) && !is_uri(host), "{host}");
+        }
+        for neither in ["", "a b", "a/b", "\u{e4}.test"] {
+            assert!(!is_uri(neither) && !is_host(neither), "{neither}");
+        }
+        assert!(!is_uri("x:a\"b") && !is_uri("x:a\\b") && !is_uri("x:a b"));
+    }
 }

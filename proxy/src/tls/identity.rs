@@ -136,7 +136,7 @@ fn matches(pattern: &IdentityPattern, name: &str) -> bool {
             .len()
             .checked_sub(end.len())
             .and_then(|start| name.get(start..).filter(|_| start > 0))
-            .is_some_and(|tail| tail.eq_ignore_ascii_case(end) && !name.contains('/')),
+            .is_some_and(|tail| tail.eq_ignore_ascii_case(end) && !name.contains(['/', ':'])),
         IdentityPattern::Segments { segments, open } => {
             let mut found = name.split('/');
             let all = segments

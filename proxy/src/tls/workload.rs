@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -128,8 +128,8 @@ async fn listen(config: &Spiffe, mut heard: impl FnMut()) -> Result<Infallible, 
     let mut stream = Stream::open(&config.socket).await?;
     loop {
         let said = stream.next().await?;
-        heard();
         write(&said, &config.directory)?;
+        heard();
     }
 }
 
@@ -230,7 +230,8 @@ fn write(said: &Said, directory: &Path) -> Result<(), WorkloadError> {
     let mut changed = false;
     for (name, text) in &files {
         let path = directory.join(name);
-        if fs::read(&path).is_ok_and(|present| present == text.as_bytes()) {
+        let is_ours = fs::metadata(&path).is_ok_and(|found| found.permissions().mode() & 0o077 == 0);
+        if is_ours && fs::read(&path).is_ok_and(|present| present == text.as_bytes()) {
             continue;
         }
         changed = true;

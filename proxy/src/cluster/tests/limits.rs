@@ -149,3 +149,19 @@ async fn standing_in_line_is_no_time_of_an_attempt() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_is_given_up_in_line_is_nobodys_fault() {
+    local(async {
+        let (address, _) = upstream(&[OK]).await;
+        let cluster = cluster_with(&[address], breakers(1, 10, 10));
+        let _held = begin(&cluster).await.expect("a connection");
+        let judged = cluster.kept.choices.last().len();
+        let inflow = Rc::new(crate::exchange::Inflow::new(true));
+        let wishes = Wishes { timeout: Some(Duration::from_millis(10)), inflow: Some(inflow), ..Wishes::default() };
+        let given_up = tokio::time::timeout(Duration::from_millis(60), ask(&cluster, Method::GET, wishes)).await;
+        assert!(given_up.is_err(), "it stood in line until its time was over");
+        assert_eq!(cluster.kept.choices.last().len(), judged);
+    })
+    .await;
+}

@@ -254,3 +254,30 @@ async fn a_stream_past_the_last_one_of_a_goaway_was_not_begun() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_upstream_that_takes_no_websockets_over_http2_is_not_blamed() {
+    local(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        tokio::task::spawn_local(async move {
+            let (stream, _) = listener.accept().await.expect("a client");
+            let mut connection = h2::server::handshake(stream).await.expect("a client");
+            while connection.accept().await.is_some() {}
+        });
+        let cluster = cluster_with(&[address], |config| {
+            config.protocol = UpstreamProtocol::Http2;
+            config.timeouts.connect = Duration::from_millis(50);
+            config.outliers.local_failures = 1;
+        });
+        for _ in 0..2 {
+            let mut request = Request::builder().method(Method::CONNECT).uri("http://x/").body(Outgoing::Empty).expect("valid");
+            request.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
+            let answer = send(&cluster, request, &Wishes::default(), &mut Attempt::default()).await;
+            assert_eq!(answer.expect_err("it says nothing of that").kind, Kind::NotImplemented);
+        }
+        let judged: Vec<_> = cluster.kept.choices.last().iter().map(|choice| choice.seen.ended).collect();
+        assert!(judged.iter().all(|ended| *ended == Ended::Useless), "{judged:?}");
+    })
+    .await;
+}

@@ -95,13 +95,13 @@ impl Expression {
         if terms.len() > TERMS_MAX { Err(Malformed::Long) } else { Ok(Self(terms)) }
     }
 
-    /// Whether it is worth to look at this exchange, of which only the request is known.
-    pub fn may_match(&self, exchange: &Exchange) -> bool {
+    /// Whether it is worth to look at this exchange, of which only the request is known, with its path as it came.
+    pub fn may_match(&self, exchange: &Exchange, path: &str) -> bool {
         self.0.iter().all(|term| match term {
             Term::Listener(listeners) => any(listeners, &exchange.connection.listener),
             Term::Method(methods) => any(methods, exchange.request.method.as_str()),
-            Term::Host(hosts) => any(hosts, &exchange.authority),
-            Term::Path(paths) => any(paths, exchange.request.uri.path()),
+            Term::Host(hosts) => any(hosts, &exchange.authority.to_ascii_lowercase()),
+            Term::Path(paths) => any(paths, path),
             Term::Source(networks) => from(networks, exchange.source),
             _ => true,
         })
@@ -142,7 +142,7 @@ impl Term {
             Self::Cluster(clusters) => any(clusters, exchange.destination.cluster.as_deref().unwrap_or_default()),
             Self::Route(routes) => any(routes, exchange.destination.route.as_deref().unwrap_or_default()),
             Self::Method(methods) => any(methods, over.method.as_str()),
-            Self::Host(hosts) => any(hosts, over.host),
+            Self::Host(hosts) => any(hosts, &over.host.to_ascii_lowercase()),
             Self::Path(paths) => any(paths, over.path),
             Self::Status(statuses) => statuses.iter().any(|known| (known.from..=known.to).contains(&over.status)),
             Self::Reason(reasons) => any(reasons, over.origin.reason()),

@@ -26,7 +26,7 @@ fn passes(tap: &Arc<Tap>, status: u16) {
     exchange.destination.cluster = Some("users".into());
     let mut record = Record::new(exchange, Rc::new(Inflow::new(true)), log, traffic);
     let onlooker: Arc<dyn Onlooker> = Arc::new(Showing::new(tap, &redact));
-    record.exchange_mut().offer(&[onlooker], 8);
+    record.exchange_mut().offer(&[onlooker], "/", 8);
     if let Some(kept) = record.inflow.kept() {
         kept.response(b"hello");
     }
@@ -78,8 +78,8 @@ fn who_leaves_makes_room_and_costs_nothing_more() {
     let tap = Arc::new(Tap::new(&Registry::default()));
     let first = tap.watch(wanted("", 1.0), 2, 1).expect("there is room");
     assert_eq!(tap.watch(wanted("", 1.0), 2, 1).expect_err("there is none"), Full(1));
-    assert!(Showing::new(&tap, &Arc::default()).wants(&exchange()));
+    assert!(Showing::new(&tap, &Arc::default()).wants(&exchange(), "/"));
     drop(first);
-    assert!(!Showing::new(&tap, &Arc::default()).wants(&exchange()), "nobody watches");
+    assert!(!Showing::new(&tap, &Arc::default()).wants(&exchange(), "/"), "nobody watches");
     assert!(tap.watch(wanted("", 1.0), 2, 1).is_ok());
 }

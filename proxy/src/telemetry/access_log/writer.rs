@@ -5,13 +5,15 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::config::AccessLogOutput;
 
 /// Bytes that are written at once.
 const BATCH_BYTES: usize = 64 * 1024;
+/// How often a full queue is looked at when the proxy leaves.
+const FLUSH_LOOK: Duration = Duration::from_millis(5);
 /// A queue that is full again and again is told of once in this time.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
@@ -83,8 +85,18 @@ impl Writer {
     }
 
     pub fn flush(&self, within: Duration) -> bool {
+        let until = Instant::now() + within;
         let (done, written) = sync_channel(1);
-        self.messages.try_send(Message::Flush(done)).is_ok() && written.recv_timeout(within).is_ok()
+        let mut message = Message::Flush(done);
+        // A queue that is full gets its chance as well.
+        while let Err(TrySendError::Full(back)) = self.messages.try_send(message) {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(FLUSH_LOOK);
+            message = back;
+        }
+        written.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok()
     }
 }
 
