@@ -8,6 +8,7 @@ const [admin, folder, filter] = process.argv.slice(2);
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox"] });
 const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
 await page.goto(`${admin}/dashboard`);
+await page.waitForFunction(() => !["", "0", "–"].includes(document.querySelector("#tiles dd")?.textContent ?? ""));
 await page.locator("#map summary").first().click();
 await page.locator("#tap-match").fill("status=5xx");
 await page.locator("#tap-match").press("Enter");

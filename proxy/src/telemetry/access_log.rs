@@ -23,7 +23,7 @@ pub use trail::{AttemptStep, HookStep, Trail};
 use writer::{Counts, Writer};
 
 /// Bytes that a line usually fits in.
-const LINE_BYTES: usize = 512;
+const LINE_BYTES: usize = 1024;
 
 /// The running log. When the last one of an output is dropped, what is queued is still written.
 #[derive(Debug)]

@@ -12,6 +12,9 @@ use crate::config::AccessLogOutput;
 
 /// Bytes that are written at once.
 const BATCH_BYTES: usize = 64 * 1024;
+/// The thread rests this long when it has written what there was: a worker that finds it asleep wakes it with a system call, and a line
+/// that is written alone costs another.
+const PAUSE: Duration = Duration::from_millis(10);
 /// How often a full queue is looked at when the proxy leaves.
 const FLUSH_LOOK: Duration = Duration::from_millis(5);
 /// A queue that is full again and again is told of once in this time.
@@ -164,10 +167,14 @@ impl Scribe {
             if lines > 0 {
                 self.write(&batch, lines);
             }
+            let is_flushed = !flushed.is_empty();
             for done in flushed {
                 let _ = done.send(());
             }
             self.tell_of_the_queue();
+            if batch.len() < BATCH_BYTES && !is_flushed {
+                std::thread::sleep(PAUSE);
+            }
         }
     }
 
