@@ -10,18 +10,7 @@ rounds="$((seconds / 2))"
 for round in $(seq 0 "$rounds"); do sign_certificate "round-$round"; done
 cp "$work/round-0.pem" "$work/edge.pem"
 cp "$work/round-0.key" "$work/edge.key"
-port="$(free_port)" admin="$(free_port)"
-start_origin
-start_tamis <<END
-admin = { listen = "127.0.0.1:$admin" }
-access-log = { output = "off" }
-[listeners.edge]
-listen = "127.0.0.1:$port"
-cluster = "origin"
-tls = { certificates = [{ chain = "edge.pem", key = "edge.key" }] }
-[clusters.origin]
-endpoints = ["$origin"]
-END
+start_tls_edge
 
 wrk -t1 -c16 -d"$((rounds * 2))s" "https://localhost:$port/" >"$work/wrk.txt" &
 sending=$!

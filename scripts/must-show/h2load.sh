@@ -3,19 +3,8 @@
 source "$(dirname "$0")/lib.sh"
 
 build
-port="$(free_port)" admin="$(free_port)"
-start_origin
 make_certificate
-start_tamis <<END
-admin = { listen = "127.0.0.1:$admin" }
-access-log = { output = "off" }
-[listeners.edge]
-listen = "127.0.0.1:$port"
-cluster = "origin"
-tls = { certificates = [{ chain = "edge.pem", key = "edge.key" }] }
-[clusters.origin]
-endpoints = ["$origin"]
-END
+start_tls_edge
 
 h2load -n 100000 -c 20 -m 50 "https://127.0.0.1:$port/" | tee "$work/h2load.txt" | grep -E '^(finished|requests|status codes|Application|TLS)'
 must "all succeed" grep -q '100000 done, 100000 succeeded, 0 failed, 0 errored, 0 timeout' "$work/h2load.txt"

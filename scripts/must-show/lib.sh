@@ -81,6 +81,22 @@ start_tamis() {
     await curl --silent --fail "http://127.0.0.1:$admin/ready"
 }
 
+# Starts an origin, and `tamis run` with TLS before it: $port shows $work/edge.pem.
+start_tls_edge() {
+    port="$(free_port)" admin="$(free_port)"
+    start_origin
+    start_tamis <<END
+admin = { listen = "127.0.0.1:$admin" }
+access-log = { output = "off" }
+[listeners.edge]
+listen = "127.0.0.1:$port"
+cluster = "origin"
+tls = { certificates = [{ chain = "edge.pem", key = "edge.key" }] }
+[clusters.origin]
+endpoints = ["$origin"]
+END
+}
+
 # A certificate for localhost, as $work/edge.pem and $work/edge.key.
 make_certificate() {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \

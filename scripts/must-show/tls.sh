@@ -13,18 +13,7 @@ build
 make_authority
 sign_certificate edge
 cat "$work/ca.pem" >>"$work/edge.pem"
-port="$(free_port)" admin="$(free_port)"
-start_origin
-start_tamis <<END
-admin = { listen = "127.0.0.1:$admin" }
-access-log = { output = "off" }
-[listeners.edge]
-listen = "127.0.0.1:$port"
-cluster = "origin"
-tls = { certificates = [{ chain = "edge.pem", key = "edge.key" }] }
-[clusters.origin]
-endpoints = ["$origin"]
-END
+start_tls_edge
 
 handshake() {
     openssl s_client -connect "127.0.0.1:$port" -servername localhost -CAfile "$work/ca.pem" -verify_return_error "$@" \
