@@ -178,6 +178,7 @@ impl Exchange {
         id: String,
         clusters: Arc<Names>,
     ) -> Self {
+        let original = connection.original_destination;
         Self {
             source: connection.peer.ip(),
             scheme: connection.scheme(),
@@ -189,7 +190,7 @@ impl Exchange {
             origin: Origin::Upstream,
             request_body: Body::default(),
             response_body: Body::gone(),
-            destination: Destination::default(),
+            destination: Destination { original, ..Destination::default() },
             notes: Vec::new(),
             notes_dropped: false,
             clusters,
@@ -276,6 +277,7 @@ pub mod tests {
             listener: "edge".into(),
             peer: ([127, 0, 0, 1], 1).into(),
             local: ([127, 0, 0, 1], 2).into(),
+            original_destination: None,
             trusted: false,
             tls_version: None,
             server_name: None,

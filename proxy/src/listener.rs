@@ -4,6 +4,7 @@
 //! no lock. What is accepted is handed to `http/serve` on the same worker, after the TLS handshake (`handshake`) if there is one.
 
 mod handshake;
+mod redirected;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -44,7 +45,8 @@ pub fn bind(address: SocketAddr, backlog: u32, workers: usize, ours: bool) -> io
     (0..workers).map(|_| open(address, backlog, true)).collect()
 }
 
-fn open(address: SocketAddr, backlog: u32, shared: bool) -> io::Result<StdListener> {
+/// One socket; `shared`: as one of the group of its address.
+pub fn open(address: SocketAddr, backlog: u32, shared: bool) -> io::Result<StdListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
@@ -74,7 +76,12 @@ pub async fn accept(socket: StdListener, listener: Arc<snapshot::Listener>, live
     }
     // Closing the last socket of an address resets what waits in its queue.
     let Ok(socket) = socket.into_std() else { return };
-    while let Ok((stream, peer)) = socket.accept() {
+    // No more than that has waited: what a successor shares is filled again and again.
+    let mut left = acceptor.listener.config.limits.backlog;
+    while left > 0
+        && let Ok((stream, peer)) = socket.accept()
+    {
+        left -= 1;
         if stream.set_nonblocking(true).is_ok()
             && let Ok(stream) = TcpStream::from_std(stream)
         {
@@ -119,10 +126,13 @@ impl Acceptor {
         let _ = stream.set_nodelay(true);
         let Ok(local) = stream.local_addr() else { return };
         let (peer, local) = (unmapped(peer), unmapped(local));
+        let redirected = listener.config.original_destination;
+        let original_destination = if redirected { redirected::original(&stream, peer, local, &snapshot) } else { None };
         let connection = Connection {
             listener: Arc::clone(&listener.name),
             peer,
             local,
+            original_destination,
             trusted: listener.config.trusted.iter().any(|range| range.contains(&peer.ip())),
             tls_version: None,
             server_name: None,

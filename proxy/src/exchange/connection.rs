@@ -18,6 +18,8 @@ pub struct Connection {
     /// The socket's other end.
     pub peer: SocketAddr,
     pub local: SocketAddr,
+    /// Where it was going before it was redirected here.
+    pub original_destination: Option<SocketAddr>,
     /// The peer is in one of the listener's trusted ranges.
     pub trusted: bool,
     /// `TLSv1.2` or `TLSv1.3`.
@@ -118,6 +120,7 @@ mod tests {
             listener: "edge".into(),
             peer: ([127, 0, 0, 1], 1).into(),
             local: ([127, 0, 0, 1], 2).into(),
+            original_destination: None,
             trusted: false,
             tls_version: Some("TLSv1.3"),
             server_name: server_name.map(str::to_owned),

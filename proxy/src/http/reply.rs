@@ -41,6 +41,7 @@ fn grpc_status(kind: Kind) -> u32 {
         Kind::NoRoute | Kind::NotImplemented => UNIMPLEMENTED,
         Kind::MalformedRequest
         | Kind::Misdirected
+        | Kind::Loop
         | Kind::HeadersTooLarge
         | Kind::UriTooLong
         | Kind::BadRequestByFilter

@@ -17,6 +17,13 @@ const REJECT_OR_PASS: Choice<bool> = Choice::of(&[("reject", true), ("pass", fal
 
 pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
     let listen = table.required("listen", &Listen, "The address; port 0 lets the system choose.");
+    let original_destination = table.or(
+        "original-destination",
+        &Flag,
+        false,
+        "Clients are redirected to it by iptables or nftables: where they were going is asked of the system, for filters and for \
+         clusters with `original-destination`.",
+    );
     let tls = table.optional_table("tls", "TLS with clients. Without it, plain text.", tls::server);
     let tls_is_wrong = tls.is_none() && table.node("tls").is_some();
     let filters = table.or(
@@ -64,6 +71,7 @@ pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
     let listen = listen?;
     Some(Listener {
         listen,
+        original_destination,
         tls,
         filters,
         cluster,

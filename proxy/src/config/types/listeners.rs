@@ -10,6 +10,8 @@ use super::{ServerTls, defaults};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     pub listen: SocketAddr,
+    /// Its clients are redirected to it: where they were going is asked of the system.
+    pub original_destination: bool,
     pub tls: Option<ServerTls>,
     /// The chain: names of `[filters.…]`, in the order in which request hooks run.
     pub filters: Vec<Arc<str>>,

@@ -118,6 +118,7 @@ impl Subject {
             listener: "bench".into(),
             peer: ([192, 0, 2, 7], 40_000).into(),
             local: ([192, 0, 2, 1], 443).into(),
+            original_destination: None,
             trusted: false,
             tls_version: None,
             server_name: None,
