@@ -36,6 +36,19 @@ must "and fault" test "$(grep -c 503 "$work/rehearsed.txt")" -ge 1
 
 must "a destination that nobody knows passes through" test "$(status http://10.77.0.2:9090/)" = 200
 must "over IPv6 as well" test "$(status -g 'http://[fd77::2]:9090/')" = 200
+raw() { in_web python3 -c '
+import socket, sys
+peer = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
+peer.sendall(b"\x00\x01 no HTTP at all\r\n\r\n")
+peer.shutdown(socket.SHUT_WR)
+print(b"".join(iter(lambda: peer.recv(4096), b""))[:200])' "$@"; }
+# The service speaks HTTP and says so, which tells that the bytes have come to it.
+raw users 8080 >"$work/raw.txt"
+must "what is no HTTP reaches the service by its address" grep -q 'Bad request' "$work/raw.txt"
+must "as a raw connection within mutual TLS" grep -q '"protocol":"tcp".*"identity":"spiffe://shop.example/ns/shop/sa/web"' "$work/state/users.log"
+raw 10.77.0.2 9090 >"$work/raw.txt"
+must "and passes through to whom nobody knows" grep -q 'Bad request' "$work/raw.txt"
+
 must "what was going to the proxy itself is a circle" test "$(status http://127.0.0.1:15001/)" = 508
 
 rules() { in_web "$tamis" sidecar rules -c tamis.toml "$@"; }

@@ -8,6 +8,7 @@ mod listeners;
 mod redact;
 mod sidecar;
 mod stores;
+mod tcp;
 mod tls;
 mod tracing;
 mod upgrade;

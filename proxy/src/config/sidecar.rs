@@ -2,6 +2,7 @@
 //! what stands there. Where the file says something of one of them itself, that holds. Mistakes in what is written out are
 //! told at `[sidecar]`.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::path::Path;
@@ -10,7 +11,7 @@ use super::read::Reader;
 use super::sections;
 use super::source::Source;
 use super::tree::{Entry, Node, Value};
-use super::types::{Service, Sidecar, SidecarIdentity, TlsMode};
+use super::types::{EndpointSpec, Service, Sidecar, SidecarIdentity, TlsMode};
 
 pub const SECTION: &str = "sidecar";
 pub const SERVICES: &str = "services";
@@ -102,6 +103,7 @@ impl Write<'_> {
         ]);
         self.table([
             ("listen", self.text(&sidecar.inbound.to_string())),
+            ("protocol", self.text("auto")),
             ("original-destination", self.flag(true)),
             ("tls", tls),
             ("header-underscores", self.text("pass")),
@@ -115,6 +117,7 @@ impl Write<'_> {
         let router = self.routes_needed(services).then_some(ROUTER);
         let mut entries = vec![
             ("listen", self.text(&listen.to_string())),
+            ("protocol", self.text("auto")),
             ("original-destination", self.flag(true)),
             // Nobody but the service itself comes here, and what it says is to arrive as it was said.
             ("trusted", self.texts(["0.0.0.0/0", "::/0"])),
@@ -129,6 +132,11 @@ impl Write<'_> {
             ),
             ("filters", self.texts(sidecar.outbound_filters.iter().map(|name| &**name).chain(router))),
         ];
+        let destinations = destinations(services);
+        if !destinations.is_empty() {
+            let destinations = destinations.iter().map(|(address, name)| (address.as_str(), self.text(name)));
+            entries.push(("tcp", self.table([("destinations", self.table(destinations))])));
+        }
         if sidecar.passes_unknown {
             entries.push(("cluster", self.text(PASSTHROUGH)));
         }
@@ -228,4 +236,19 @@ impl Write<'_> {
     fn flag(&self, flag: bool) -> Node {
         Node { span: self.span.clone(), value: Value::Boolean(flag) }
     }
+}
+
+/// Where services are called that speak something else than HTTP. The first one of an address has it.
+fn destinations<'s>(services: &[(&'s str, &Service)]) -> BTreeMap<String, &'s str> {
+    let mut destinations = BTreeMap::new();
+    for (name, service) in services {
+        let listed = service.endpoints.iter().filter_map(|endpoint| match endpoint.at {
+            EndpointSpec::Address(address) => Some(address),
+            EndpointSpec::Name { .. } => None,
+        });
+        for address in listed.chain(service.addresses.iter().copied()) {
+            destinations.entry(address.to_string()).or_insert(*name);
+        }
+    }
+    destinations
 }

@@ -18,6 +18,7 @@ pub enum Call {
     ResponseTrailers,
     Complete,
     Tick,
+    Connection,
 }
 
 impl Call {
@@ -30,6 +31,7 @@ impl Call {
             Call::RequestTrailers | Call::ResponseTrailers => Hook::Trailers,
             Call::Complete => Hook::Complete,
             Call::Tick => Hook::Tick,
+            Call::Connection => Hook::Connection,
         }
     }
 }

@@ -113,12 +113,13 @@ fn identity(table: &mut Table<'_>) -> Option<SidecarIdentity> {
 
 pub fn service(table: &mut Table<'_>) -> Option<Service> {
     let endpoints = table.required("endpoints", &List::of_distinct(EndpointKind), "Where it is, as in `[clusters.NAME]`.");
-    let hosts = table.or(
-        "hosts",
-        &List::of_distinct(Word),
+    let hosts = table.or("hosts", &List::of_distinct(Word), Vec::new(), "The hosts that it is called by. Empty: its name.");
+    let addresses = table.or(
+        "addresses",
+        &List::of_distinct(Listen),
         Vec::new(),
-        "The hosts that it is called by. Empty: its name. Calls over connections that are no HTTP are known by the addresses in \
-         `endpoints`.",
+        "Addresses that it is called at besides those of `endpoints`, such as one that stands for all of them. What is no HTTP is known by \
+         its address.",
     );
     let identities =
         table.or("identities", &List::of_distinct(Identity), Vec::new(), "Who may answer. Empty: everybody of the trust domain.");
@@ -128,5 +129,5 @@ pub fn service(table: &mut Table<'_>) -> Option<Service> {
         true,
         "`\"mutual\"`: there is a sidecar on the other side, and calls are mutual TLS. `\"off\"`: plain ones.",
     );
-    Some(Service { endpoints: endpoints?, hosts, identities, mutual })
+    Some(Service { endpoints: endpoints?, hosts, addresses, identities, mutual })
 }

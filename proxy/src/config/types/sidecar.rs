@@ -53,6 +53,8 @@ pub struct Service {
     pub endpoints: Vec<Endpoint>,
     /// The hosts that it is called by; empty: its name.
     pub hosts: Vec<Arc<str>>,
+    /// Further addresses that it is called at.
+    pub addresses: Vec<SocketAddr>,
     /// Who may answer; empty: everybody of the trust domain.
     pub identities: Vec<IdentityPattern>,
     /// Whether there is a sidecar on the other side.
