@@ -19,7 +19,7 @@ mod counted;
 pub mod counts;
 pub mod discovery;
 pub mod endpoint;
-mod form;
+pub mod form;
 pub mod hash;
 pub mod health;
 mod hedge;

@@ -65,7 +65,7 @@ async fn a_plain_call_becomes_mutual_tls_with_http2() {
     let line = users.access_log().lines(2).await.remove(0);
     assert_eq!(
         (&line["protocol"], &line["identity"]),
-        (&"HTTP/2".into(), &"spiffe://shop.example/ns/shop/sa/web".into()),
+        (&"h2".into(), &"spiffe://shop.example/ns/shop/sa/web".into()),
         "{line}"
     );
     let told =

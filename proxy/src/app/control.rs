@@ -6,6 +6,7 @@
 
 mod change;
 mod leave;
+mod under_way;
 mod upgrade;
 
 use std::collections::BTreeMap;
@@ -14,25 +15,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use super::application::Application;
 use super::certificates::{self, Expiries};
 use super::listeners::Listeners;
 use super::manager::{self, Watchdog};
-use super::prepare::Outcome;
 use super::signals::Signals;
 use super::state::{AllVersions, Shelf};
-use super::trial::{self, Failed, Trials};
+use super::trial::{self, Trials};
 use super::upgrade::Launch;
 use super::waiting::{Change, Waiting};
 use super::wards::Wards;
 use super::watch::Watch;
 use super::{Bound, BoundAdmin, Left, RunError};
 use crate::admin::Admin;
-use crate::admin::api::{self, Api, Done, Order, Refused};
-use crate::admin::config::{NotConfigured, Reconfigured};
+use crate::admin::api::{self, Api, Order, Refused};
 use crate::admin::configs::Configs;
 use crate::admin::ledger::Ledger;
 use crate::admin::process::Process;
@@ -46,6 +45,7 @@ use crate::filter::{self, source::Modules};
 use crate::snapshot::{Live, Parts};
 use crate::tls::workload;
 use crate::worker::Worker;
+use under_way::{Running, finished};
 use upgrade::Upgrading;
 
 /// How long the last lines of the access log are waited for at the end.
@@ -129,33 +129,6 @@ struct Following {
     task: JoinHandle<()>,
     /// Hurries them.
     changed: Arc<Notify>,
-}
-
-/// The change under way.
-struct Running {
-    about: About,
-    task: JoinHandle<Outcome>,
-}
-
-/// What is still to be said of a change when it is done.
-enum About {
-    Reload,
-    Module(PathBuf),
-    Input(Input),
-    Certificates,
-    GoBack(Failed),
-    Found(Query),
-    Command {
-        filter: Arc<str>,
-        what: &'static str,
-        answer: oneshot::Sender<Result<Done, Refused>>,
-        /// The place of its body.
-        _held: Option<OwnedSemaphorePermit>,
-    },
-    Configure {
-        answer: oneshot::Sender<Result<Reconfigured, NotConfigured>>,
-        _held: Option<OwnedSemaphorePermit>,
-    },
 }
 
 impl Control {
@@ -395,13 +368,5 @@ impl Control {
                 (self.drain(end, queue, signals).await, end)
             }
         }
-    }
-}
-
-/// Waits for the change under way, or for ever.
-async fn finished(running: &mut Option<Running>) -> Outcome {
-    match running {
-        Some(Running { task, .. }) => task.await.unwrap_or_else(|error| Outcome { built: Err(error.into()), modules: None }),
-        None => std::future::pending().await,
     }
 }

@@ -68,8 +68,7 @@ impl Write<'_> {
         let application = self.table([("endpoints", self.texts([application.to_string().as_str()]))]);
         let mut clusters = vec![(APPLICATION, application)];
         if sidecar.passes_unknown {
-            let passthrough = vec![("original-destination", self.flag(true)), ("protocol", self.text("http/1.1"))];
-            clusters.push((PASSTHROUGH, self.marked(passthrough)));
+            clusters.push((PASSTHROUGH, self.marked(vec![("original-destination", self.flag(true))])));
         }
         clusters.extend(services.iter().map(|(name, service)| (*name, self.cluster(name, service))));
         let mut top = vec![("listeners", self.table(listeners)), ("clusters", self.table(clusters))];

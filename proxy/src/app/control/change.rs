@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::{About, Control, Event, Following, Running};
+use super::under_way::{About, Running};
+use super::{Control, Event, Following};
 use crate::admin::api::{Command, Refused};
 use crate::admin::config::{self as admin_config, NotConfigured, Reconfigure, Reconfigured};
 use crate::app::inherited::Inherited;

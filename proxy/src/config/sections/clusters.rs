@@ -25,7 +25,7 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
         &Flag,
         false,
         "It goes where the client was going before it was redirected to a listener with `original-destination = true`, and lists no \
-         endpoints. Where that is the proxy itself, 508 `loop`.",
+         endpoints. With `protocol = \"auto\"` it speaks HTTP/2 with whom the client does. Where that is the proxy itself, 508 `loop`.",
     );
     let mark = table.optional(
         "mark",
