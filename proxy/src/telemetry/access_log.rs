@@ -5,6 +5,7 @@
 
 mod entry;
 mod line;
+mod plain;
 mod trail;
 mod value;
 mod writer;

@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use serde::ser::{Serialize, Serializer};
 
 use super::entry::Entry;
+use super::plain;
 use super::value::{Found, find};
 use crate::config::{LogField, LogFormat, LogPart, LogTemplate};
 use crate::telemetry::redact::Redact;
@@ -51,22 +52,13 @@ fn json(line: &mut Vec<u8>, fields: &[(String, LogField)], entry: &Entry<'_>, re
     };
     for (name, field) in fields {
         match field {
-            LogField::Value(value) => match find(value, entry, redact) {
-                Found::Nothing => {}
-                // Neither needs to be escaped.
-                Found::Number(number) => {
+            LogField::Value(value) => {
+                let found = find(value, entry, redact);
+                if !matches!(found, Found::Nothing) {
                     key(line, name);
-                    write!(Bytes(line), "{number}").map_err(drop)?;
+                    json_value(line, found)?;
                 }
-                found if found.is_the_proxys() && !matches!(found, Found::Millis(_)) => {
-                    key(line, name);
-                    write!(Bytes(line), "\"{found}\"").map_err(drop)?;
-                }
-                found => {
-                    key(line, name);
-                    serde_json::to_writer(&mut *line, &found).map_err(drop)?;
-                }
-            },
+            }
             LogField::Text(template) => {
                 key(line, name);
                 serde_json::to_writer(&mut *line, &Text { template, entry, redact, escaped: false }).map_err(drop)?;
@@ -77,6 +69,23 @@ fn json(line: &mut Vec<u8>, fields: &[(String, LogField)], entry: &Entry<'_>, re
         line.push(before);
     }
     line.push(b'}');
+    Ok(())
+}
+
+/// What is the proxy's own needs no escapes.
+fn json_value(line: &mut Vec<u8>, found: Found<'_>) -> Result<(), ()> {
+    let mut quoted = |write: &dyn Fn(&mut Vec<u8>)| {
+        line.push(b'"');
+        write(line);
+        line.push(b'"');
+    };
+    match found {
+        Found::Number(number) => plain::number(line, number),
+        Found::Time(time) => quoted(&|line| plain::time(line, time)),
+        Found::Ip(address) => quoted(&|line| plain::ip(line, address)),
+        Found::Address(address) => quoted(&|line| plain::address(line, address)),
+        found => return serde_json::to_writer(line, &found).map_err(drop),
+    }
     Ok(())
 }
 
@@ -110,7 +119,8 @@ impl Serialize for Text<'_> {
     }
 }
 
-struct Bytes<'a>(&'a mut Vec<u8>);
+/// Takes text where bytes are wanted.
+pub(super) struct Bytes<'a>(pub &'a mut Vec<u8>);
 
 impl Write for Bytes<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
