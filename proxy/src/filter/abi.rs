@@ -100,6 +100,7 @@ pub enum Call {
     ResponseTrailers,
     Complete,
     Tick,
+    Connection,
 }
 
 impl Call {
@@ -112,6 +113,7 @@ impl Call {
             Call::RequestTrailers | Call::ResponseTrailers => Hook::Trailers,
             Call::Complete => Hook::Complete,
             Call::Tick => Hook::Tick,
+            Call::Connection => Hook::Connection,
         }
     }
 }
