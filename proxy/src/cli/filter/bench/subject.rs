@@ -14,7 +14,7 @@ use crate::cli::filter::test::Given;
 use crate::config;
 use crate::exchange::{Body, Connection, Exchange, Names};
 use crate::filter::abi::Call;
-use crate::filter::abi::component::Instance;
+use crate::filter::abi::Instance;
 use crate::filter::hand::Hand;
 use crate::filter::host::inputs::{Input, Inputs};
 use crate::filter::host::store::grant;
