@@ -50,6 +50,25 @@ async fn signals_go_to_the_application_and_the_proxy_outlives_it() {
     }
 }
 
+scenario!(with_an_application_nobody_takes_over);
+async fn with_an_application_nobody_takes_over() {
+    let (folder, file) = file();
+    let socket = folder.path().join("admin.sock");
+    let admin = format!("unix:{}", socket.display());
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("admin = {{ listen = '{admin}' }}\n{text}")).unwrap();
+    let mut running = with(&file, &["sh", "-c", "echo up; exec sleep 60"]);
+    running.prints("up").await;
+    assert_eq!(output(TAMIS, &["wait", "--admin", &admin]).await.status.code(), Some(0));
+    let ran = output(TAMIS, &["upgrade", "--admin", &admin]).await;
+    assert!(!ran.status.success() && stderr(&ran).contains("a child of this process"), "{}", stderr(&ran));
+    // Told to leave through the admin, the application is asked to end first.
+    let drained =
+        output("curl", &["-s", "-X", "POST", "--unix-socket", socket.to_str().unwrap(), "http://localhost/drain"]).await;
+    assert!(drained.status.success());
+    assert_eq!(running.exit_code().await, Some(143), "{}", running.said);
+}
+
 scenario!(who_waits_for_a_proxy_is_told_when_it_is_ready);
 async fn who_waits_for_a_proxy_is_told_when_it_is_ready() {
     let proxy = Edge::HTTP1_PLAIN.proxy("[drain]\npre-stop = '30s'\n[listeners.edge]\n");

@@ -63,11 +63,7 @@ async fn a_plain_call_becomes_mutual_tls_with_http2() {
         assert_eq!((answer.status, answer.text()), (200, "users are here"), "{host}");
     }
     let line = users.access_log().lines(2).await.remove(0);
-    assert_eq!(
-        (&line["protocol"], &line["identity"]),
-        (&"h2".into(), &"spiffe://shop.example/ns/shop/sa/web".into()),
-        "{line}"
-    );
+    assert_eq!((&line["protocol"], &line["identity"]), (&"h2".into(), &"spiffe://shop.example/ns/shop/sa/web".into()), "{line}");
     let told =
         origin.requests()[0].headers.get("x-forwarded-client-cert").expect("the service may know").to_str().unwrap().to_owned();
     assert!(told.contains("URI=spiffe://shop.example/ns/shop/sa/web"), "{told}");

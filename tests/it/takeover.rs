@@ -266,6 +266,39 @@ async fn a_service_manager_may_have_opened_the_socket() {
     assert!(running.said.contains(&format!("{address} (`nobodys`)")), "{}", running.said);
 }
 
+scenario!(systemd_starts_it_when_somebody_comes);
+async fn systemd_starts_it_when_somebody_comes() {
+    if output("sh", &["-c", "command -v systemd-socket-activate"]).await.status.code() != Some(0) {
+        eprintln!("SKIPPED: there is no systemd-socket-activate");
+        return;
+    }
+    let origin = echoing();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tamis.toml");
+    // Somebody else may get the port before systemd does; then it is tried again.
+    loop {
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let text = format!(
+            "drain = {{ pre-stop = '0s' }}\n[listeners.edge]\nlisten = '127.0.0.1:0'\ncluster = 'o'\n[clusters.o]\nendpoints = ['{origin}']\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let listen = format!("--listen={address}");
+        let arguments = [&listen, "--fdname=edge", TAMIS, "run", "-c", file.to_str().unwrap()];
+        let mut running = Running::start("systemd-socket-activate", &arguments);
+        let line = running.logs(" ").await;
+        if !line.contains("Listening on") {
+            continue;
+        }
+        let mut raw = Raw::plain(address).await;
+        raw.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(raw.answer().await.1, "here");
+        drop(raw);
+        running.signal("TERM").await;
+        assert_eq!(running.exit_code().await, Some(0), "{}", running.said);
+        return;
+    }
+}
+
 scenario!(a_service_manager_hears_what_happens);
 async fn a_service_manager_hears_what_happens() {
     let origin = echoing();
