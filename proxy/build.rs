@@ -41,6 +41,39 @@ fn main() {
         fail(&format!("cannot write the table of filters: {error}"));
     }
     embed_sdk(&root, &out);
+    embed_wit(&root, &out);
+    assemble(&root, &out);
+}
+
+/// The interface, for modules that do not say which world they are for.
+fn embed_wit(root: &Path, out: &Path) {
+    let mut files = Vec::new();
+    collect(&root.join("wit"), "wit", &mut files);
+    files.sort();
+    let mut table = String::from("/// The files of wit/: path and text.\nconst WIT: &[(&str, &str)] = &[\n");
+    for (path, file) in files {
+        let _ = writeln!(table, "    ({path:?}, {:?}),", read(&file));
+    }
+    table.push_str("];\n");
+    if let Err(error) = fs::write(out.join("wit.rs"), table) {
+        fail(&format!("cannot write the interface: {error}"));
+    }
+}
+
+/// What core modules are given, from text.
+fn assemble(root: &Path, out: &Path) {
+    for name in ["wasip1", "arena"] {
+        let file = root.join("proxy/src/filter/abi/component/encode").join(format!("{name}.wat"));
+        println!("cargo:rerun-if-changed={}", file.display());
+        match wat::parse_file(&file) {
+            Ok(module) => {
+                if let Err(error) = fs::write(out.join(format!("{name}.wasm")), module) {
+                    fail(&format!("cannot write {name}.wasm: {error}"));
+                }
+            }
+            Err(error) => fail(&format!("{} does not assemble: {error}", file.display())),
+        }
+    }
 }
 
 /// The SDK as one folder that needs nothing beside it: the interface lies inside, and the workspace has one member.
