@@ -6,7 +6,7 @@ WORKSPACES := . sdk/rust filters examples tests/guests
 WASM := wasm32-unknown-unknown
 
 .DEFAULT_GOAL := help
-.PHONY: help targets build demo test check bench must-show clean
+.PHONY: help targets build demo test check conformance bench must-show clean
 
 help: ## tells what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -43,6 +43,10 @@ check: targets ## formatting, lints and the order of modules
 	cargo clippy --workspace --target $(WASM) --manifest-path filters/Cargo.toml -- --deny warnings
 	cargo clippy --workspace --all-targets --manifest-path examples/Cargo.toml -- --deny warnings
 	cargo clippy --workspace --target $(WASM) --manifest-path tests/guests/Cargo.toml -- --deny warnings
+
+conformance: targets ## builds a filter in each language, and shows that all behave the same
+	scripts/test-deps
+	cargo test --package tamis-tests --test it -- --nocapture languages::
 
 bench: targets ## one filter call, one exchange, one pick, and the router with many routes
 	cargo bench --package tamis-benches

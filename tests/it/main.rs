@@ -43,6 +43,7 @@ mod images;
 mod inputs;
 mod jwt_filter;
 mod kept;
+mod languages;
 mod late_trailers;
 mod leaving;
 mod limits;
