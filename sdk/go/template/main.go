@@ -8,7 +8,7 @@ import (
 	tamis "tamis-sdk"
 )
 
-// config is what the proxy's configuration says in `filters.NAME.config`.
+// config is what the proxy's configuration says in `filters.{name}.config`.
 type config struct {
 	// Closed are paths, closed with everything below them. Each begins with "/".
 	Closed []string `json:"closed"`
@@ -49,7 +49,7 @@ func (c config) onRequest(request *tamis.Request) tamis.Verdict {
 
 // onResponse has the head of the answer.
 func onResponse(response *tamis.Response) tamis.Verdict {
-	if err := response.SetHeader("x-filter", "example"); err != nil {
+	if err := response.SetHeader("x-filter", "{name}"); err != nil {
 		tamis.Logf(tamis.Warn, "no x-filter: %v", err)
 	}
 	return tamis.Next

@@ -35,7 +35,7 @@ pub fn files() -> anyhow::Result<Vec<(PathBuf, String)>> {
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
 }
 
 /// Writes them all.

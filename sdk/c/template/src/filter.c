@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <tamis.h>
 
-/* What the proxy's configuration says in `filters.NAME.config`. */
+/* What the proxy's configuration says in `filters.{name}.config`. */
 static struct {
     /* Paths that are closed, with everything below them. Each begins with "/". */
     const char **closed;
@@ -38,9 +38,10 @@ static const char *configure(tamis_json given, tamis_fields inputs) {
 /* The closed path that this one lies at or below. */
 static const char *closed_at(const char *path) {
     for (size_t at = 0; at < config.count; at++) {
-        size_t length = strlen(config.closed[at]);
-        bool below = strncmp(path, config.closed[at], length) == 0;
-        if (below && (!path[length] || path[length] == '/' || config.closed[at][length - 1] == '/')) return config.closed[at];
+        const char *closed = config.closed[at];
+        size_t length = strlen(closed);
+        if (strncmp(path, closed, length) != 0) continue;
+        if (!path[length] || path[length] == '/' || closed[length - 1] == '/') return closed;
     }
     return NULL;
 }
@@ -64,7 +65,7 @@ static tamis_verdict on_request(void) {
 
 /* The head of the answer is there. */
 static tamis_verdict on_response(void) {
-    const char *refused = tamis_response_set_header("x-filter", TAMIS_TEXT("example"));
+    const char *refused = tamis_response_set_header("x-filter", TAMIS_TEXT("{name}"));
     if (refused) tamis_log(TAMIS_WARN, "no x-filter: %s", refused);
     return TAMIS_NEXT;
 }
