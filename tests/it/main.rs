@@ -7,6 +7,7 @@ mod admin;
 mod alongside;
 mod attributes_filter;
 mod author;
+mod author_languages;
 mod auto;
 mod beside;
 mod bodies;
