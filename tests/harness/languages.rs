@@ -7,7 +7,7 @@ use crate::command::repository;
 use crate::guests::{guest, hash, module_cache};
 
 /// Every language that has an SDK. sdk/CONFORMANCE.md tells what its guest does.
-pub const LANGUAGES: [&str; 1] = ["rust"];
+pub const LANGUAGES: [&str; 3] = ["js", "python", "rust"];
 
 /// Folders beside the sources that say nothing about them.
 const BESIDE: [&str; 5] = ["node_modules", "target", "dist", "__pycache__", ".venv"];
