@@ -6,7 +6,7 @@ WORKSPACES := . sdk/rust filters examples tests/guests
 WASM := wasm32-unknown-unknown
 
 .DEFAULT_GOAL := help
-.PHONY: help targets build demo test check conformance bench must-show clean
+.PHONY: help targets build demo test check conformance bindings bench must-show clean
 
 help: ## tells what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -47,6 +47,9 @@ check: targets ## formatting, lints and the order of modules
 conformance: targets ## builds a filter in each language, and shows that all behave the same
 	scripts/test-deps
 	cargo test --package tamis-tests --test it -- --nocapture languages::
+
+bindings: ## writes what the SDKs in C and Go take from wit/
+	cargo run --quiet --package tamis-sdk-generate
 
 bench: targets ## one filter call, one exchange, one pick, and the router with many routes
 	cargo bench --package tamis-benches

@@ -3,6 +3,9 @@
 use tamis_tests::command::{output, repository, stderr, stdout};
 use tamis_tests::{example, scenario};
 
+/// Examples in languages that are built by their own scenarios, in `author_languages`.
+const ELSEWHERE: [&str; 2] = ["assemblyscript", "zig"];
+
 /// Where the examples say that their modules are.
 const BUILT: &str = "../target/wasm32-unknown-unknown/release/";
 
@@ -14,6 +17,9 @@ async fn every_example_is_valid() {
     for folder in folders.into_iter().filter(|folder| folder.is_dir() && !folder.ends_with("target")) {
         let file = folder.join("tamis.toml");
         assert!(file.exists() && folder.join("README.md").exists(), "{} has a tamis.toml and a README.md", folder.display());
+        if ELSEWHERE.iter().any(|name| folder.ends_with(name)) {
+            continue;
+        }
         // The modules are built elsewhere for tests.
         let text = std::fs::read_to_string(&file).unwrap();
         let here = tempfile::tempdir().unwrap();

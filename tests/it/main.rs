@@ -6,6 +6,7 @@ mod acl_filter;
 mod admin;
 mod attributes_filter;
 mod author;
+mod author_languages;
 mod beside;
 mod bodies;
 mod bounds;

@@ -1,9 +1,10 @@
 //! Our own ABI: components that import and export the interfaces of wit/.
 //!
-//! A core module that carries wit-bindgen's metadata is made a component first. Every import is checked by name before
+//! A core module is made a component first (`encode`). Every import is checked by name before
 //! anything runs, so that a filter made for another version is told what is missing. A component that imports something
 //! that waits runs on a fiber, any other without one.
 
+mod encode;
 mod imports;
 mod instance;
 pub mod snapshot;
@@ -113,19 +114,14 @@ impl Prepared {
     }
 }
 
-/// The bytes as a component. A core module of wit-bindgen says in a custom section which world it was built for.
+/// The bytes as a component; [`encode`] tells how one is made of a core module.
 pub fn component_of<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow::Cow<'a, [u8]>, LoadError> {
     match bytes.get(..8) {
         Some(b"\0asm\x0d\0\x01\0") => Ok(bytes.into()),
         Some(b"\0asm\x01\0\0\0") => {
             // What comes next trusts the lengths that the module tells.
             wasmtime::Module::validate(engine.wasmtime(), bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-            wit_component::ComponentEncoder::default()
-                .validate(true)
-                .module(bytes)
-                .and_then(|mut encoder| encoder.encode())
-                .map(Into::into)
-                .map_err(|error| LoadError::NotAFilter(format!("{error:#}")))
+            encode::encode(bytes).map(Into::into).map_err(|error| LoadError::NotAFilter(format!("{error:#}")))
         }
         _ => Err(LoadError::NotWasm { found: bytes.iter().take(8).copied().collect() }),
     }
