@@ -52,7 +52,7 @@ pub use observe::Observed;
 use crate::config;
 use crate::store::Stores;
 use crate::telemetry::metrics::Registry;
-use abi::component::Instance;
+use abi::Instance;
 use host::inputs::Inputs;
 use limits::thread_cpu_time;
 use usage::Usage;

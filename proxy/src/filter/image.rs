@@ -10,8 +10,9 @@ mod note;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::abi::Instance;
 use super::abi::component::snapshot::{Instrumented, Unfit};
-use super::abi::component::{Instance, Prepared, component_of};
+use super::abi::component::{Prepared, component_of};
 use super::cache::{Compiled, Key, code};
 use super::host::inputs::Inputs;
 use super::{Fault, Identity, LoadError, Module, Setup, block_on, progress};
@@ -103,7 +104,7 @@ impl Image {
         began: Instant,
         compiled: Compiled,
     ) -> Result<(Self, Instance), LoadError> {
-        let spare = block_on(prepared.waits(identity), prepared.instantiate(identity))??;
+        let spare = Instance::Component(block_on(prepared.waits(identity), prepared.instantiate(identity))??);
         let range = prepared.component().image_range();
         let bytes = range.end.addr() - range.start.addr();
         Ok((Self { prepared, bytes, took: began.elapsed(), compiled }, spare))
@@ -111,7 +112,7 @@ impl Image {
 
     /// A new instance, configured like every other.
     pub async fn instantiate(&self, identity: &Arc<Identity>) -> Result<Instance, Fault> {
-        self.prepared.instantiate(identity).await
+        self.prepared.instantiate(identity).await.map(Instance::Component)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::abi::component::Prepared;
+use super::abi::Prepared;
 use super::cache::{Cache, Compiled};
 use super::fetch::FetchError;
 use super::schema::{SECTION, Schema};

@@ -185,6 +185,7 @@ struct Exports {
     response_trailers: Option<ComponentExportIndex>,
     complete: Option<ComponentExportIndex>,
     tick: Option<ComponentExportIndex>,
+    connection: Option<ComponentExportIndex>,
 }
 
 impl Exports {
@@ -209,6 +210,7 @@ impl Exports {
                 }
                 Some("complete-hook") => found.complete = index("on-complete"),
                 Some("tick-hook") => found.tick = index("on-tick"),
+                Some("connection-hook") => found.connection = index("on-connection"),
                 None if !interface.starts_with(PACKAGE) => {}
                 _ => unknown.push(format!("`{interface}`")),
             }
@@ -225,6 +227,7 @@ impl Exports {
             Hook::Trailers => self.request_trailers.is_some() || self.response_trailers.is_some(),
             Hook::Complete => self.complete.is_some(),
             Hook::Tick => self.tick.is_some(),
+            Hook::Connection => self.connection.is_some(),
         };
         Hook::ALL.iter().copied().filter(there).collect()
     }
