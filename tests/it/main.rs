@@ -7,6 +7,7 @@ mod admin;
 mod attributes_filter;
 mod author;
 mod author_languages;
+mod author_scripts;
 mod auto;
 mod beside;
 mod bodies;

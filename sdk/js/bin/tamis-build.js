@@ -11,10 +11,12 @@ import { componentize } from "@bytecodealliance/componentize-js";
 import { build } from "esbuild";
 
 const USAGE = `usage: tamis-build FILE [--out FILE.wasm] [--schema SCHEMA.json]
+       tamis-build FILE --bundle FILE.js
 
   FILE       the filter: a module in JavaScript or TypeScript whose default export is filter({ … })
   --out      where the module goes; without it, dist/ and the name of FILE
-  --schema   a JSON Schema of the configuration, which becomes part of the module`;
+  --schema   a JSON Schema of the configuration, which becomes part of the module
+  --bundle   only the filter in JavaScript, for tests in node`;
 
 /** The section in which the proxy looks for a schema. */
 const SECTION = "tamis:config-schema";
@@ -30,12 +32,12 @@ function read() {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { out: { type: "string", short: "o" }, schema: { type: "string" }, help: { type: "boolean", short: "h" } },
+      options: { out: { type: "string", short: "o" }, schema: { type: "string" }, bundle: { type: "string" }, help: { type: "boolean", short: "h" } },
     });
     if (values.help || positionals.length !== 1) fail(USAGE);
     const [file] = positionals;
     const name = file.replace(/^.*\//, "").replace(/\.[cm]?[jt]s$/, "");
-    return { file: resolve(file), out: resolve(values.out ?? `dist/${name}.wasm`), schema: values.schema };
+    return { file: resolve(file), out: resolve(values.out ?? `dist/${name}.wasm`), schema: values.schema, bundle: values.bundle };
   } catch (error) {
     fail(`${error.message}\n\n${USAGE}`);
   }
@@ -86,8 +88,14 @@ function withSection(component, name, content) {
   return Buffer.concat([component, Uint8Array.of(0), leb(payload.length), payload]);
 }
 
-const { file, out, schema } = read();
+const { file, out, schema, bundle } = read();
 if (!(await stat(file).catch(() => undefined))) fail(`there is no ${file}`);
+if (bundle !== undefined) {
+  // With the SDK beside it: a test gives that another host.
+  const options = { entryPoints: [file], outfile: bundle, bundle: true, format: "esm", platform: "node", external: ["tamis-sdk"] };
+  await build({ ...options, logLevel: "error" }).catch(() => process.exit(1));
+  process.exit(0);
+}
 const folder = await mkdtemp(join(tmpdir(), "tamis-build-"));
 try {
   const sourcePath = join(folder, "filter.js");

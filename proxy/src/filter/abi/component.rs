@@ -40,9 +40,7 @@ pub struct Prepared {
 impl Prepared {
     /// Takes the compiled component from the cache or makes it, and checks that it fits.
     pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Self, Compiled), LoadError> {
-        let key = Key::of(&[b"component", bytes]);
-        let made = || progress::told(bytes.len(), "a module", || compile(engine, &component_of(engine, bytes)?));
-        let (component, compiled) = cache.component(engine.wasmtime(), key, made)?;
+        let (component, compiled) = compiled(engine, cache, bytes)?;
         Ok((Self::link(engine, &component)?, compiled))
     }
 
@@ -129,6 +127,13 @@ pub fn component_of<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow:
 
 /// What the host offers to every component of this engine.
 pub use imports::{Linker, Waits, linker};
+
+/// The compiled component, from the cache or made now.
+pub fn compiled(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Component, Compiled), LoadError> {
+    let key = Key::of(&[b"component", bytes]);
+    let made = || progress::told(bytes.len(), "a module", || compile(engine, &component_of(engine, bytes)?));
+    cache.component(engine.wasmtime(), key, made)
+}
 
 /// Compiles a component.
 pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {

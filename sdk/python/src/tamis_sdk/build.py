@@ -18,9 +18,13 @@ ENTRY = "tamis_entry"
 
 
 def interfaces() -> Path:
-    """The interface: beside a package that was installed, four folders up in the repository."""
-    packed = Path(__file__).with_name("wit")
-    return packed if packed.is_dir() else Path(__file__).resolve().parents[4] / "wit"
+    """The interface: in a package that was installed, beside `src` in a project, above all in the repository."""
+    here = Path(__file__).resolve()
+    places = [here.with_name("wit"), *(above / "wit" for above in here.parents[2:5])]
+    for place in places:
+        if (place / "world.wit").is_file():
+            return place
+    sys.exit(f"the interface is missing: expected one of {', '.join(map(str, places))}")
 
 
 def tool() -> str:
