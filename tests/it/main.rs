@@ -8,6 +8,7 @@ mod alongside;
 mod attributes_filter;
 mod author;
 mod author_languages;
+mod author_scripts;
 mod auto;
 mod beside;
 mod bodies;
