@@ -6,7 +6,7 @@ WORKSPACES := . sdk/rust filters examples tests/guests
 WASM := wasm32-unknown-unknown
 
 .DEFAULT_GOAL := help
-.PHONY: help targets build demo test check conformance bindings bench must-show clean
+.PHONY: help targets build demo test check conformance bindings bench bench-peers must-show clean
 
 help: ## tells what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -54,6 +54,12 @@ bindings: ## writes what the SDKs in C and Go take from wit/
 bench: targets ## one filter call, one exchange, one pick, and the router with many routes
 	cargo bench --package tamis-benches
 	cargo bench --manifest-path filters/Cargo.toml --package router
+
+bench-peers: targets ## measures Tamis beside nginx, HAProxy and Envoy; writes benches/RESULTS.md; takes half an hour
+	scripts/test-deps peers
+	cargo build --profile dist --package tamis
+	cargo build --profile dist --package tamis-benches --bin forward --bin pace
+	.venv/bin/python benches/peers/peers.py --tamis $(BUILT)/dist/tamis --forward $(BUILT)/dist/forward --pace $(BUILT)/dist/pace
 
 must-show: build ## measures the release binary as scripts/must-show says; takes minutes
 	scripts/test-deps

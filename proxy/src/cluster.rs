@@ -3,7 +3,7 @@
 //! `wishes` is what an exchange wants; `call` is the way of a request, `attempt` one go of it, `hedge` two beside each other, with
 //! `retry` to say whether there is a further one, `budget` how many all exchanges have together, and `spare` and `replay` to
 //! keep what is sent again; `breaker` is what is in use and how much may be; `pool` keeps a worker's connections, which
-//! `connect` opens, and `form` gives a request the form that a connection wants; `discovery`
+//! `connect` opens, and `form` gives a request the form that a connection wants; `raw` opens connections that nobody shares; `discovery`
 //! knows where endpoints are; `health` and `outlier` say which of them are asked at all; `choices` remembers the last ones for
 //! whoever wants to know, and `counts` adds them up where that is asked for. A cluster decides nothing about traffic: filters have chosen it before.
 
@@ -27,6 +27,7 @@ mod line;
 pub mod outgoing;
 pub mod outlier;
 pub mod pool;
+pub mod raw;
 mod replay;
 mod retry;
 mod seen;

@@ -121,7 +121,7 @@ fn done(cluster: &Arc<Cluster>, last: Tried, place: Taken) -> Result<Answer, Fai
     Ok(answer)
 }
 
-fn no_endpoint(cluster: &Cluster, wishes: &Wishes) -> Failure {
+pub fn no_endpoint(cluster: &Cluster, wishes: &Wishes) -> Failure {
     let name = &cluster.name;
     Failure::new(
         Kind::NoEndpoint,

@@ -415,7 +415,7 @@ impl Http1 {
 }
 
 /// Closes a connection of this cluster that nobody uses, whichever endpoint it is to.
-fn give_up_an_idle_one(load: &Arc<Load>) {
+pub fn give_up_an_idle_one(load: &Arc<Load>) {
     let give_up = |pool: &Rc<Pool>| {
         let mut shared = pool.shared.borrow_mut();
         let unused = shared.iter().position(|connection| connection.active.get() == 0);

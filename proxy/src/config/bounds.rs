@@ -46,6 +46,14 @@ pub const FRAME_BYTES_MAX: u32 = (1 << 24) - 1;
 pub const SEND_BUFFER_BYTES_MIN: usize = 16 * KIB;
 /// A buffer of every stream, not of the process.
 pub const SEND_BUFFER_BYTES_MAX: usize = GIB;
+/// Less would be a call of the system for hardly any bytes.
+pub const TCP_BUFFER_BYTES_MIN: usize = 4 * KIB;
+/// A buffer of every raw connection that waits to be written, not of the process.
+pub const TCP_BUFFER_BYTES_MAX: usize = 4 * MIB;
+/// Less would refuse ordinary clients.
+pub const CLIENT_HELLO_BYTES_MIN: usize = KIB;
+/// What rustls takes at most.
+pub const CLIENT_HELLO_BYTES_MAX: usize = 64 * KIB;
 /// Resets counted on one connection: past this a count protects from nothing.
 pub const RESETS_MAX: usize = 1_000_000;
 

@@ -38,7 +38,7 @@ pub const ALPN: [Alpn; 2] = [Alpn::Http2, Alpn::Http1];
 pub const STRICT_SNI: bool = true;
 /// Whom a client is, is told to those who ask for it.
 pub const FORWARD_CLIENT_CERT: bool = false;
-/// Until the first bytes tell HTTP/1 from HTTP/2.
+/// Until the first bytes tell what a connection is. Where servers speak first, it is what each connection waits in vain.
 pub const PROTOCOL_DETECT: Duration = Duration::from_secs(10);
 /// A whole request head: the usual bound against clients that send a byte at a time.
 pub const REQUEST_HEADERS: Duration = Duration::from_secs(30);
@@ -52,6 +52,14 @@ pub const CONNECTION_AGE: Duration = Duration::from_secs(3600);
 pub const STREAM_IDLE: Duration = Duration::from_secs(300);
 /// Neither direction of an upgraded connection moved. WebSocket clients ping more often than this.
 pub const UPGRADE_IDLE: Duration = Duration::from_secs(300);
+
+/// Neither direction of a raw connection moved: pools of database clients keep theirs for hours, and most ask now and then.
+pub const TCP_IDLE: Duration = Duration::from_secs(3600);
+/// What is read at once of a raw connection, and so the most that the proxy holds of it in each direction: few calls of the
+/// system at full speed. A connection on which nothing waits holds nothing.
+pub const TCP_BUFFER_BYTES: usize = 64 * KIB;
+/// The first message of a TLS connection that passes through: with hybrid key shares and many extensions 2 KiB.
+pub const CLIENT_HELLO_BYTES: usize = 16 * KIB;
 
 /// Bytes of all request fields, names included; 431 past it. Cookies of real sites stay under it.
 pub const HEADER_BYTES: usize = 32 * KIB;

@@ -7,6 +7,7 @@ mod filters;
 mod listeners;
 mod redact;
 mod stores;
+mod tcp;
 mod tls;
 mod tracing;
 

@@ -14,6 +14,7 @@ pub use clusters::*;
 pub use listeners::*;
 pub use redact::*;
 pub use stores::*;
+pub use tcp::*;
 pub use tls::*;
 pub use tracing::*;
 
@@ -35,6 +36,7 @@ mod clusters;
 mod listeners;
 mod redact;
 mod stores;
+mod tcp;
 mod tls;
 mod tracing;
 

@@ -2,9 +2,91 @@
 
 pub mod component;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::Hook;
+use super::cache::{Cache, Compiled};
+use super::hand::Hand;
+use super::host::inputs::Inputs;
+use super::{ConfigureError, Engine, Fault, Hook, Identity, LoadError, Setup, Verdict};
+
+/// A compiled and linked module, whatever it was made for.
+pub enum Prepared {
+    Component(component::Prepared),
+}
+
+impl Prepared {
+    /// Takes the compiled code from the cache or makes it, and checks that it fits.
+    pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Self, Compiled), LoadError> {
+        let (prepared, compiled) = component::Prepared::build(engine, cache, bytes)?;
+        Ok((Self::Component(prepared), compiled))
+    }
+
+    /// A new instance, not configured yet.
+    pub async fn instantiate(&self, identity: &Arc<Identity>) -> Result<Instance, Fault> {
+        match self {
+            Self::Component(prepared) => prepared.instantiate(identity).await.map(Instance::Component),
+        }
+    }
+
+    /// The hooks that it exports.
+    pub fn hooks(&self) -> Vec<Hook> {
+        match self {
+            Self::Component(prepared) => prepared.hooks(),
+        }
+    }
+
+    /// Whether it may wait in the middle of a hook, as an instance of this filter.
+    pub fn waits(&self, identity: &Identity) -> bool {
+        match self {
+            Self::Component(prepared) => prepared.waits(identity),
+        }
+    }
+
+    /// What it is made with and no image can keep.
+    pub fn foreign(&self) -> Option<String> {
+        match self {
+            Self::Component(prepared) => prepared.foreign(),
+        }
+    }
+}
+
+/// One instance in a store of its own.
+#[derive(Debug)]
+pub enum Instance {
+    Component(component::Instance),
+}
+
+impl Instance {
+    /// Runs `configure` and brings back what the filter said of itself.
+    pub async fn configure(&mut self, config: &str, inputs: &Inputs) -> Result<Setup, ConfigureError> {
+        match self {
+            Self::Component(instance) => instance.configure(config, inputs).await,
+        }
+    }
+
+    /// Runs one hook with this in hand. Dropped before it has ended, the instance is of no further use.
+    pub async fn call(&mut self, call: Call, hand: &mut Hand) -> Result<Verdict, Fault> {
+        match self {
+            Self::Component(instance) => instance.call(call, hand).await,
+        }
+    }
+
+    /// It has run that many hooks, or holds that much memory: another one shall take its place. Zero: never.
+    pub fn is_worn(&mut self, hooks_max: u64, bytes_max: usize) -> bool {
+        match self {
+            Self::Component(instance) => instance.is_worn(hooks_max, bytes_max),
+        }
+    }
+
+    /// Linear memory, all of it.
+    pub fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Component(instance) => instance.memory_bytes(),
+        }
+    }
+}
 
 /// One call of a hook, with its arguments.
 #[derive(Debug, Clone)]
@@ -18,6 +100,7 @@ pub enum Call {
     ResponseTrailers,
     Complete,
     Tick,
+    Connection,
 }
 
 impl Call {
@@ -30,6 +113,7 @@ impl Call {
             Call::RequestTrailers | Call::ResponseTrailers => Hook::Trailers,
             Call::Complete => Hook::Complete,
             Call::Tick => Hook::Tick,
+            Call::Connection => Hook::Connection,
         }
     }
 }
