@@ -21,6 +21,7 @@ mod complete;
 mod config_api;
 mod conformance;
 mod contract;
+mod core_modules;
 mod cors_filter;
 mod cut;
 mod dashboard;
