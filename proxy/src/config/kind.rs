@@ -23,6 +23,7 @@ mod reference;
 mod share;
 mod size;
 mod tracing;
+mod upstreams;
 mod word;
 
 pub use address::{AdminAddress, Listen, NameServer, Network, Service};
@@ -48,4 +49,5 @@ pub use reference::Reference;
 pub use share::Share;
 pub use size::Size;
 pub use tracing::{Collector, Texts};
+pub use upstreams::Upstreams;
 pub use word::Word;
