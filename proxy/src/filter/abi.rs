@@ -121,6 +121,7 @@ pub enum Call {
     ResponseTrailers,
     Complete,
     Tick,
+    Connection,
 }
 
 impl Call {
@@ -133,6 +134,7 @@ impl Call {
             Call::RequestTrailers | Call::ResponseTrailers => Hook::Trailers,
             Call::Complete => Hook::Complete,
             Call::Tick => Hook::Tick,
+            Call::Connection => Hook::Connection,
         }
     }
 }

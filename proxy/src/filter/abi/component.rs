@@ -1,9 +1,10 @@
 //! Our own ABI: components that import and export the interfaces of wit/.
 //!
-//! A core module that carries wit-bindgen's metadata is made a component first. Every import is checked by name before
+//! A core module is made a component first (`encode`). Every import is checked by name before
 //! anything runs, so that a filter made for another version is told what is missing. A component that imports something
 //! that waits runs on a fiber, any other without one.
 
+mod encode;
 mod imports;
 mod instance;
 pub mod snapshot;
@@ -109,19 +110,14 @@ impl Prepared {
     }
 }
 
-/// The bytes as a component. A core module of wit-bindgen says in a custom section which world it was built for.
+/// The bytes as a component; [`encode`] tells how one is made of a core module.
 pub fn component_of<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow::Cow<'a, [u8]>, LoadError> {
     match bytes.get(..8) {
         Some(b"\0asm\x0d\0\x01\0") => Ok(bytes.into()),
         Some(b"\0asm\x01\0\0\0") => {
             // What comes next trusts the lengths that the module tells.
             wasmtime::Module::validate(engine.wasmtime(), bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-            wit_component::ComponentEncoder::default()
-                .validate(true)
-                .module(bytes)
-                .and_then(|mut encoder| encoder.encode())
-                .map(Into::into)
-                .map_err(|error| LoadError::NotAFilter(format!("{error:#}")))
+            encode::encode(bytes).map(Into::into).map_err(|error| LoadError::NotAFilter(format!("{error:#}")))
         }
         _ => Err(LoadError::NotWasm { found: bytes.iter().take(8).copied().collect() }),
     }
@@ -185,6 +181,7 @@ struct Exports {
     response_trailers: Option<ComponentExportIndex>,
     complete: Option<ComponentExportIndex>,
     tick: Option<ComponentExportIndex>,
+    connection: Option<ComponentExportIndex>,
 }
 
 impl Exports {
@@ -209,6 +206,7 @@ impl Exports {
                 }
                 Some("complete-hook") => found.complete = index("on-complete"),
                 Some("tick-hook") => found.tick = index("on-tick"),
+                Some("connection-hook") => found.connection = index("on-connection"),
                 None if !interface.starts_with(PACKAGE) => {}
                 _ => unknown.push(format!("`{interface}`")),
             }
@@ -225,6 +223,7 @@ impl Exports {
             Hook::Trailers => self.request_trailers.is_some() || self.response_trailers.is_some(),
             Hook::Complete => self.complete.is_some(),
             Hook::Tick => self.tick.is_some(),
+            Hook::Connection => self.connection.is_some(),
         };
         Hook::ALL.iter().copied().filter(there).collect()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -121,19 +121,7 @@ impl Subject {
         *request.method_mut() = given.request.0.clone();
         *request.uri_mut() = given.request.1.parse().map_err(Trouble::new)?;
         *request.headers_mut() = given.headers();
-        let connection = Connection {
-            listener: "bench".into(),
-            peer: ([192, 0, 2, 7], 40_000).into(),
-            local: ([192, 0, 2, 1], 443).into(),
-            trusted: false,
-            tls_version: None,
-            server_name: None,
-            client: None,
-            strict_sni: false,
-            permit: None,
-            open: None,
-            ended: OnceLock::new(),
-        };
+        let connection = Connection::new("bench".into(), ([192, 0, 2, 7], 40_000).into(), ([192, 0, 2, 1], 443).into());
         Ok(Self {
             filter,
             config: text,

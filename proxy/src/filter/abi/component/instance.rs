@@ -41,6 +41,7 @@ pub struct Instance {
     response_trailers: Option<PlainHook>,
     complete: Option<PlainHook>,
     tick: Option<PlainHook>,
+    connection: Option<VerdictHook>,
     /// It runs on a fiber.
     pub(super) slices: Option<Arc<Slices>>,
     /// Hooks that it has run.
@@ -71,6 +72,7 @@ impl Instance {
             response_trailers: typed(store_mut, instance, exports.response_trailers)?,
             complete: typed(store_mut, instance, exports.complete)?,
             tick: typed(store_mut, instance, exports.tick)?,
+            connection: typed(store_mut, instance, exports.connection)?,
             slices,
             hooks: 0,
             store,
@@ -127,6 +129,10 @@ impl Instance {
         let none = Ok(Verdict::Next);
         match call {
             Call::Request => match self.request {
+                Some(function) => self.run(function, (), hand).await.map(|(verdict,)| verdict.into()),
+                None => none,
+            },
+            Call::Connection => match self.connection {
                 Some(function) => self.run(function, (), hand).await.map(|(verdict,)| verdict.into()),
                 None => none,
             },
