@@ -49,9 +49,12 @@ fn the_page_holds(language: &str) {
     let folder = workshop(language);
     let ran = shell(&folder, &path_with_tools(), &first_five_minutes(&format!("{language}.md")));
     assert!(ran.status.success(), "{}", said(&ran));
-    for shown in
-        ["hooks           request, response", "request         replied", "+ note closed: /shop", "the client got 503 Service Unavailable"]
-    {
+    for shown in [
+        "hooks           request, response",
+        "request         replied",
+        "+ note closed: /shop",
+        "the client got 503 Service Unavailable",
+    ] {
         assert!(stdout(&ran).contains(shown) || language == "go" && shown.starts_with("hooks"), "{shown}: {}", said(&ran));
     }
 
@@ -87,7 +90,8 @@ async fn a_tool_that_is_missing_is_named() {
     let folder = workshop("missing");
     for (language, tool, advice) in [("go", "`go`", "go.dev"), ("c", "`make`", "apt-get install"), ("rust", "cargo", "rustup")] {
         // An empty path but for `tamis` itself.
-        let ran = shell(&folder, "", &format!("tamis filter new a-{language} --lang {language}; tamis filter build a-{language}"));
+        let ran =
+            shell(&folder, "", &format!("tamis filter new a-{language} --lang {language}; tamis filter build a-{language}"));
         assert!(!ran.status.success(), "{language}: {}", said(&ran));
         assert!(stderr(&ran).contains(tool) && stderr(&ran).contains(advice), "{language}: {}", said(&ran));
     }
