@@ -132,7 +132,7 @@ impl Exports {
             // A body that is held back at its end goes on with them.
             Hook::Trailers => requests || responses || has(&["proxy_on_request_trailers", "proxy_on_response_trailers"]),
             Hook::Complete => has(&["proxy_on_log", "proxy_on_done", "proxy_on_delete"]),
-            Hook::Tick => false,
+            Hook::Tick | Hook::Connection => false,
         };
         Hook::ALL.iter().copied().filter(there).collect()
     }

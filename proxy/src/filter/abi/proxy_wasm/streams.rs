@@ -84,7 +84,7 @@ impl Streams {
             Call::RequestTrailers => stream.trailers(Way::Request, hand),
             Call::ResponseTrailers => stream.trailers(Way::Response, hand),
             Call::Complete => stream.end(hand.outcome.clone()).map(|()| Next::Done(Verdict::Next)),
-            Call::Tick => Ok(Next::Done(Verdict::Next)),
+            Call::Tick | Call::Connection => Ok(Next::Done(Verdict::Next)),
         };
         let verdict = match next {
             Ok(Next::Done(verdict)) => Ok(verdict),
