@@ -7,10 +7,11 @@ use crate::command::repository;
 use crate::guests::{guest, hash, module_cache};
 
 /// Every language that has an SDK. sdk/CONFORMANCE.md tells what its guest does.
-pub const LANGUAGES: [&str; 3] = ["c", "go", "rust"];
+pub const LANGUAGES: [&str; 5] = ["c", "go", "js", "python", "rust"];
 
 /// Folders beside the sources that say nothing about them.
-const BESIDE: [&str; 7] = ["node_modules", "target", "dist", "build", ".zig-cache", "__pycache__", ".venv"];
+const BESIDE: [&str; 11] =
+    ["template", "template-ts", "test", "tests", "node_modules", "target", "dist", "build", ".zig-cache", "__pycache__", ".venv"];
 
 /// The conformance guest of a language: what `sdk/LANGUAGE/conformance/build FILE` leaves there. Takes minutes the first time.
 pub fn conformance_guest(language: &str) -> PathBuf {

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use tamis_tests::command::{output, python, repository, stderr, stdout};
 use tamis_tests::guests::module_cache;
-use tamis_tests::languages::{built_example, missing, path_with_tools};
+use tamis_tests::languages::{built_example, conformance_guest, missing, path_with_tools};
 use tamis_tests::{origin, proxy, scenario};
 
 const TAMIS: &str = env!("CARGO_BIN_EXE_tamis-cli");
@@ -49,9 +49,12 @@ fn the_page_holds(language: &str) {
     let folder = workshop(language);
     let ran = shell(&folder, &path_with_tools(), &first_five_minutes(&format!("{language}.md")));
     assert!(ran.status.success(), "{}", said(&ran));
-    for shown in
-        ["hooks           request, response", "request         replied", "+ note closed: /shop", "the client got 503 Service Unavailable"]
-    {
+    for shown in [
+        "hooks           request, response",
+        "request         replied",
+        "+ note closed: /shop",
+        "the client got 503 Service Unavailable",
+    ] {
         assert!(stdout(&ran).contains(shown) || language == "go" && shown.starts_with("hooks"), "{shown}: {}", said(&ran));
     }
 
@@ -82,12 +85,31 @@ async fn a_filter_in_go_as_its_page_says() {
     the_page_holds("go");
 }
 
+scenario!(the_runtime_of_go_starts_once);
+async fn the_runtime_of_go_starts_once() {
+    if let Some(missing) = missing("go") {
+        eprintln!("SKIPPED: {missing}");
+        return;
+    }
+    let origin = origin().run();
+    let fresh = "isolation = 'fresh'\nconfig = { greeting = 'hello' }";
+    let proxy = proxy(through(&conformance_guest("go"), &origin, fresh));
+    let configured = proxy.filter("f").await["configured"].clone();
+    assert_eq!(configured["as"], "image", "{configured}");
+    let client = proxy.client().await;
+    for _ in 0..20 {
+        let answer = client.get("/").header("do-request", "config").await;
+        assert_eq!(answer.header("x-did"), Some("config =hello"), "{answer:?}");
+    }
+}
+
 scenario!(a_tool_that_is_missing_is_named);
 async fn a_tool_that_is_missing_is_named() {
     let folder = workshop("missing");
     for (language, tool, advice) in [("go", "`go`", "go.dev"), ("c", "`make`", "apt-get install"), ("rust", "cargo", "rustup")] {
         // An empty path but for `tamis` itself.
-        let ran = shell(&folder, "", &format!("tamis filter new a-{language} --lang {language}; tamis filter build a-{language}"));
+        let ran =
+            shell(&folder, "", &format!("tamis filter new a-{language} --lang {language}; tamis filter build a-{language}"));
         assert!(!ran.status.success(), "{language}: {}", said(&ran));
         assert!(stderr(&ran).contains(tool) && stderr(&ran).contains(advice), "{language}: {}", said(&ran));
     }
@@ -97,10 +119,10 @@ async fn a_tool_that_is_missing_is_named() {
     assert!(!ran.status.success() && stderr(&ran).contains("go") && stderr(&ran).contains("rust"), "{}", said(&ran));
 }
 
-/// A configuration that sends everything through one module.
-fn through(module: &Path, origin: impl std::fmt::Display) -> String {
+/// A configuration that sends everything through one module, with more keys of its table.
+fn through(module: &Path, origin: impl std::fmt::Display, more: &str) -> String {
     format!(
-        "[listeners.edge]\ncluster = 'origin'\nfilters = ['f']\n[filters.f]\nmodule = '{}'\ndeadline = '1s'\n\
+        "[listeners.edge]\ncluster = 'origin'\nfilters = ['f']\n[filters.f]\nmodule = '{}'\ndeadline = '1s'\n{more}\n\
          [clusters.origin]\nendpoints = ['{origin}']\n",
         module.display()
     )
@@ -119,7 +141,7 @@ async fn a_filter_in_assemblyscript_runs() {
         npm
     });
     let origin = origin().run();
-    let proxy = proxy(through(&module, &origin));
+    let proxy = proxy(through(&module, &origin, ""));
     let client = proxy.client().await;
     for (path, status) in [("/.git/config", 404), ("/a/.env", 404), ("/.well-known/x", 200), ("/a.b", 200)] {
         assert_eq!(client.get(path).await.status, status, "{path}");
@@ -141,7 +163,7 @@ async fn a_filter_in_zig_runs() {
         build
     });
     let origin = origin().run();
-    let proxy = proxy(through(&module, &origin));
+    let proxy = proxy(through(&module, &origin, ""));
     let client = proxy.client().await;
     for (sent, seen) in [("/a?x=1&utm_source=m&y=2", "/a?x=1&y=2"), ("/a?gclid=7", "/a"), ("/a?x", "/a?x"), ("/a", "/a")] {
         client.get(sent).await;

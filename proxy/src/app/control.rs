@@ -215,6 +215,7 @@ impl Control {
         self.follow_sources();
         self.follow_inputs();
         self.watch_files();
+        tokio::task::spawn_blocking(filter::heap::let_go_of_program);
     }
 
     fn end(&mut self) {

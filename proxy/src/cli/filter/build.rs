@@ -14,7 +14,6 @@ use self::toolchain::Toolchain;
 use super::module::{self, Named};
 use super::say::{self, Paint, Trouble};
 use crate::filter::Hook;
-use crate::filter::source::Modules;
 
 /// Checking a module takes one instance of nothing.
 const INSTANCES: usize = 1;
@@ -62,6 +61,11 @@ struct Built {
     hooks: Vec<&'static str>,
 }
 
+/// Whether there is a project in a folder.
+pub fn is_project(folder: &Path) -> bool {
+    folder.join("Cargo.toml").is_file() || Toolchain::of(folder).is_some()
+}
+
 /// Builds the project in a folder with the tools of its language, which shows by its files.
 fn project(folder: &Path) -> Result<PathBuf, Trouble> {
     let manifest = folder.join("Cargo.toml");
@@ -84,7 +88,7 @@ fn absolute(path: &Path) -> PathBuf {
 /// Loads it as the proxy would.
 fn check(file: &Path) -> Result<Built, Trouble> {
     let bytes = Named::read(file)?.bytes;
-    let module = Modules::new(module::engine(INSTANCES)?).take(&bytes).map_err(|error| {
+    let module = module::modules(INSTANCES)?.take(&bytes).map_err(|error| {
         Trouble::new(format!("{} was built, and the proxy does not take it: {error}", file.display()))
             .hint(format!("`tamis filter inspect {}` says more", file.display()))
     })?;

@@ -18,7 +18,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, types as
 pub use self::instance::Instance;
 use crate::filter::cache::{Cache, Compiled, Key};
 use crate::filter::limits::Slices;
-use crate::filter::{Engine, Fault, Guest, Hook, Identity, LoadError};
+use crate::filter::{Engine, Fault, Guest, Hook, Identity, LoadError, progress};
 
 /// The package that filters are built against; the host takes any of the same 0.1.
 const PACKAGE: &str = "tamis:filter/";
@@ -40,8 +40,7 @@ pub struct Prepared {
 impl Prepared {
     /// Takes the compiled component from the cache or makes it, and checks that it fits.
     pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Self, Compiled), LoadError> {
-        let key = Key::of(&[b"component", bytes]);
-        let (component, compiled) = cache.component(engine.wasmtime(), key, || compile(engine, &component_of(engine, bytes)?))?;
+        let (component, compiled) = compiled(engine, cache, bytes)?;
         Ok((Self::link(engine, &component)?, compiled))
     }
 
@@ -84,7 +83,10 @@ impl Prepared {
             }
             None => pre.instantiate(&mut store),
         };
-        let made = made.map_err(|error| Fault::Instance(format!("{error:#}")))?;
+        let made = made.map_err(|error| match store.data().memory.wanted {
+            0 => Fault::Instance(format!("{error:#}")),
+            wanted => Fault::Small { allowed: identity.config.memory, wanted },
+        })?;
         Ok((Instance::new(store, &made, &self.exports, slices)?, made))
     }
 
@@ -125,6 +127,13 @@ pub fn component_of<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow:
 
 /// What the host offers to every component of this engine.
 pub use imports::{Linker, Waits, linker};
+
+/// The compiled component, from the cache or made now.
+pub fn compiled(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Component, Compiled), LoadError> {
+    let key = Key::of(&[b"component", bytes]);
+    let made = || progress::told(bytes.len(), "a module", || compile(engine, &component_of(engine, bytes)?));
+    cache.component(engine.wasmtime(), key, made)
+}
 
 /// Compiles a component.
 pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {

@@ -18,7 +18,6 @@ use crate::filter::abi::Instance;
 use crate::filter::hand::Hand;
 use crate::filter::host::inputs::{Input, Inputs};
 use crate::filter::host::store::grant;
-use crate::filter::source::Modules;
 use crate::filter::witness::{self, Event, Missing};
 use crate::filter::{Around, Filter, Grants, Hook, LoadError, Module, Plan, Reach, Taken, Verdict};
 use crate::store::{Store, Stores};
@@ -52,7 +51,7 @@ pub struct Took {
 impl Subject {
     /// Grants the stores that the filter asks for, as `test` does.
     pub fn build(named: &Named, given: &Given) -> Result<Self, Trouble> {
-        let module = Modules::new(module::engine(INSTANCES)?).take(&named.bytes).map_err(|error| {
+        let module = module::modules(INSTANCES)?.take(&named.bytes).map_err(|error| {
             Trouble::new(format!("{} cannot be used: {error}", named.shown))
                 .hint(format!("`tamis filter inspect {}` says more", named.shown))
         })?;
