@@ -69,6 +69,7 @@ impl Prepared {
 
 /// One instance in a store of its own.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are components, and a box would be one more step to each hook")]
 pub enum Instance {
     Component(component::Instance),
     /// For all exchanges of a worker: hooks go by way of [`proxy_wasm::Streams`].

@@ -335,7 +335,7 @@ impl Chain {
 
     /// The same for one of several.
     fn passing_any(&self, way: Way, hooks: &[Hook]) -> impl Iterator<Item = Arc<Filter>> + use<> {
-        let wanted = hooks.iter().fold(0_u8, |all, hook| all | 1 << *hook as u8);
+        let wanted = hooks.iter().fold(0_u32, |all, hook| all | 1 << *hook as u32);
         let filters = Arc::clone(&self.filters.borrow());
         let mask = match way {
             Way::Request => self.entered.get(),
@@ -345,7 +345,7 @@ impl Chain {
         (0..count).filter_map(move |step| {
             let index = if way == Way::Request { step } else { count - 1 - step };
             let filter = &filters[index];
-            let wants = |hook: &&Hook| wanted & (1 << **hook as u8) != 0 && filter.wants(**hook);
+            let wants = |hook: &&Hook| wanted & (1 << **hook as u32) != 0 && filter.wants(**hook);
             (mask & (1 << index) != 0 && Hook::ALL.iter().any(|hook| wants(&hook))).then(|| Arc::clone(filter))
         })
     }

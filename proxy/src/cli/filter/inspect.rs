@@ -15,7 +15,6 @@ use super::say::{self, Paint, Trouble};
 use crate::filter::Engine;
 use crate::filter::abi;
 use crate::filter::abi::component::{self, Prepared};
-use crate::filter::cache::Cache;
 use crate::filter::module::{LoadError, digest};
 use crate::filter::schema::{self, Schema};
 use interfaces::Interfaces;
@@ -86,7 +85,7 @@ struct Found {
 impl Found {
     fn of(engine: &Engine, named: &Named) -> Self {
         if let Some(proxy_wasm) = ProxyWasm::of(&named.bytes) {
-            let built = abi::Prepared::build(engine, &Cache::off(), &named.bytes);
+            let built = abi::Prepared::build(engine, &module::cache(), &named.bytes);
             let refused = built.err().map(|error| error.to_string());
             return Self::with(named, Interfaces::default(), Some(proxy_wasm), refused);
         }

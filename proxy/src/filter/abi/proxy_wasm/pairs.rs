@@ -72,7 +72,7 @@ mod tests {
         let bytes = written(|| pairs.iter().copied());
         assert_eq!(bytes, b"\x01\0\0\0\x01\0\0\0\x02\0\0\0a\0xy\0");
         assert_eq!(read(&bytes).as_deref(), Some(&pairs[..]));
-        assert_eq!(written(|| std::iter::empty()), b"");
+        assert_eq!(written(std::iter::empty), b"");
         for empty in [&b""[..], b"\0", b"\0\0\0\0"] {
             assert_eq!(read(empty), Some(Vec::new()));
         }
