@@ -180,6 +180,7 @@ impl Exchange {
         id: String,
         clusters: Arc<Names>,
     ) -> Self {
+        let original = connection.original_destination;
         Self {
             source: connection.peer.ip(),
             scheme: connection.scheme(),
@@ -191,7 +192,7 @@ impl Exchange {
             origin: Origin::Upstream,
             request_body: Body::default(),
             response_body: Body::gone(),
-            destination: Destination::default(),
+            destination: Destination { original, ..Destination::default() },
             notes: Vec::new(),
             notes_dropped: false,
             clusters,

@@ -75,7 +75,8 @@ fn filters_in_javascript_and_typescript_as_their_page_says() {
     let ran = shell(
         &folder,
         "tamis filter new typed --lang ts; cd typed; mkdir node_modules; ln -s ../tamis-sdk node_modules/tamis-sdk
-         cp -r ../hello/tamis-sdk/node_modules tamis-sdk/ 2>/dev/null || ln -s ../../hello/node_modules tamis-sdk/node_modules",
+         [ -d ../hello/tamis-sdk/node_modules ] && tools=../../hello/tamis-sdk/node_modules || tools=../../hello/node_modules
+         ln -s $tools tamis-sdk/node_modules",
     );
     assert!(ran.status.success(), "{}", said(&ran));
     symlink(repository().join("sdk/js/node_modules/typescript"), folder.join("typed/node_modules/typescript")).unwrap();

@@ -59,6 +59,8 @@ pub const RESETS_MAX: usize = 1_000_000;
 
 /// Idle connections to one endpoint: more than there are ports to open them from.
 pub const IDLE_CONNECTIONS_MAX: usize = 65_536;
+/// Each is some hundred bytes, and what it keeps open.
+pub const DESTINATIONS_MAX: usize = 65_536;
 
 /// Of an endpoint, so that sums of a whole cluster fit; finer shares than this nobody measures.
 pub const WEIGHT_MAX: u32 = 10_000;
@@ -103,6 +105,8 @@ pub const RETRY_FIELDS_MAX: usize = 16;
 pub const DURATION_MIN: Duration = Duration::from_millis(1);
 /// An orchestrator has killed the process long before.
 pub const DRAIN_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Whoever asked for the upgrade waits for it.
+pub const UPGRADE_DEADLINE_MAX: Duration = Duration::from_secs(300);
 /// A query that nobody waits for any more.
 pub const DNS_QUERY_MAX: Duration = Duration::from_secs(60);
 /// A name that is looked up once a day might as well be an address.

@@ -2,6 +2,7 @@
 
 mod address;
 mod choice;
+mod destinations;
 mod digest;
 mod duration;
 mod endpoint;
@@ -28,6 +29,7 @@ mod word;
 
 pub use address::{AdminAddress, Listen, NameServer, Network, Service};
 pub use choice::{Choice, Flag};
+pub use destinations::Addresses;
 pub use digest::Digest;
 pub use duration::Time;
 pub use endpoint::EndpointKind;
