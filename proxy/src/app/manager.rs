@@ -104,7 +104,11 @@ mod tests {
         workers[0].ask(|| ()).await;
         assert!(watchdog.is_alive());
         let (free, held) = std::sync::mpsc::channel::<()>();
-        workers[0].post(move || _ = held.recv()).await;
+        workers[0]
+            .post(move || {
+                let _ = held.recv();
+            })
+            .await;
         watchdog.beat(&workers);
         assert!(!watchdog.is_alive());
         free.send(()).unwrap();
