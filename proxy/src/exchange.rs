@@ -9,6 +9,7 @@ pub mod failure;
 mod gate;
 mod inflow;
 pub mod onlooker;
+pub mod proxy_header;
 mod record;
 pub mod tap;
 pub mod trail;
@@ -181,7 +182,7 @@ impl Exchange {
         clusters: Arc<Names>,
     ) -> Self {
         Self {
-            source: connection.peer.ip(),
+            source: connection.client_address().ip(),
             scheme: connection.scheme(),
             connection,
             request,

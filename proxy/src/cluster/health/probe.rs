@@ -1,7 +1,6 @@
 //! One check of one endpoint, on a connection of its own: what traffic leaves behind on kept ones says nothing of new ones.
 
 use std::error::Error;
-use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, TE, USER_AGENT};
@@ -13,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::cluster::connect::connect;
+use crate::cluster::connect::{announce, connect};
 use crate::cluster::form::{self, Spoken};
 use crate::cluster::{Cluster, Endpoint};
 use crate::config::{HealthCheck, HttpProbe, HttpProbeMethod, Probe};
@@ -32,7 +31,7 @@ pub async fn check(cluster: &Cluster, endpoint: &Endpoint, config: &HealthCheck)
     let to = To { cluster, endpoint };
     let checked = async {
         match &config.probe {
-            Probe::Tcp => connected(endpoint.address).await,
+            Probe::Tcp => connected(to).await,
             Probe::Http(probe) => http(to, probe).await,
             Probe::Grpc { service } => grpc(to, service).await,
         }
@@ -48,8 +47,10 @@ struct To<'a> {
     endpoint: &'a Endpoint,
 }
 
-async fn connected(address: SocketAddr) -> Result<(), String> {
-    TcpStream::connect(address).await.map(drop).map_err(|error| format!("no connection: {error}"))
+async fn connected(to: To<'_>) -> Result<(), String> {
+    let no_connection = |error| format!("no connection: {error}");
+    let mut stream = TcpStream::connect(to.endpoint.address).await.map_err(no_connection)?;
+    announce(&to.cluster.config, &mut stream, None).await.map_err(no_connection)
 }
 
 async fn http(to: To<'_>, probe: &HttpProbe) -> Result<(), String> {
@@ -159,7 +160,7 @@ async fn exchange(
         Spoken::Http2 => Offer::Http2,
         Spoken::Either => Offer::Either,
     };
-    let stream = connect(to.cluster, to.endpoint, offer).await.map_err(|failure| format!("no connection: {failure}"))?;
+    let stream = connect(to.cluster, to.endpoint, offer, None).await.map_err(|failure| format!("no connection: {failure}"))?;
     let http2 = spoken == Spoken::Http2 || stream.agreed_on_http2();
     let stream = TokioIo::new(stream);
     // What drives the connection ends with this exchange.

@@ -96,7 +96,14 @@ impl Interface<'_> {
         P: ComponentNamedList + Lift + 'static,
         R: ComponentNamedList + Lower + 'static,
     {
-        self.instance.func_wrap(name, function)?;
+        if self.name == "request" {
+            self.instance.func_wrap(name, move |context: Context<'_>, arguments: P| {
+                hand::of_a_request(name)?;
+                function(context, arguments)
+            })?;
+        } else {
+            self.instance.func_wrap(name, function)?;
+        }
         self.offered.insert((self.name, name), Waits::Never);
         Ok(self)
     }
@@ -299,7 +306,7 @@ fn connection(mut interface: Interface<'_>) -> Result<()> {
         .get("source-address", connection::source_address)?
         .get("peer-address", connection::peer_address)?
         .get("local-address", connection::local_address)?
-        .get("original-destination", |_| None::<String>)?
+        .get("original-destination", |exchange| exchange.connection.original_destination.map(|to| to.to_string()))?
         .get("trusted", |exchange| exchange.connection.trusted)?
         .get("listener", |exchange| exchange.connection.listener.to_string())?
         .get("protocol", |exchange| exchange.protocol().to_owned())?
