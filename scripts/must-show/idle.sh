@@ -9,7 +9,10 @@ build
 plain="$(free_port)" tls="$(free_port)" raw="$(free_port)" admin="$(free_port)"
 start_origin
 make_certificate
-start_tamis <<END
+
+# A proxy of its own for each measure: what an earlier one has given back would be used again.
+start_proxy() {
+    start_tamis <<END
 admin = { listen = "127.0.0.1:$admin" }
 access-log = { output = "off" }
 [limits]
@@ -34,6 +37,7 @@ limits = { connections = $((COUNT + 100)) }
 endpoints = ["$origin"]
 limits = { connections = $((COUNT + 100)) }
 END
+}
 
 cat >"$work/idle.py" <<'END'
 """Opens connections, one request on each, says so, and keeps them until its input ends."""
@@ -65,6 +69,7 @@ fits() { awk -v used="$1" -v most="$2" 'BEGIN { exit !(used < most) }'; }
 # What each of so many connections takes, in KiB; it is in $each.
 measure() {
     local what="$1" port="$2" before after
+    start_proxy
     # What the first ones take is taken once.
     echo | python3 "$work/idle.py" "$port" 100 "$what" >/dev/null
     sleep 1
@@ -82,6 +87,8 @@ measure() {
     after="$(memory)"
     exec 7>&-
     wait "${started[-1]}" || true
+    kill -9 "$tamis_process"
+    wait "$tamis_process" 2>/dev/null || true
     each="$(awk -v before="$before" -v after="$after" -v count="$COUNT" 'BEGIN { printf "%.1f", (after - before) / count }')"
 }
 
