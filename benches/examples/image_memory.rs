@@ -28,7 +28,7 @@ fn main() {
     println!("linear_memory_kib_each {}", live[0].memory_bytes() / 1024);
 }
 
-fn called(filter: &Arc<tamis::filter::Filter>) -> tamis::filter::abi::component::Instance {
+fn called(filter: &Arc<tamis::filter::Filter>) -> tamis::filter::abi::Instance {
     let mut instance = block_on(false, filter.instance()).expect("nothing waits").expect("an instance");
     let record = record("/users/7?page=2");
     let mut hand = Hand::new(Hook::Request, record.shared(), &Arc::default());

@@ -61,6 +61,10 @@ pub struct Exchange {
     pub response_body: Body,
     pub destination: Destination,
     pub notes: Vec<(String, String)>,
+    /// What filters made for proxy-wasm keep for each other, by path.
+    pub properties: Vec<(Box<[u8]>, Bytes)>,
+    /// What such a filter answers after the request has begun to go on, which it has broken off then.
+    pub late_reply: Option<Box<Reply>>,
     /// There were more than are kept, and the log has been told.
     pub notes_dropped: bool,
     /// The clusters that a filter may name.
@@ -181,6 +185,7 @@ impl Exchange {
         id: String,
         clusters: Arc<Names>,
     ) -> Self {
+        let original = connection.original_destination;
         Self {
             source: connection.client_address().ip(),
             scheme: connection.scheme(),
@@ -192,8 +197,10 @@ impl Exchange {
             origin: Origin::Upstream,
             request_body: Body::default(),
             response_body: Body::gone(),
-            destination: Destination::default(),
+            destination: Destination { original, ..Destination::default() },
             notes: Vec::new(),
+            properties: Vec::new(),
+            late_reply: None,
             notes_dropped: false,
             clusters,
             deadline: None,
@@ -233,6 +240,8 @@ impl Exchange {
             response_body: self.response_body.copy(),
             destination: self.destination.clone(),
             notes: self.notes.clone(),
+            properties: self.properties.clone(),
+            late_reply: None,
             notes_dropped: self.notes_dropped,
             clusters: Arc::clone(&self.clusters),
             deadline: self.deadline,

@@ -24,6 +24,7 @@ pub mod limits;
 pub mod module;
 pub mod observe;
 pub mod pool;
+mod progress;
 pub mod schema;
 pub mod source;
 pub mod tick;
@@ -51,7 +52,8 @@ pub use observe::Observed;
 use crate::config;
 use crate::store::Stores;
 use crate::telemetry::metrics::Registry;
-use abi::component::Instance;
+use abi::Instance;
+use abi::proxy_wasm::meters::Meters;
 use host::inputs::Inputs;
 use limits::thread_cpu_time;
 use usage::Usage;
@@ -86,13 +88,24 @@ pub enum Fault {
     Late(Duration),
     #[error("it wanted more than its {0} bytes of memory: {1}")]
     Memory(usize, String),
+    #[error("it begins with {wanted} bytes of memory and may have {allowed}: set its `memory` to {} or more", advised(*wanted))]
+    Small { allowed: usize, wanted: usize },
     #[error("no instance could be made: {0}")]
     Instance(String),
     /// `configure` accepted this configuration once and refuses it now.
     #[error("it could not be configured again: {0}")]
     Configure(String),
+    /// Another exchange's doing.
+    #[error("{0}")]
+    Lost(Arc<str>),
     #[error("all of its {max} instances stayed at work for {waited:?}; `instances-max` allows no more")]
     NoRoom { max: usize, waited: Duration },
+}
+
+/// What to set for so much at the beginning: half as much again, because hardly a filter never grows, in whole steps of 8 MiB.
+fn advised(wanted: usize) -> String {
+    const STEP: usize = 8 << 20;
+    format!("\"{}MiB\"", (wanted + wanted / 2).div_ceil(STEP) * 8)
 }
 
 impl Fault {
@@ -103,7 +116,7 @@ impl Fault {
 
     /// Whether it speaks against the filter, and not against how much there is to do.
     pub fn is_the_filters(&self) -> bool {
-        !matches!(self, Fault::NoRoom { .. } | Fault::Instance(_))
+        !matches!(self, Fault::NoRoom { .. } | Fault::Instance(_) | Fault::Lost(_))
     }
 
     /// One word for metrics.
@@ -112,9 +125,10 @@ impl Fault {
             Fault::Trap(_) => "trap",
             Fault::Deadline(_) => "deadline",
             Fault::Late(_) => "timeout",
-            Fault::Memory(..) => "memory",
+            Fault::Memory(..) | Fault::Small { .. } => "memory",
             Fault::Instance(_) => "instance",
             Fault::Configure(_) => "configure",
+            Fault::Lost(_) => "lost",
             Fault::NoRoom { .. } => "no-room",
         }
     }
@@ -161,6 +175,8 @@ pub struct Identity {
     pub taken: Taken,
     /// The metrics it declared, once it is configured.
     pub instruments: OnceLock<Instruments>,
+    /// Those that a module made for proxy-wasm defines while it runs.
+    pub meters: Arc<Meters>,
 }
 
 /// One filter of one snapshot: a module, its configuration, and what it said while it was configured.
@@ -256,6 +272,7 @@ impl Filter {
             usage: Arc::default(),
             taken: around.taken.clone(),
             instruments: OnceLock::new(),
+            meters: around.previous.map(|previous| Arc::clone(&previous.identity.meters)).unwrap_or_default(),
         };
         let mut filter = Self {
             identity: Arc::new(identity),
@@ -302,12 +319,15 @@ impl Filter {
 
     /// Finds or makes the image, or else an instance for each worker.
     fn configure(&mut self, workers: usize) -> Result<Vec<Instance>, LoadError> {
+        if self.module.prepared.is_shared() {
+            return self.configure_each(workers);
+        }
         if let Some(kept) = Image::kept(&self.module, &self.identity, &self.config_json, &self.inputs) {
             return Ok(self.copy(kept));
         }
         let (first, setup, took) = self.configure_one()?;
         let mut spares = Vec::with_capacity(workers);
-        let why = if self.config.isolation == config::Isolation::Fresh || took > image::WORTH {
+        let why = if self.config.isolation == config::Isolation::Fresh || took > image::worth(&self.module) {
             // What it holds may be as large as the image, and that is made of another one.
             drop(first);
             match Image::make(&self.module, &self.identity, &self.config_json, &self.inputs) {
@@ -323,9 +343,22 @@ impl Filter {
             }
         } else {
             spares.push(first);
-            format!("to configure an instance took {took:?}, and an image is made from {:?} on", image::WORTH)
+            let worth = image::worth(&self.module);
+            format!("to configure an instance took {took:?}, and an image is made from {worth:?} on")
         };
         (self.setup, self.configured) = (setup, Configured::EachInstance { why });
+        while spares.len() < workers {
+            spares.push(self.configure_one()?.0);
+        }
+        Ok(spares)
+    }
+
+    /// An instance for each worker, which is all that it has.
+    fn configure_each(&mut self, workers: usize) -> Result<Vec<Instance>, LoadError> {
+        let (first, setup, _) = self.configure_one()?;
+        let why = "the exchanges of a worker share one".to_owned();
+        (self.setup, self.configured) = (setup, Configured::EachInstance { why });
+        let mut spares = vec![first];
         while spares.len() < workers {
             spares.push(self.configure_one()?.0);
         }

@@ -8,6 +8,7 @@ mod begin;
 mod detect;
 mod handshake;
 mod proxied;
+mod redirected;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener, UdpSocket};
@@ -66,7 +67,8 @@ fn open_datagrams(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-fn open(address: SocketAddr, backlog: u32, shared: bool) -> io::Result<StdListener> {
+/// One socket; `shared`: as one of the group of its address.
+pub fn open(address: SocketAddr, backlog: u32, shared: bool) -> io::Result<StdListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
@@ -96,7 +98,12 @@ pub async fn accept(socket: StdListener, listener: Arc<snapshot::Listener>, live
     }
     // Closing the last socket of an address resets what waits in its queue.
     let Ok(socket) = socket.into_std() else { return };
-    while let Ok((stream, peer)) = socket.accept() {
+    // No more than that has waited: what a successor shares is filled again and again.
+    let mut left = acceptor.listener.config.limits.backlog;
+    while left > 0
+        && let Ok((stream, peer)) = socket.accept()
+    {
+        left -= 1;
         if stream.set_nonblocking(true).is_ok()
             && let Ok(stream) = TcpStream::from_std(stream)
         {
@@ -141,8 +148,10 @@ impl Acceptor {
         let _ = stream.set_nodelay(true);
         let Ok(local) = stream.local_addr() else { return };
         let (peer, local) = (unmapped(peer), unmapped(local));
+        let redirected = listener.config.original_destination;
+        let original_destination = if redirected { redirected::original(&stream, peer, local, &snapshot) } else { None };
         let connection = Connection {
-            original_destination: original_destination(&stream),
+            original_destination,
             trusted: listener.config.trusted.iter().any(|range| range.contains(&peer.ip())),
             permit: Some(permit),
             open: Some(listener.traffic.opened()),
@@ -153,11 +162,6 @@ impl Acceptor {
         let new = New { connection, listener, live: Arc::clone(&self.live), drain: self.drain.clone(), handshakes };
         tokio::task::spawn_local(new.serve(stream));
     }
-}
-
-/// Where the client wanted to go before its connection was redirected to this socket, if it was.
-fn original_destination(_stream: &TcpStream) -> Option<SocketAddr> {
-    None
 }
 
 /// A client of IPv4 on a socket of IPv6 is one of IPv4.

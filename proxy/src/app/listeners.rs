@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use super::inherited::Inherited;
+use super::upgrade::{Offer, Place};
 use crate::config::{self, ListenerProtocol, Problem, Problems};
 use crate::drain;
 use crate::exchange::Gate;
@@ -25,7 +28,8 @@ struct Running {
     listen: SocketAddr,
     backlog: u32,
     address: SocketAddr,
-    /// One a worker; the accept loops have copies. As long as one copy is there, the kernel keeps queueing.
+    /// One a worker, or more where a predecessor had more workers: each is accepted from, for what the kernel has queued in one of
+    /// the group is in no other. The accept loops have copies; as long as one copy is there, the kernel keeps queueing.
     sockets: Vec<TcpListener>,
     /// The same for datagrams; a listener has either these or those.
     datagrams: Vec<UdpSocket>,
@@ -47,15 +51,15 @@ impl Running {
 
 impl Listeners {
     /// Opens the sockets of every listener.
-    pub fn bind(parts: &Parts, workers: usize) -> Result<Self, Problems> {
+    pub fn bind(parts: &Parts, workers: usize, inherited: &mut Inherited) -> Result<Self, Problems> {
         let mut listeners = Self::default();
-        let opened = listeners.open(parts, workers)?;
+        let opened = listeners.open(parts, workers, inherited)?;
         listeners.running.extend(opened.0);
         Ok(listeners)
     }
 
     /// Opens the sockets that the configuration wants and that are not there yet. Nothing else changes.
-    pub fn open(&self, parts: &Parts, workers: usize) -> Result<Opened, Problems> {
+    pub fn open(&self, parts: &Parts, workers: usize, inherited: &mut Inherited) -> Result<Opened, Problems> {
         let mut opened = BTreeMap::new();
         let mut problems: Vec<Problem> = Vec::new();
         for (name, config) in &parts.config.listeners {
@@ -63,10 +67,12 @@ impl Listeners {
                 continue;
             }
             let bound = match config.protocol {
-                ListenerProtocol::Udp => {
-                    self.datagrams(config, workers).and_then(|sockets| Ok((sockets[0].local_addr()?, Vec::new(), sockets)))
-                }
-                _ => self.sockets(config, workers).and_then(|sockets| Ok((sockets[0].local_addr()?, sockets, Vec::new()))),
+                ListenerProtocol::Udp => self
+                    .datagrams(config, workers, inherited)
+                    .and_then(|sockets| Ok((sockets[0].local_addr()?, Vec::new(), sockets))),
+                _ => self
+                    .sockets(name, config, workers, inherited)
+                    .and_then(|sockets| Ok((sockets[0].local_addr()?, sockets, Vec::new()))),
             };
             match bound {
                 Ok((address, sockets, datagrams)) => {
@@ -93,7 +99,16 @@ impl Listeners {
     }
 
     /// A listener that is only renamed, or queues more, goes on with the sockets it has: nothing that waits is lost.
-    fn sockets(&self, config: &config::Listener, workers: usize) -> io::Result<Vec<TcpListener>> {
+    fn sockets(
+        &self,
+        name: &str,
+        config: &config::Listener,
+        workers: usize,
+        inherited: &mut Inherited,
+    ) -> io::Result<Vec<TcpListener>> {
+        if let Some(sockets) = inherited.listener(name, &config.listen.to_string(), config.listen.port() != 0) {
+            return widened(sockets?, config.limits.backlog, workers);
+        }
         let same = |running: &&Running| running.listen == config.listen && config.listen.port() != 0 && !running.is_udp();
         if let Some(running) = self.running.values().find(same) {
             let sockets = running.sockets.iter().map(|socket| {
@@ -107,13 +122,14 @@ impl Listeners {
     }
 
     /// The same for datagrams.
-    fn datagrams(&self, config: &config::Listener, workers: usize) -> io::Result<Vec<UdpSocket>> {
+    fn datagrams(&self, config: &config::Listener, workers: usize, inherited: &Inherited) -> io::Result<Vec<UdpSocket>> {
         let same = |running: &&Running| running.listen == config.listen && config.listen.port() != 0 && running.is_udp();
         if let Some(running) = self.running.values().find(same) {
             return running.datagrams.iter().map(UdpSocket::try_clone).collect();
         }
         let ours = self.running.values().any(|running| running.is_udp() && running.address.port() == config.listen.port());
-        listener::bind_datagrams(config.listen, workers, ours)
+        // A predecessor still has its own: for as long as it lives, the kernel gives some clients to it and some to this process.
+        listener::bind_datagrams(config.listen, workers, ours || inherited.has_predecessor())
     }
 
     /// The configuration with these has gone live: what it does not name any more is drained.
@@ -134,7 +150,8 @@ impl Listeners {
         for (name, running) in &mut self.running {
             let Some(listener) = live.load().listeners.get(name).cloned() else { continue };
             let Some(signal) = running.signal.take() else { continue };
-            for (worker, socket) in workers.iter().zip(&running.sockets) {
+            let count = if workers.is_empty() { 0 } else { workers.len().max(running.sockets.len()) };
+            for (worker, socket) in workers.iter().cycle().zip(running.sockets.iter().cycle()).take(count) {
                 let socket = match socket.try_clone() {
                     Ok(socket) => socket,
                     Err(error) => {
@@ -162,6 +179,16 @@ impl Listeners {
         }
     }
 
+    /// What a successor is offered.
+    pub fn offers(&self) -> io::Result<Vec<(Offer, Vec<OwnedFd>)>> {
+        let offer = |(name, running): (&Arc<str>, &Running)| {
+            let sockets = running.sockets.iter().map(|socket| socket.try_clone().map(OwnedFd::from));
+            let offer = Offer { place: Place::Listener, name: name.to_string(), listen: running.listen.to_string() };
+            Ok((offer, sockets.collect::<io::Result<_>>()?))
+        };
+        self.running.iter().filter(|(_, running)| !running.is_udp()).map(offer).collect()
+    }
+
     pub fn address(&self, name: &str) -> Option<SocketAddr> {
         self.running.get(name).map(|running| running.address)
     }
@@ -179,6 +206,26 @@ impl Listeners {
         });
         triggers.collect()
     }
+}
+
+/// Each worker gets one of the group. Where the address takes no further one, because whoever opened it has no group, workers share
+/// what there is.
+fn widened(mut sockets: Vec<TcpListener>, backlog: u32, workers: usize) -> io::Result<Vec<TcpListener>> {
+    for socket in &sockets {
+        socket2::SockRef::from(socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    }
+    let Some(first) = sockets.first() else { return Ok(sockets) };
+    let (address, shared) = (first.local_addr()?, socket2::SockRef::from(first).reuse_port()?);
+    while shared && sockets.len() < workers {
+        match listener::open(address, backlog, true) {
+            Ok(socket) => sockets.push(socket),
+            Err(error) => {
+                tracing::warn!(%address, %error, "workers share sockets: no further one can be opened");
+                break;
+            }
+        }
+    }
+    Ok(sockets)
 }
 
 /// Sockets that are open and not served yet. Dropping them closes them.

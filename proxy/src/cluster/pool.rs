@@ -23,7 +23,7 @@ use super::breaker::{Limit, Load, Taken};
 use super::connect::{Stream, connect, refused_by};
 use super::counted::Counted;
 use super::line::{Line, Stood};
-use super::{Cluster, Endpoint, Outgoing};
+use super::{Cluster, Endpoint, Outgoing, passing};
 use crate::config::{Breakers, ClusterLimits, ClusterTimeouts};
 use crate::exchange::proxy_header::Addresses;
 use crate::exchange::{Connection, Failure, Kind};
@@ -169,7 +169,7 @@ fn pooled<K: Eq + Hash>(
         return Rc::clone(pool);
     }
     let pool = new();
-    if KEPT.with_borrow(|kept| kept.as_ref().is_none_or(|kept| kept.contains(&endpoint.id))) {
+    if endpoint.passing || KEPT.with_borrow(|kept| kept.as_ref().is_none_or(|kept| kept.contains(&endpoint.id))) {
         pools.insert(key, Rc::clone(&pool));
     }
     pool
@@ -178,6 +178,7 @@ fn pooled<K: Eq + Hash>(
 /// From now on only connections to these endpoints are kept; exchanges under way on others finish.
 pub fn sweep(keep: &Arc<BTreeSet<u64>>) {
     KEPT.set(Some(Arc::clone(keep)));
+    passing::forget();
     POOLS.with_borrow_mut(|pools| pools.retain(|id, _| keep.contains(id)));
     OF_CLIENTS.with_borrow_mut(|pools| pools.retain(|(id, _), _| keep.contains(id)));
 }
@@ -194,6 +195,16 @@ pub async fn tend() {
             pools.retain(|_, pool| pool.client.as_ref().is_some_and(|(client, _)| client.strong_count() > 0));
             pools.values().for_each(|pool| pool.expire(now));
         });
+        let unused = |id| {
+            POOLS.with_borrow_mut(|pools| {
+                let is_unused = pools.get(&id).is_none_or(|pool| Rc::strong_count(pool) == 1 && pool.is_empty());
+                if is_unused {
+                    pools.remove(&id);
+                }
+                is_unused
+            })
+        };
+        passing::tend(unused);
     }
 }
 
@@ -211,6 +222,10 @@ impl Pool {
                 return Some(connection);
             }
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.idle.borrow().is_empty() && self.shared.borrow().is_empty()
     }
 
     /// Keeps an HTTP/1 connection whose exchange is over, unless somebody waits for one.

@@ -63,6 +63,8 @@ pub const RESETS_MAX: usize = 1_000_000;
 
 /// Idle connections to one endpoint: more than there are ports to open them from.
 pub const IDLE_CONNECTIONS_MAX: usize = 65_536;
+/// Each is some hundred bytes, and what it keeps open.
+pub const DESTINATIONS_MAX: usize = 65_536;
 
 /// Of an endpoint, so that sums of a whole cluster fit; finer shares than this nobody measures.
 pub const WEIGHT_MAX: u32 = 10_000;
@@ -107,6 +109,8 @@ pub const RETRY_FIELDS_MAX: usize = 16;
 pub const DURATION_MIN: Duration = Duration::from_millis(1);
 /// An orchestrator has killed the process long before.
 pub const DRAIN_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Whoever asked for the upgrade waits for it.
+pub const UPGRADE_DEADLINE_MAX: Duration = Duration::from_secs(300);
 /// A query that nobody waits for any more.
 pub const DNS_QUERY_MAX: Duration = Duration::from_secs(60);
 /// A name that is looked up once a day might as well be an address.
@@ -140,6 +144,10 @@ pub const TRIP_CALLS_MAX: u64 = 1_000_000;
 pub const INPUTS_MAX: usize = 64;
 /// What changes less often than once a day is a file.
 pub const INPUT_EVERY_MAX: Duration = Duration::from_secs(24 * 3600);
+/// A body that waits for a filter is in its memory as well.
+pub const PROXY_WASM_BODY_MAX: usize = 256 * MIB;
+/// Data that filters of one name share: a table, no data base.
+pub const PROXY_WASM_SHARED_MAX: usize = 1024 * MIB;
 /// One page of linear memory.
 pub const FILTER_MEMORY_MIN: usize = 64 * KIB;
 /// The live version and one to go back to.

@@ -16,7 +16,9 @@ fn at_least_one_listener(reader: &Reader<'_>) {
     let tree = reader.source().tree();
     let listeners = tree.get("listeners");
     // Listeners that are no table have been told already.
-    let none = listeners.is_none_or(|node| matches!(&node.value, Value::Table(entries) if entries.is_empty()));
+    // A sidecar has some as soon as it is right itself.
+    let none = tree.get(super::sidecar::SECTION).is_none()
+        && listeners.is_none_or(|node| matches!(&node.value, Value::Table(entries) if entries.is_empty()));
     if none {
         let span = listeners.unwrap_or(tree).span.clone();
         let message = "there is no listener; expected at least one [listeners.NAME] with `listen`";

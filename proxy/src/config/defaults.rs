@@ -20,6 +20,8 @@ pub const LISTENER_BACKLOG: u32 = 4096;
 pub const DRAIN_PRE_STOP: Duration = Duration::from_secs(5);
 /// Longest time that exchanges under way are given: orchestrators usually kill after 30 to 90 s.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Until a process that takes over is ready: modules are fetched and compiled in it, or it never will be.
+pub const UPGRADE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// TLS handshake of a client: a slow mobile network, not a scanner that says nothing.
 pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
@@ -103,6 +105,8 @@ pub const REQUEST: Duration = Duration::from_secs(15);
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(60);
 /// Idle HTTP/1 connections a worker keeps to one endpoint.
 pub const UPSTREAM_IDLE_CONNECTIONS: usize = 128;
+/// Places that clients were going to before they were redirected: a service talks to dozens, a scanner to all there are.
+pub const DESTINATIONS: usize = 1024;
 /// Exchanges on one upstream HTTP/2 connection.
 pub const UPSTREAM_STREAMS: u32 = 100;
 /// What an upstream may send on one HTTP/2 stream before the client reads it.
@@ -242,6 +246,10 @@ pub const FILTER_PROBATION: Duration = Duration::from_secs(60);
 pub const FILTER_MEMORY: usize = 16 * MIB;
 /// Largest `memory` a filter can be given: the size of a slot in the instance pool.
 pub const FILTER_MEMORY_MAX: usize = 256 * MIB;
+/// Of one body, what waits for a filter made for proxy-wasm while it pauses: what the proxies have that such filters were made for.
+pub const PROXY_WASM_BODY: usize = MIB;
+/// Shared data and queues of filters with one `vm-id`: tokens, counters and keys of a large service.
+pub const PROXY_WASM_SHARED: usize = 16 * MIB;
 /// Versions of a filter that can be gone back to: a bad day's worth of attempts, each a module on disk.
 pub const STATE_VERSIONS: usize = 10;
 /// Connections of operators at once: scrapers, probes and a page or two need a few.
@@ -337,3 +345,7 @@ pub const OUTLIER_EJECTION_MAX: Duration = Duration::from_secs(300);
 pub const OUTLIER_EJECTION_JITTER: Duration = Duration::from_secs(3);
 /// Of a hundred endpoints, how many are out at a time: the other half may still bear the load; fewer than that could not.
 pub const OUTLIER_EJECTED_PERCENT: u32 = 50;
+
+/// Where the calls of a service are redirected to, and those to it: what other meshes use, so that firewalls know them.
+pub const SIDECAR_OUTBOUND_PORT: u16 = 15001;
+pub const SIDECAR_INBOUND_PORT: u16 = 15006;

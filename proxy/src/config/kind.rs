@@ -2,6 +2,7 @@
 
 mod address;
 mod choice;
+mod destinations;
 mod digest;
 mod duration;
 mod endpoint;
@@ -24,10 +25,12 @@ mod routes;
 mod share;
 mod size;
 mod tracing;
+mod upstreams;
 mod word;
 
 pub use address::{AdminAddress, Listen, NameServer, Network, Service};
 pub use choice::{Choice, Flag};
+pub use destinations::Addresses;
 pub use digest::Digest;
 pub use duration::Time;
 pub use endpoint::EndpointKind;
@@ -50,4 +53,5 @@ pub use routes::{Sni, Weights};
 pub use share::Share;
 pub use size::Size;
 pub use tracing::{Collector, Texts};
+pub use upstreams::Upstreams;
 pub use word::Word;

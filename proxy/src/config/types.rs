@@ -12,11 +12,14 @@ pub use access_log::*;
 pub use admin::*;
 pub use clusters::*;
 pub use listeners::*;
+pub use proxy_wasm::*;
 pub use redact::*;
+pub use sidecar::*;
 pub use stores::*;
 pub use tcp::*;
 pub use tls::*;
 pub use tracing::*;
+pub use upgrade::*;
 
 use super::defaults;
 
@@ -34,11 +37,14 @@ mod access_log;
 mod admin;
 mod clusters;
 mod listeners;
+mod proxy_wasm;
 mod redact;
+mod sidecar;
 mod stores;
 mod tcp;
 mod tls;
 mod tracing;
+mod upgrade;
 
 /// Everything one instance of the proxy is told. Maps are keyed by the name in the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,9 +59,13 @@ pub struct Config {
     pub tracing: Option<Arc<Tracing>>,
     pub limits: ProcessLimits,
     pub drain: Drain,
+    pub upgrade: Upgrade,
     pub dns: Dns,
     pub modules: Modules,
     pub spiffe: Option<Spiffe>,
+    /// What stands for some of what follows.
+    pub sidecar: Option<Sidecar>,
+    pub services: BTreeMap<Arc<str>, Arc<Service>>,
     pub listeners: BTreeMap<Arc<str>, Arc<Listener>>,
     pub clusters: BTreeMap<Arc<str>, Arc<Cluster>>,
     pub filters: BTreeMap<Arc<str>, Arc<Filter>>,
@@ -167,6 +177,8 @@ pub struct Filter {
     /// What `configure` is given beside its configuration.
     pub inputs: BTreeMap<Arc<str>, Input>,
     pub allow: Allow,
+    /// For a module made for that ABI.
+    pub proxy_wasm: ProxyWasm,
     /// What `configure` is given, as JSON.
     pub config: Arc<serde_json::Value>,
 }

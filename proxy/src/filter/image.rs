@@ -10,15 +10,23 @@ mod note;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::abi::Instance;
 use super::abi::component::snapshot::{Instrumented, Unfit};
-use super::abi::component::{Instance, Prepared, component_of};
+use super::abi::component::{Prepared, component_of};
 use super::cache::{Compiled, Key, code};
 use super::host::inputs::Inputs;
-use super::{Fault, Identity, LoadError, Module, Setup, block_on};
+use super::{Fault, Identity, LoadError, Module, Setup, block_on, progress};
 
-/// CPU time of `configure` from which an image is made. Below it, configuring instances one by one costs less in a day than
-/// compiling once more.
+/// CPU time of `configure` from which an image is made of a small module. Below it, configuring instances one by one costs less
+/// in a day than compiling once more.
 pub const WORTH: Duration = Duration::from_millis(1);
+/// Bytes of a module that make it worth so much more: a language runtime takes 15 s to compile, and an image does it twice.
+const WORTH_BYTES: usize = 1 << 20;
+
+/// The same for this module.
+pub fn worth(module: &Module) -> Duration {
+    WORTH.saturating_mul(u32::try_from(module.length / WORTH_BYTES).unwrap_or(u32::MAX).saturating_add(1))
+}
 
 /// How the instances of a filter come to be configured.
 #[derive(Debug)]
@@ -77,8 +85,9 @@ impl Image {
         let instrumented = Instrumented::build(&module.engine, &module.cache, &original)?;
         let (bytes, mut setup) = block_on(module.prepared.waits(identity), instrumented.configured(identity, config, inputs))??;
         setup.settle(&module.prepared.hooks()).map_err(|why| LoadError::Refused(vec![why]))?;
+        let made = || code::compile_shared(module.engine.wasmtime(), &bytes);
         let (component, code) =
-            code::compile_shared(module.engine.wasmtime(), &bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+            progress::told(bytes.len(), "an image", made).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
         drop((bytes, instrumented));
         let prepared = Prepared::link(&module.engine, &component)?;
         let (image, spare) = Self::begin(prepared, identity, began, Compiled::Now)?;
@@ -95,7 +104,7 @@ impl Image {
         began: Instant,
         compiled: Compiled,
     ) -> Result<(Self, Instance), LoadError> {
-        let spare = block_on(prepared.waits(identity), prepared.instantiate(identity))??;
+        let spare = Instance::Component(block_on(prepared.waits(identity), prepared.instantiate(identity))??);
         let range = prepared.component().image_range();
         let bytes = range.end.addr() - range.start.addr();
         Ok((Self { prepared, bytes, took: began.elapsed(), compiled }, spare))
@@ -103,7 +112,7 @@ impl Image {
 
     /// A new instance, configured like every other.
     pub async fn instantiate(&self, identity: &Arc<Identity>) -> Result<Instance, Fault> {
-        self.prepared.instantiate(identity).await
+        self.prepared.instantiate(identity).await.map(Instance::Component)
     }
 }
 

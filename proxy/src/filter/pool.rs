@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::abi::component::Instance;
+use super::abi::Instance;
 use super::{ConfigureError, Fault, Filter};
 use crate::config::Isolation;
 

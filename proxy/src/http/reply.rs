@@ -42,6 +42,7 @@ fn grpc_status(kind: Kind) -> u32 {
         Kind::MalformedRequest
         | Kind::ProxyHeader
         | Kind::Misdirected
+        | Kind::Loop
         | Kind::HeadersTooLarge
         | Kind::UriTooLong
         | Kind::BadRequestByFilter

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use crate::config::{Listener, Tcp};
 use crate::exchange::Connection;
 
-/// By the name that the client asked for, then by weight, else where everything of the listener goes.
+/// By the name that the client asked for, then by where it was going before it was redirected, then by weight, else where everything of the listener goes.
 pub fn cluster(config: &Listener, connection: &Connection) -> Option<Arc<str>> {
-    let Tcp { sni, cluster, weighted } = &config.tcp;
+    let Tcp { sni, destinations, cluster, weighted } = &config.tcp;
     let named = connection.server_name.as_deref().and_then(|name| sni.get(name));
-    named.or_else(|| drawn(weighted)).or(cluster.as_ref()).or(config.cluster.as_ref()).cloned()
+    let known = || destinations.get(connection.original_destination?);
+    named.or_else(known).or_else(|| drawn(weighted)).or(cluster.as_ref()).or(config.cluster.as_ref()).cloned()
 }
 
 /// One of these, each as often as its weight says.

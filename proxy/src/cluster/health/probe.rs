@@ -9,10 +9,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::cluster::connect::{announce, connect};
+use crate::cluster::connect::{announce, connect, reach};
 use crate::cluster::form::{self, Spoken};
 use crate::cluster::{Cluster, Endpoint};
 use crate::config::{HealthCheck, HttpProbe, HttpProbeMethod, Probe};
@@ -49,7 +48,7 @@ struct To<'a> {
 
 async fn connected(to: To<'_>) -> Result<(), String> {
     let no_connection = |error| format!("no connection: {error}");
-    let mut stream = TcpStream::connect(to.endpoint.address).await.map_err(no_connection)?;
+    let mut stream = reach(to.endpoint.address, to.cluster.config.mark).await.map_err(no_connection)?;
     announce(&to.cluster.config, &mut stream, None).await.map_err(no_connection)
 }
 

@@ -18,6 +18,13 @@ const REJECT_OR_PASS: Choice<bool> = Choice::of(&[("reject", true), ("pass", fal
 pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
     let listen = table.required("listen", &Listen, "The address; port 0 lets the system choose.");
     let protocol = table.or("protocol", &tcp::PROTOCOL, ListenerProtocol::Http, tcp::PROTOCOL_MEANING);
+    let original_destination = table.or(
+        "original-destination",
+        &Flag,
+        false,
+        "Clients are redirected to it by iptables or nftables: where they were going is asked of the system, for filters and for \
+         clusters with `original-destination`.",
+    );
     let mut tls =
         table.optional_table("tls", "TLS with clients. Without it, plain text, or TLS that passes through.", tls::server);
     if let (ListenerProtocol::Tcp, Some(tls), None) = (protocol, &mut tls, table.node("tls").and_then(|tls| tls.get("alpn"))) {
@@ -74,6 +81,7 @@ pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
     Some(Listener {
         listen,
         protocol,
+        original_destination,
         tls,
         filters,
         cluster,

@@ -1,9 +1,9 @@
 //! The keys of `[listeners.NAME.tcp]`, and what does not go with the protocol of a listener.
 
-use crate::config::kind::{Choice, Reference, Sni, Weights};
+use crate::config::kind::{Addresses, Choice, Reference, Sni, Weights};
 use crate::config::table::Table;
 use crate::config::tree::Node;
-use crate::config::types::{ListenerProtocol, ProxyHeaders, ProxyVersion, ServerNames, Tcp};
+use crate::config::types::{Destinations, ListenerProtocol, ProxyHeaders, ProxyVersion, ServerNames, Tcp};
 
 pub const PROTOCOL: Choice<ListenerProtocol> = Choice::of(&[
     ("http", ListenerProtocol::Http),
@@ -32,6 +32,13 @@ pub fn tcp(table: &mut Table<'_>) -> Tcp {
         "Clusters by the name that a client asks for in the TLS handshake (SNI), whether TLS ends here or passes through: the whole \
          name, then the longest with `*`, which is one label or more. Other names go where everything else goes.",
     );
+    let destinations = table.or(
+        "destinations",
+        &Addresses,
+        Destinations::default(),
+        "With `original-destination`: clusters by where a connection was going, the address with its port before the address alone. \
+         Looked at after `sni`.",
+    );
     let cluster = table.optional(
         "cluster",
         &Reference::CLUSTER,
@@ -46,7 +53,7 @@ pub fn tcp(table: &mut Table<'_>) -> Tcp {
     if let (Some(_), Some(node)) = (table.node("cluster"), table.node("weighted")) {
         table.reader().report(node.span.clone(), "expected `cluster` or `weighted`, found both");
     }
-    Tcp { sni, cluster, weighted }
+    Tcp { sni, destinations, cluster, weighted }
 }
 
 /// Keys that would have no effect although somebody counts on them.

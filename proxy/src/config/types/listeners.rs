@@ -11,6 +11,8 @@ use super::{ListenerProtocol, ProxyHeaders, ServerTls, Tcp, defaults};
 pub struct Listener {
     pub listen: SocketAddr,
     pub protocol: ListenerProtocol,
+    /// Its clients are redirected to it: where they were going is asked of the system.
+    pub original_destination: bool,
     pub tls: Option<ServerTls>,
     /// The chain: names of `[filters.…]`, in the order in which request hooks run.
     pub filters: Vec<Arc<str>>,

@@ -1,6 +1,7 @@
 //! What is said of connections that are not, or need not be, HTTP.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// `protocol = "http" | "tcp" | "auto" | "udp"`
@@ -45,10 +46,23 @@ impl ListenerProtocol {
 pub struct Tcp {
     /// By the name that the client asks for.
     pub sni: ServerNames,
+    /// By where it was going before it was redirected.
+    pub destinations: Destinations,
     /// `None`: the listener's own.
     pub cluster: Option<Arc<str>>,
     /// In its place: several, each with a weight.
     pub weighted: Vec<(Arc<str>, u32)>,
+}
+
+/// Clusters by addresses; without a port, for all of them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Destinations(pub BTreeMap<(IpAddr, Option<u16>), Arc<str>>);
+
+impl Destinations {
+    pub fn get(&self, address: SocketAddr) -> Option<&Arc<str>> {
+        let ip = address.ip();
+        self.0.get(&(ip, Some(address.port()))).or_else(|| self.0.get(&(ip, None)))
+    }
 }
 
 /// Clusters by names in lower case, and by what follows the `*` of a wildcard.

@@ -1,9 +1,10 @@
 //! Our own ABI: components that import and export the interfaces of wit/.
 //!
-//! A core module that carries wit-bindgen's metadata is made a component first. Every import is checked by name before
+//! A core module is made a component first (`encode`). Every import is checked by name before
 //! anything runs, so that a filter made for another version is told what is missing. A component that imports something
 //! that waits runs on a fiber, any other without one.
 
+mod encode;
 mod imports;
 mod instance;
 pub mod snapshot;
@@ -17,7 +18,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, types as
 pub use self::instance::Instance;
 use crate::filter::cache::{Cache, Compiled, Key};
 use crate::filter::limits::Slices;
-use crate::filter::{Engine, Fault, Guest, Hook, Identity, LoadError};
+use crate::filter::{Engine, Fault, Guest, Hook, Identity, LoadError, progress};
 
 /// The package that filters are built against; the host takes any of the same 0.1.
 const PACKAGE: &str = "tamis:filter/";
@@ -39,8 +40,7 @@ pub struct Prepared {
 impl Prepared {
     /// Takes the compiled component from the cache or makes it, and checks that it fits.
     pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Self, Compiled), LoadError> {
-        let key = Key::of(&[b"component", bytes]);
-        let (component, compiled) = cache.component(engine.wasmtime(), key, || compile(engine, &component_of(engine, bytes)?))?;
+        let (component, compiled) = compiled(engine, cache, bytes)?;
         Ok((Self::link(engine, &component)?, compiled))
     }
 
@@ -83,7 +83,10 @@ impl Prepared {
             }
             None => pre.instantiate(&mut store),
         };
-        let made = made.map_err(|error| Fault::Instance(format!("{error:#}")))?;
+        let made = made.map_err(|error| match store.data().memory.wanted {
+            0 => Fault::Instance(format!("{error:#}")),
+            wanted => Fault::Small { allowed: identity.config.memory, wanted },
+        })?;
         Ok((Instance::new(store, &made, &self.exports, slices)?, made))
     }
 
@@ -109,19 +112,14 @@ impl Prepared {
     }
 }
 
-/// The bytes as a component. A core module of wit-bindgen says in a custom section which world it was built for.
+/// The bytes as a component; [`encode`] tells how one is made of a core module.
 pub fn component_of<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow::Cow<'a, [u8]>, LoadError> {
     match bytes.get(..8) {
         Some(b"\0asm\x0d\0\x01\0") => Ok(bytes.into()),
         Some(b"\0asm\x01\0\0\0") => {
             // What comes next trusts the lengths that the module tells.
             wasmtime::Module::validate(engine.wasmtime(), bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-            wit_component::ComponentEncoder::default()
-                .validate(true)
-                .module(bytes)
-                .and_then(|mut encoder| encoder.encode())
-                .map(Into::into)
-                .map_err(|error| LoadError::NotAFilter(format!("{error:#}")))
+            encode::encode(bytes).map(Into::into).map_err(|error| LoadError::NotAFilter(format!("{error:#}")))
         }
         _ => Err(LoadError::NotWasm { found: bytes.iter().take(8).copied().collect() }),
     }
@@ -129,6 +127,13 @@ pub fn component_of<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow:
 
 /// What the host offers to every component of this engine.
 pub use imports::{Linker, Waits, linker};
+
+/// The compiled component, from the cache or made now.
+pub fn compiled(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Component, Compiled), LoadError> {
+    let key = Key::of(&[b"component", bytes]);
+    let made = || progress::told(bytes.len(), "a module", || compile(engine, &component_of(engine, bytes)?));
+    cache.component(engine.wasmtime(), key, made)
+}
 
 /// Compiles a component.
 pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {

@@ -14,11 +14,10 @@ use crate::cli::filter::test::Given;
 use crate::config;
 use crate::exchange::{Body, Connection, Exchange, Names};
 use crate::filter::abi::Call;
-use crate::filter::abi::component::Instance;
+use crate::filter::abi::Instance;
 use crate::filter::hand::Hand;
 use crate::filter::host::inputs::{Input, Inputs};
 use crate::filter::host::store::grant;
-use crate::filter::source::Modules;
 use crate::filter::witness::{self, Event, Missing};
 use crate::filter::{Around, Filter, Grants, Hook, LoadError, Module, Plan, Reach, Taken, Verdict};
 use crate::store::{Store, Stores};
@@ -52,10 +51,17 @@ pub struct Took {
 impl Subject {
     /// Grants the stores that the filter asks for, as `test` does.
     pub fn build(named: &Named, given: &Given) -> Result<Self, Trouble> {
-        let module = Modules::new(module::engine(INSTANCES)?).take(&named.bytes).map_err(|error| {
+        let module = module::modules(INSTANCES)?.take(&named.bytes).map_err(|error| {
             Trouble::new(format!("{} cannot be used: {error}", named.shown))
                 .hint(format!("`tamis filter inspect {}` says more", named.shown))
         })?;
+        if module.prepared.is_shared() {
+            let why = format!(
+                "{} is made for proxy-wasm: its exchanges share an instance, which is not what is measured here",
+                named.shown
+            );
+            return Err(Trouble::new(why).hint("docs/proxy-wasm.md tells how to measure one"));
+        }
         let (mut stores, mut clusters) = (BTreeSet::new(), BTreeSet::new());
         for _ in 0..ROUNDS {
             let mut subject = Self::with(named, given, &module, &stores, &clusters)?;

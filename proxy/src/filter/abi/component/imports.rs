@@ -306,7 +306,7 @@ fn connection(mut interface: Interface<'_>) -> Result<()> {
         .get("source-address", connection::source_address)?
         .get("peer-address", connection::peer_address)?
         .get("local-address", connection::local_address)?
-        .get("original-destination", |exchange| exchange.connection.original_destination.map(|to| to.to_string()))?
+        .get("original-destination", connection::original_destination)?
         .get("trusted", |exchange| exchange.connection.trusted)?
         .get("listener", |exchange| exchange.connection.listener.to_string())?
         .get("protocol", |exchange| exchange.protocol().to_owned())?
