@@ -44,6 +44,11 @@ impl Group {
 }
 
 impl Inherited {
+    /// Another process of the proxy serves, and gives way to this one.
+    pub fn has_predecessor(&self) -> bool {
+        self.heir.is_some()
+    }
+
     /// What this process was started with. To be asked once, before there is another thread.
     pub fn take() -> io::Result<Self> {
         if is_heir() {
