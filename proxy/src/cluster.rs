@@ -87,6 +87,7 @@ impl Cluster {
         let listed = resolved.endpoints(config);
         let alike = previous.filter(|previous| {
             previous.config.protocol == config.protocol
+                && previous.config.proxy_protocol == config.proxy_protocol
                 && previous.config.tls == config.tls
                 && previous.config.limits == config.limits
                 && previous.config.timeouts == config.timeouts

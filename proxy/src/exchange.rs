@@ -9,6 +9,7 @@ pub mod failure;
 mod gate;
 mod inflow;
 pub mod onlooker;
+pub mod proxy_header;
 mod record;
 pub mod tap;
 pub mod trail;
@@ -186,7 +187,7 @@ impl Exchange {
     ) -> Self {
         let original = connection.original_destination;
         Self {
-            source: connection.peer.ip(),
+            source: connection.client_address().ip(),
             scheme: connection.scheme(),
             connection,
             request,

@@ -14,6 +14,8 @@ pub mod http;
 
 pub mod tcp;
 
+pub mod udp;
+
 pub mod snapshot;
 
 pub mod filter;

@@ -1,16 +1,17 @@
 //! Listeners: sockets, a worker's accept loop, and how many connections there may be.
 //!
 //! Every worker has a socket of its own in the kernel's group for the address (SO_REUSEPORT), so that accepting takes
-//! no lock. What is accepted begins on the same worker (`begin`): after the TLS handshake (`handshake`) if there is one, and after what
+//! no lock. What is accepted begins on the same worker (`begin`): after what a hop before it says (`proxied`), the TLS handshake (`handshake`) if there is one, and after what
 //! its first bytes tell (`detect`), it is handed to `http/serve` or to `tcp`.
 
 mod begin;
 mod detect;
 mod handshake;
+mod proxied;
 mod redirected;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{SocketAddr, TcpListener as StdListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,28 @@ pub fn bind(address: SocketAddr, backlog: u32, workers: usize, ours: bool) -> io
         drop(open(address, backlog, false)?);
     }
     (0..workers).map(|_| open(address, backlog, true)).collect()
+}
+
+/// The same for datagrams.
+pub fn bind_datagrams(address: SocketAddr, workers: usize, ours: bool) -> io::Result<Vec<UdpSocket>> {
+    if address.port() == 0 {
+        let first = open_datagrams(address, true)?;
+        let address = first.local_addr()?;
+        let others = (1..workers).map(|_| open_datagrams(address, true));
+        return std::iter::once(Ok(first)).chain(others).collect();
+    }
+    if !ours {
+        drop(open_datagrams(address, false)?);
+    }
+    (0..workers).map(|_| open_datagrams(address, true)).collect()
+}
+
+fn open_datagrams(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
 }
 
 /// One socket; `shared`: as one of the group of its address.

@@ -33,7 +33,7 @@ async fn a_hook_that_is_wanted_and_missing_stops_the_start() {
 scenario!(a_filter_of_raw_connections_is_not_for_http);
 async fn a_filter_of_raw_connections_is_not_for_http() {
     let said = stopped(&chain("127.0.0.1:1", &[("raw-tcp", "")]));
-    assert!(said.contains("connection-hook"), "what it exports: {said}");
+    assert!(said.contains("filter `raw-tcp` works on raw connections only"), "{said}");
 }
 
 scenario!(a_filter_finds_a_range_among_many);

@@ -41,12 +41,17 @@ fn text(origin: impl std::fmt::Display, more: &str) -> String {
 
 /// Says this, ends, and reads what comes back.
 pub async fn say(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
-    let mut stream = TcpStream::connect(address).await.expect("the proxy accepts");
-    stream.write_all(bytes).await.expect("the proxy reads");
-    stream.shutdown().await.expect("one side can end");
+    try_say(address, bytes).await.expect("the proxy ends in order")
+}
+
+/// The same where the proxy may refuse it.
+pub async fn try_say(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(bytes).await?;
+    stream.shutdown().await?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.expect("the proxy ends in order");
-    answer
+    stream.read_to_end(&mut answer).await?;
+    Ok(answer)
 }
 
 /// An address on which nobody listens.

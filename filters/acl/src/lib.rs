@@ -1,4 +1,4 @@
-//! Who may ask for what. Rules are asked in order, and the first that holds decides; where none does, `default` does.
+//! Who may ask for what, and who may connect. Rules are asked in order, and the first that holds decides; where none does, `default` does.
 //!
 //! Lists of addresses come as inputs, which the proxy fetches and watches: a list that changes configures the filter anew.
 
@@ -19,6 +19,7 @@ tamis_sdk::config_schema!("schema.json");
 const RULE_NOTE: &str = "acl.rule";
 /// `allowed`, `denied`, or `would-deny` where it is only watched.
 const DECISION_NOTE: &str = "acl.decision";
+const DENIED: &str = "denied";
 /// What decides where no rule does.
 const DEFAULT: &str = "default";
 
@@ -45,7 +46,7 @@ impl Filter for Acl {
             rules.push(rule);
         }
         let lists = names.iter().map(|name| list(name, setup)).collect::<Result<_, _>>()?;
-        let help = "What was decided about requests, by rule: allowed, denied or would-deny.";
+        let help = "What was decided about requests and connections, by rule: allowed, denied or would-deny.";
         let decisions = setup.counter("acl_decisions_total", help, &["rule", "decision"]).map_err(ConfigError::new)?;
         Ok(Acl { rules, lists, default: config.default, deny: config.deny.checked()?, audit: config.audit, decisions })
     }
@@ -67,27 +68,40 @@ fn list(name: &str, setup: &mut Setup) -> Result<Ranges, ConfigError> {
 
 impl RequestHook for Acl {
     fn on_request(&self, request: &mut Request) -> Verdict {
-        let address = if self.lists.is_empty() { None } else { request.connection().source_ip() };
+        let decision = self.decide(&request.connection(), |rule, in_list| rule.holds(request, &in_list));
+        if decision == DENIED { self.deny.answer(request) } else { Verdict::Next }
+    }
+}
+
+/// A raw connection that is denied is closed.
+impl ConnectionHook for Acl {
+    fn on_connection(&self, connection: &mut Connection) -> ConnectionVerdict {
+        let decision = self.decide(connection, |rule, in_list| rule.holds_for(connection, &in_list));
+        if decision == DENIED { ConnectionVerdict::Reset } else { ConnectionVerdict::Next }
+    }
+}
+
+impl Acl {
+    /// What is decided, noted and counted. `holds`: whether a rule does; it can ask whether the source is in a list.
+    fn decide(&self, connection: &Connection, holds: impl Fn(&Rule, &dyn Fn(usize) -> bool) -> bool) -> &'static str {
+        let address = if self.lists.is_empty() { None } else { connection.source_ip() };
         let in_list = |list: usize| address.is_some_and(|address| self.lists[list].contains(address.to_canonical()));
-        let decided = self.rules.iter().find(|rule| rule.holds(request, &in_list));
+        let decided = self.rules.iter().find(|rule| holds(rule, &in_list));
         let (name, action, audit) = match decided {
             Some(rule) => (rule.name.as_str(), rule.action, self.audit || rule.audit),
             None => (DEFAULT, self.default, self.audit),
         };
         let decision = match (action, audit) {
             (Action::Allow, _) => "allowed",
-            (Action::Deny, false) => "denied",
+            (Action::Deny, false) => DENIED,
             (Action::Deny, true) => "would-deny",
         };
-        let mut notes = request.notes();
+        let mut notes = connection.notes();
         notes.set(RULE_NOTE, name);
         notes.set(DECISION_NOTE, decision);
         self.decisions.increment(&[name, decision]);
-        match decision {
-            "denied" => self.deny.answer(request),
-            _ => Verdict::Next,
-        }
+        decision
     }
 }
 
-tamis_sdk::export!(Acl: request);
+tamis_sdk::export!(Acl: request, connection);

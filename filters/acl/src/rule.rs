@@ -43,8 +43,16 @@ impl Rule {
     }
 
     pub fn holds(&self, request: &Request, in_list: &impl Fn(usize) -> bool) -> bool {
+        self.lists_hold(in_list) && self.matcher.holds(request)
+    }
+
+    /// The same for a raw connection.
+    pub fn holds_for(&self, connection: &Connection, in_list: &impl Fn(usize) -> bool) -> bool {
+        self.lists_hold(in_list) && self.matcher.holds_for(connection)
+    }
+
+    fn lists_hold(&self, in_list: &impl Fn(usize) -> bool) -> bool {
         (self.within.is_empty() || self.within.iter().any(|list| in_list(*list)))
             && !self.outside.iter().any(|list| in_list(*list))
-            && self.matcher.holds(request)
     }
 }

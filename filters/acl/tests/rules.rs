@@ -140,3 +140,32 @@ fn a_mistake_says_where_it_is() {
         assert_eq!(configure::<Acl>(config).unwrap_err().to_string(), said);
     }
 }
+
+#[test]
+fn raw_connections_are_judged_by_who_they_are_and_whom_they_ask_for() {
+    let host = Host::new().input("blocked", "203.0.113.0/24");
+    let acl = host
+        .configure::<Acl>(json!({ "rules": [
+            { "name": "blocked", "action": "deny", "list": "blocked" },
+            { "name": "paths", "action": "allow", "match": { "path-prefix": "/", "source": "0.0.0.0/0" } },
+            { "name": "fields", "action": "allow", "match": { "headers": { "x-key": "a" } } },
+            { "name": "office", "action": "allow", "match": { "source": "10.0.0.0/8", "host": "*.db.example" } },
+            { "name": "mesh", "action": "allow", "match": { "identity": "spiffe://prod/ns/*/sa/web" } },
+        ] }))
+        .unwrap();
+    for (connection, passed, rule) in [
+        (Exchange::raw().source("203.0.113.9").tls("a.db.example"), false, "blocked"),
+        (Exchange::raw().source("10.1.2.3").tls("A.db.example"), true, "office"),
+        (Exchange::raw().source("10.1.2.3").tls("a.example"), false, "default"),
+        (Exchange::raw().source("10.1.2.3"), false, "default"),
+        (Exchange::raw().client_identity("spiffe://prod/ns/shop/sa/web"), true, "mesh"),
+        (Exchange::raw(), false, "default"),
+    ] {
+        let outcome = connection.through(&acl);
+        assert_eq!((outcome.is_whole(), outcome.note("acl.rule")), (passed, Some(rule)));
+        assert_eq!(outcome.note("acl.decision"), Some(if passed { "allowed" } else { "denied" }));
+    }
+    let audited = self::acl(json!({ "audit": true }));
+    let outcome = Exchange::raw().through(&audited);
+    assert_eq!((outcome.is_whole(), outcome.note("acl.decision")), (true, Some("would-deny")));
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tamis_sdk::{Method, Request};
+use tamis_sdk::{Connection, Method, Request};
 
 use crate::field::FieldMatch;
 use crate::matcher::Match;
@@ -64,22 +64,32 @@ impl Conditions {
         let method = |method: Method| self.methods.iter().any(|known| known == method.as_str());
         (self.methods.is_empty() || method(request.method()))
             && self.scheme.as_ref().is_none_or(|scheme| request.scheme() == *scheme)
-            && (self.sources.is_empty() || self.source_holds(request))
-            && (self.identities.is_empty() || self.identity_holds(request))
+            && (self.sources.is_empty() || self.source_holds(&request.connection()))
+            && (self.identities.is_empty() || self.identity_holds(&request.connection()))
             && self.fields.iter().all(|(name, field)| field.holds(values(request, name)))
             && (self.query.is_empty() || self.query_holds(request))
             && self.cookies.iter().all(|(name, field)| field.holds(value::cookies(request, name)))
             && self.notes.iter().all(|(name, field)| field.holds(request.notes().get(name)))
     }
 
-    fn source_holds(&self, request: &Request) -> bool {
-        let Some(address) = request.connection().source_ip() else { return false };
+    /// The same for a raw connection, of which there is no more to ask than who and where its client is.
+    pub fn hold_for(&self, connection: &Connection) -> bool {
+        let of_requests = self.methods.len() + self.fields.len() + self.query.len() + self.cookies.len();
+        of_requests == 0
+            && self.scheme.is_none()
+            && (self.sources.is_empty() || self.source_holds(connection))
+            && (self.identities.is_empty() || self.identity_holds(connection))
+            && self.notes.iter().all(|(name, field)| field.holds(connection.notes().get(name)))
+    }
+
+    fn source_holds(&self, connection: &Connection) -> bool {
+        let Some(address) = connection.source_ip() else { return false };
         let address = address.to_canonical();
         self.sources.iter().any(|range| range.contains(address))
     }
 
-    fn identity_holds(&self, request: &Request) -> bool {
-        let names = request.connection().client_identities();
+    fn identity_holds(&self, connection: &Connection) -> bool {
+        let names = connection.client_identities();
         names.iter().any(|name| self.identities.iter().any(|pattern| pattern.matches(name)))
     }
 

@@ -2,8 +2,8 @@
 
 use serde::de::{self, Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
-use tamis_sdk::Request;
 use tamis_sdk::config::OneOrMany;
+use tamis_sdk::{Connection, Request};
 
 use crate::name::is_token;
 use crate::pattern::Pattern;
@@ -69,27 +69,21 @@ impl Part {
     fn value(&self, request: &Request, pattern: Option<&Pattern>) -> Option<String> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match self {
-            Part::Source => {
-                let connection = request.connection();
-                Some(connection.source_ip().map_or_else(|| connection.source(), source::grouped))
+            Part::Source | Part::Identity | Part::Listener | Part::Route | Part::Cluster | Part::Note(_) => {
+                self.value_for(&request.connection())
             }
-            Part::Identity => request.connection().client_identities().into_iter().next(),
             Part::Host => {
                 let mut authority = request.authority();
                 Some(host::normalized(&mut authority).to_owned()).filter(|host| !host.is_empty())
             }
             Part::Method => Some(request.method().to_string()),
             Part::Path => Some(request.path()),
-            Part::Route => request.destination().route(),
-            Part::Cluster => request.destination().cluster(),
-            Part::Listener => Some(request.connection().listener()),
             Part::Header(name) => request.header(name).map(|value| text(value.as_bytes())),
             Part::Cookie(name) => value::cookies(request, name).into_iter().next(),
             Part::Query(name) => {
                 let query = request.query()?;
                 value::parameters(&query, name).next().map(|value| text(&value))
             }
-            Part::Note(name) => request.notes().get(name),
             // The rule's own pattern knows it, or the router has left it as a note.
             Part::Parameter(name) => {
                 let own = pattern.and_then(|pattern| pattern.value(&request.path(), name).map(str::to_owned));
@@ -99,16 +93,41 @@ impl Part {
     }
 }
 
+impl Part {
+    /// The same for a raw connection; what only a request has is not there.
+    fn value_for(&self, connection: &Connection) -> Option<String> {
+        match self {
+            Part::Source => Some(connection.source_ip().map_or_else(|| connection.source(), source::grouped)),
+            Part::Identity => connection.client_identities().into_iter().next(),
+            Part::Host => connection.server_name().map(|name| name.to_ascii_lowercase()),
+            Part::Route => connection.destination().route(),
+            Part::Cluster => connection.destination().cluster(),
+            Part::Listener => Some(connection.listener()),
+            Part::Note(name) => connection.notes().get(name),
+            Part::Method | Part::Path | Part::Header(_) | Part::Cookie(_) | Part::Query(_) | Part::Parameter(_) => None,
+        }
+    }
+}
+
 impl Key {
     /// The value for this exchange: two exchanges have the same only if they have the same of each part. `None` where one
     /// part is missing. `pattern` is that of the rule, which knows the parameters of its paths.
     pub fn value(&self, request: &Request, pattern: Option<&Pattern>) -> Option<String> {
+        self.put_together(|part| part.value(request, pattern))
+    }
+
+    /// The same for a raw connection, whose host is the name that its client asked for in the TLS handshake.
+    pub fn value_for(&self, connection: &Connection) -> Option<String> {
+        self.put_together(|part| part.value_for(connection))
+    }
+
+    fn put_together(&self, of: impl Fn(&Part) -> Option<String>) -> Option<String> {
         if let [only] = self.parts.as_slice() {
-            return only.value(request, pattern).map(bounded);
+            return of(only).map(bounded);
         }
         let mut whole = String::new();
         for part in &self.parts {
-            let value = bounded(part.value(request, pattern)?);
+            let value = bounded(of(part)?);
             // With its length first, no value can pretend to be two.
             whole.push_str(&format!("{}:{value}", value.len()));
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use tamis_sdk::config::OneOrMany;
-use tamis_sdk::{ConfigError, Request};
+use tamis_sdk::{ConfigError, Connection, Request};
 
 use crate::condition::Conditions;
 use crate::field::FieldMatch;
@@ -93,6 +93,15 @@ impl Matcher {
         (self.hosts.is_empty() || self.host_holds(request))
             && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(&request.path()))
             && self.conditions.hold(request)
+    }
+
+    /// The same for a raw connection, whose host is the name that its client asked for in the TLS handshake. What is asked of a
+    /// request never holds: there is none.
+    pub fn holds_for(&self, connection: &Connection) -> bool {
+        let named = |name: String| self.hosts.iter().any(|pattern| pattern.matches(&name.to_ascii_lowercase()));
+        self.pattern.is_none()
+            && (self.hosts.is_empty() || connection.server_name().is_some_and(named))
+            && self.conditions.hold_for(connection)
     }
 
     fn host_holds(&self, request: &Request) -> bool {

@@ -73,6 +73,7 @@ impl Filter for Quota {
             rules.push(rule);
         }
         setup.want(Hook::Request).map_err(ConfigError::new)?;
+        setup.want(Hook::Connection).map_err(ConfigError::new)?;
         if config.fields {
             setup.want(Hook::Response).map_err(ConfigError::new)?;
         }
@@ -92,16 +93,7 @@ impl Filter for Quota {
 
 impl RequestHook for Quota {
     fn on_request(&self, request: &mut Request) -> Verdict {
-        let mut asked = Vec::new();
-        let mut would_refuse = Vec::new();
-        for rule in &self.rules {
-            let Some(asks) = rule.asks(request) else { continue };
-            let one = Asked { rule, asks, decisions: Vec::new() };
-            if rule.dry_run { self.try_out(one, &mut would_refuse) } else { asked.push(one) }
-        }
-        if !would_refuse.is_empty() {
-            request.notes().set(DRY_RUN_NOTE, &would_refuse.join(","));
-        }
+        let mut asked = self.asked(&mut request.notes(), |rule| rule.asks(request));
         if asked.is_empty() {
             return Verdict::Next;
         }
@@ -129,6 +121,36 @@ impl RequestHook for Quota {
     }
 }
 
+/// A raw connection past a limit is closed. What it holds of a concurrency, it holds until it ends.
+impl ConnectionHook for Quota {
+    fn on_connection(&self, connection: &mut Connection) -> ConnectionVerdict {
+        let mut notes = connection.notes();
+        let mut asked = self.asked(&mut notes, |rule| rule.asks_for(connection));
+        if asked.is_empty() {
+            return ConnectionVerdict::Next;
+        }
+        if let Err(why) = self.take(&mut asked) {
+            self.not_decided(&mut notes, &asked, &why.to_string());
+            return match self.on_store_failure {
+                OnStoreFailure::Open => ConnectionVerdict::Next,
+                OnStoreFailure::Closed => ConnectionVerdict::Reset,
+            };
+        }
+        let refusing = asked.iter().filter(|asked| !asked.is_allowed()).max_by_key(|asked| asked.retry_after());
+        match refusing {
+            Some(refusing) => {
+                self.refused(&mut notes, refusing, &asked);
+                ConnectionVerdict::Reset
+            }
+            None => {
+                asked.iter().for_each(|asked| self.count(asked.rule, "allowed"));
+                notes.set(DECISION_NOTE, "allowed");
+                ConnectionVerdict::Next
+            }
+        }
+    }
+}
+
 impl ResponseHook for Quota {
     fn on_response(&self, response: &mut Response) -> Verdict {
         let notes = response.notes();
@@ -144,10 +166,25 @@ impl ResponseHook for Quota {
     }
 }
 
-tamis_sdk::export!(Quota: request, response);
+tamis_sdk::export!(Quota: request, response, connection);
 tamis_sdk::config_schema!("schema.json");
 
 impl Quota {
+    /// What the rules ask for; those on trial have been asked by themselves then.
+    fn asked<'a>(&'a self, notes: &mut Notes, asks: impl Fn(&Rule) -> Option<Vec<Ask>>) -> Vec<Asked<'a>> {
+        let mut asked = Vec::new();
+        let mut would_refuse = Vec::new();
+        for rule in &self.rules {
+            let Some(asks) = asks(rule) else { continue };
+            let one = Asked { rule, asks, decisions: Vec::new() };
+            if rule.dry_run { self.try_out(one, &mut would_refuse) } else { asked.push(one) }
+        }
+        if !would_refuse.is_empty() {
+            notes.set(DRY_RUN_NOTE, &would_refuse.join(","));
+        }
+        asked
+    }
+
     /// One step for all rules.
     fn take(&self, asked: &mut [Asked<'_>]) -> Result<(), tamis_sdk::store::Error> {
         let asks: Vec<Ask> = asked.iter().flat_map(|asked| asked.asks.iter().cloned()).collect();
@@ -172,13 +209,17 @@ impl Quota {
         }
     }
 
-    fn refuse(&self, request: &Request, refusing: &Asked<'_>, asked: &[Asked<'_>]) -> Verdict {
+    fn refused(&self, notes: &mut Notes, refusing: &Asked<'_>, asked: &[Asked<'_>]) {
         for asked in asked.iter().filter(|asked| !asked.is_allowed()) {
             self.count(asked.rule, "refused");
         }
-        let mut notes = request.notes();
         notes.set(DECISION_NOTE, "refused");
         notes.set(RULE_NOTE, &refusing.rule.name);
+    }
+
+    fn refuse(&self, request: &Request, refusing: &Asked<'_>, asked: &[Asked<'_>]) -> Verdict {
+        let mut notes = request.notes();
+        self.refused(&mut notes, refusing, asked);
         let message = format!("the quota `{}` is used up", refusing.rule.name);
         let wait = refusing.retry_after();
         if matching::value::is_grpc(request) {
@@ -208,9 +249,7 @@ impl Quota {
 
     /// The store does not answer, or cannot do it.
     fn failed(&self, request: &Request, asked: &[Asked<'_>], why: &str) -> Verdict {
-        asked.iter().for_each(|asked| self.count(asked.rule, "failed"));
-        request.notes().set(DECISION_NOTE, "failed");
-        log::warn!("no quota could be asked for: {why}");
+        self.not_decided(&mut request.notes(), asked, why);
         match self.on_store_failure {
             OnStoreFailure::Open => Verdict::Next,
             OnStoreFailure::Closed if matching::value::is_grpc(request) => {
@@ -218,6 +257,12 @@ impl Quota {
             }
             OnStoreFailure::Closed => Reply::new(StatusCode::SERVICE_UNAVAILABLE).text("quotas cannot be decided now\n").into(),
         }
+    }
+
+    fn not_decided(&self, notes: &mut Notes, asked: &[Asked<'_>], why: &str) {
+        asked.iter().for_each(|asked| self.count(asked.rule, "failed"));
+        notes.set(DECISION_NOTE, "failed");
+        log::warn!("no quota could be asked for: {why}");
     }
 
     fn count(&self, rule: &Rule, decision: &str) {

@@ -61,8 +61,23 @@ impl Rule {
             Some(key) => key.value(request, self.matcher.pattern())?,
             None => String::new(),
         };
+        Some(self.asks_of(&value, self.cost(request)))
+    }
+
+    /// The same for a raw connection, which costs what a request costs that says nothing of it.
+    pub fn asks_for(&self, connection: &Connection) -> Option<Vec<Ask>> {
+        if !self.matcher.holds_for(connection) {
+            return None;
+        }
+        let value = match &self.key {
+            Some(key) => key.value_for(connection)?,
+            None => String::new(),
+        };
+        Some(self.asks_of(&value, self.cost.default.min(self.cost.max)))
+    }
+
+    fn asks_of(&self, value: &str, cost: u64) -> Vec<Ask> {
         let key = format!("{}:{value}", self.name);
-        let cost = self.cost(request);
         let mut asks = Vec::with_capacity(self.limits.len() + 1);
         let now = if self.limits.is_empty() { Duration::ZERO } else { clock::now() };
         // Rates over longer times save up all of theirs: what holds back a second would starve an hour.
@@ -78,7 +93,7 @@ impl Rule {
             asks.push(ask.cost(cost));
         }
         asks.extend(self.concurrency.map(|at_once| Ask::concurrency(&key, at_once)));
-        Some(asks)
+        asks
     }
 
     /// What is not a number in the header counts as the default: who sends nonsense does not go free.

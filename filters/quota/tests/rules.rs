@@ -251,3 +251,45 @@ fn two_quotas_of_a_chain_are_both_told_and_each_once() {
     let answered = after_the_first().answer_header("ratelimit", "\"first\";r=0;t=1, \"second\";r=3;t=1");
     assert_eq!(told(answered.through(&filter))[1].len(), 1);
 }
+
+#[test]
+fn raw_connections_have_quotas_too() {
+    let filter = filter(json!([
+        { "name": "clients", "key": "source", "limit": "2/s", "cost": { "methods": { "GET": 9 } } },
+        { "name": "servers", "key": "host", "limit": "1/h" },
+        { "name": "paths", "key": "path", "limit": "1/h" },
+        { "name": "posts", "match": { "method": "POST" }, "limit": "1/h" },
+    ]));
+    let from = |address: &str| Exchange::raw().source(address);
+    for (connection, passed, rule) in [
+        (from("203.0.113.7"), true, None),
+        (from("203.0.113.7"), true, None),
+        (from("203.0.113.7"), false, Some("clients")),
+        (from("203.0.113.8").tls("db.example"), true, None),
+        (from("203.0.113.8").tls("DB.example"), false, Some("servers")),
+    ] {
+        let outcome = connection.through(&filter);
+        assert_eq!((outcome.is_whole(), outcome.note("quota.rule")), (passed, rule));
+        assert_eq!(outcome.note("quota.decision"), Some(if passed { "allowed" } else { "refused" }));
+    }
+    assert_eq!(filter.counted("quota_decisions_total", &["clients", "refused"]), 1.0);
+    assert_eq!(filter.counted("quota_decisions_total", &["paths", "allowed"]), 0.0, "a connection has no path");
+}
+
+#[test]
+fn a_raw_connection_holds_what_it_takes_until_it_ends() {
+    let filter = filter(json!([{ "name": "at-once", "key": "source", "concurrency": 1 }]));
+    // The fake ends each before the next begins.
+    assert!(Exchange::raw().through(&filter).is_whole());
+    assert!(Exchange::raw().through(&filter).is_whole());
+}
+
+#[test]
+fn without_a_store_raw_connections_do_as_requests() {
+    for (behaviour, passed) in [("open", true), ("closed", false)] {
+        let config = json!({ "store": "away", "on-store-failure": behaviour, "rules": [{ "limit": "1/s" }] });
+        let filter = host().unavailable_store("away").configure::<Quota>(config).unwrap();
+        let outcome = Exchange::raw().through(&filter);
+        assert_eq!((outcome.is_whole(), outcome.note("quota.decision")), (passed, Some("failed")), "{behaviour}");
+    }
+}

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::inherited::Inherited;
 use super::upgrade::{Offer, Place};
-use crate::config::{self, Problem, Problems};
+use crate::config::{self, ListenerProtocol, Problem, Problems};
 use crate::drain;
 use crate::exchange::Gate;
 use crate::listener;
 use crate::snapshot::{Live, Parts};
+use crate::udp;
 use crate::worker::Worker;
 
 /// See the module.
@@ -30,14 +31,21 @@ struct Running {
     /// One a worker, or more where a predecessor had more workers: each is accepted from, for what the kernel has queued in one of
     /// the group is in no other. The accept loops have copies; as long as one copy is there, the kernel keeps queueing.
     sockets: Vec<TcpListener>,
+    /// The same for datagrams; a listener has either these or those.
+    datagrams: Vec<UdpSocket>,
     trigger: drain::Trigger,
     signal: Option<drain::Signal>,
     gate: Gate,
 }
 
 impl Running {
+    fn is_udp(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
     fn serves(&self, config: &config::Listener) -> bool {
-        self.listen == config.listen && self.backlog == config.limits.backlog
+        let is_udp = config.protocol == ListenerProtocol::Udp;
+        self.listen == config.listen && self.is_udp() == is_udp && (is_udp || self.backlog == config.limits.backlog)
     }
 }
 
@@ -58,16 +66,25 @@ impl Listeners {
             if self.running.get(name).is_some_and(|running| running.serves(config)) {
                 continue;
             }
-            let bound = self.sockets(name, config, workers, inherited);
-            let bound = bound.and_then(|sockets| Ok((sockets[0].local_addr()?, sockets)));
+            let bound = match config.protocol {
+                ListenerProtocol::Udp => {
+                    let datagrams = self.datagrams(name, config, workers, inherited);
+                    datagrams.and_then(|sockets| Ok((sockets[0].local_addr()?, Vec::new(), sockets)))
+                }
+                _ => {
+                    let sockets = self.sockets(name, config, workers, inherited);
+                    sockets.and_then(|sockets| Ok((sockets[0].local_addr()?, sockets, Vec::new())))
+                }
+            };
             match bound {
-                Ok((address, sockets)) => {
+                Ok((address, sockets, datagrams)) => {
                     let (trigger, signal) = drain::channel();
                     let running = Running {
                         listen: config.listen,
                         backlog: config.limits.backlog,
                         address,
                         sockets,
+                        datagrams,
                         trigger,
                         signal: Some(signal),
                         gate: self.gate.sibling(),
@@ -94,16 +111,35 @@ impl Listeners {
         if let Some(sockets) = inherited.listener(name, &config.listen.to_string(), config.listen.port() != 0) {
             return widened(sockets?, config.limits.backlog, workers);
         }
-        let same = self.running.values().find(|running| running.listen == config.listen && config.listen.port() != 0);
-        if let Some(running) = same {
+        let same = |running: &&Running| running.listen == config.listen && config.listen.port() != 0 && !running.is_udp();
+        if let Some(running) = self.running.values().find(same) {
             let sockets = running.sockets.iter().map(|socket| {
                 socket2::SockRef::from(socket).listen(i32::try_from(config.limits.backlog).unwrap_or(i32::MAX))?;
                 socket.try_clone()
             });
             return sockets.collect();
         }
-        let ours = self.running.values().any(|running| running.address.port() == config.listen.port());
+        let ours = self.running.values().any(|running| !running.is_udp() && running.address.port() == config.listen.port());
         listener::bind(config.listen, config.limits.backlog, workers, ours)
+    }
+
+    /// The same for datagrams.
+    fn datagrams(
+        &self,
+        name: &str,
+        config: &config::Listener,
+        workers: usize,
+        inherited: &mut Inherited,
+    ) -> io::Result<Vec<UdpSocket>> {
+        if let Some(sockets) = inherited.datagrams(name, &config.listen.to_string(), config.listen.port() != 0) {
+            return sockets;
+        }
+        let same = |running: &&Running| running.listen == config.listen && config.listen.port() != 0 && running.is_udp();
+        if let Some(running) = self.running.values().find(same) {
+            return running.datagrams.iter().map(UdpSocket::try_clone).collect();
+        }
+        let ours = self.running.values().any(|running| running.is_udp() && running.address.port() == config.listen.port());
+        listener::bind_datagrams(config.listen, workers, ours)
     }
 
     /// The configuration with these has gone live: what it does not name any more is drained.
@@ -124,7 +160,7 @@ impl Listeners {
         for (name, running) in &mut self.running {
             let Some(listener) = live.load().listeners.get(name).cloned() else { continue };
             let Some(signal) = running.signal.take() else { continue };
-            let count = if workers.is_empty() { 0 } else { workers.len().max(running.sockets.len()) };
+            let count = if running.sockets.is_empty() { 0 } else { workers.len().max(running.sockets.len()) };
             for (worker, socket) in workers.iter().cycle().zip(running.sockets.iter().cycle()).take(count) {
                 let socket = match socket.try_clone() {
                     Ok(socket) => socket,
@@ -137,6 +173,19 @@ impl Listeners {
                     listener::accept(socket, Arc::clone(&listener), Arc::clone(live), running.gate.clone(), signal.clone());
                 worker.post(move || drop(tokio::task::spawn_local(accept))).await;
             }
+            // A client's datagrams come to one socket, and its session is one worker's.
+            for (worker, socket) in workers.iter().cycle().zip(&running.datagrams) {
+                let socket = match socket.try_clone() {
+                    Ok(socket) => socket,
+                    Err(error) => {
+                        tracing::error!(listener = %name, %error, "a worker cannot serve this listener");
+                        continue;
+                    }
+                };
+                let (listener, live) = (Arc::clone(&listener), Arc::clone(live));
+                let (gate, signal) = (running.gate.clone(), signal.clone());
+                worker.post(move || drop(tokio::task::spawn_local(udp::serve(socket, listener, live, gate, signal)))).await;
+            }
             tracing::info!(listener = %name, address = %running.address, "listening");
         }
     }
@@ -145,7 +194,9 @@ impl Listeners {
     pub fn offers(&self) -> io::Result<Vec<(Offer, Vec<OwnedFd>)>> {
         let offer = |(name, running): (&Arc<str>, &Running)| {
             let sockets = running.sockets.iter().map(|socket| socket.try_clone().map(OwnedFd::from));
-            let offer = Offer { place: Place::Listener, name: name.to_string(), listen: running.listen.to_string() };
+            let sockets = sockets.chain(running.datagrams.iter().map(|socket| socket.try_clone().map(OwnedFd::from)));
+            let place = if running.is_udp() { Place::Datagrams } else { Place::Listener };
+            let offer = Offer { place, name: name.to_string(), listen: running.listen.to_string() };
             Ok((offer, sockets.collect::<io::Result<_>>()?))
         };
         self.running.iter().map(offer).collect()

@@ -166,7 +166,7 @@ pub async fn try_once(means: Means<'_>, endpoint: Arc<Endpoint>, unsent: &mut Op
     let mut open = Open { means, endpoint, began: Instant::now(), stood: Stood::default(), is_over: false };
     let (endpoint, stood) = (&open.endpoint, &open.stood);
     let once = async {
-        let mut answer = send_once(means.cluster, endpoint, stood, unsent).await?;
+        let mut answer = send_once(means, endpoint, stood, unsent).await?;
         if means.policy.names_grpc() && means.spare.is_some_and(Spare::is_complete) {
             // Boxed: few exchanges wait for it, and each would have to have room.
             Box::pin(answer.look_behind_the_head()).await?;
@@ -234,14 +234,16 @@ fn took_too_long(unsent: bool) -> Failure {
 
 /// One endpoint, one attempt. What was not sent is in `unsent` afterwards.
 async fn send_once(
-    cluster: &Cluster,
+    means: Means<'_>,
     endpoint: &Arc<Endpoint>,
     stood: &Stood,
     unsent: &mut Option<Request<Outgoing>>,
 ) -> Result<Answer, Failure> {
+    let cluster = means.cluster;
     let mut active = endpoint.begin(balance::decay(&cluster.config));
     let config = &cluster.config;
-    let pool = pool::of(endpoint, &config.timeouts, &config.limits, &cluster.kept.load);
+    let client = means.wishes.client.as_ref();
+    let pool = pool::of(endpoint, &config.timeouts, &config.limits, &cluster.kept.load, client);
     let to = To { pool: &pool, endpoint, cluster, stood };
     let (response, connection) = match form::spoken(config, unsent.as_ref()) {
         Spoken::Http1 => send_http1(to, None, unsent).await.map_err(|failure| form::unblamed(config, failure))?,

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::client::TlsStream;
 
 use super::passing::Own;
 use super::{Cluster, Endpoint};
+use crate::config;
+use crate::exchange::proxy_header::{self, Addresses};
 use crate::exchange::{Failure, Kind};
 use crate::tls::{self, Offer, Why};
 
@@ -33,19 +35,28 @@ impl Stream {
     }
 }
 
-/// Opens one, and counts whether that went well.
-pub async fn connect(cluster: &Cluster, endpoint: &Endpoint, offer: Offer) -> Result<Stream, Failure> {
-    let opened = open(cluster, endpoint, offer).await;
+/// Opens one, and counts whether that went well. `client`: for whom, where endpoints are told.
+pub async fn connect(cluster: &Cluster, endpoint: &Endpoint, offer: Offer, client: Option<Addresses>) -> Result<Stream, Failure> {
+    let opened = open(cluster, endpoint, offer, client).await;
     cluster.kept.load.opened(opened.is_ok());
     opened
 }
 
-async fn open(cluster: &Cluster, endpoint: &Endpoint, offer: Offer) -> Result<Stream, Failure> {
+/// Says who the client is, where endpoints are told.
+pub async fn announce(config: &config::Cluster, stream: &mut TcpStream, client: Option<Addresses>) -> io::Result<()> {
+    match config.proxy_protocol {
+        Some(version) => stream.write_all(&proxy_header::write(version, client)).await,
+        None => Ok(()),
+    }
+}
+
+async fn open(cluster: &Cluster, endpoint: &Endpoint, offer: Offer, client: Option<Addresses>) -> Result<Stream, Failure> {
     let limit = cluster.config.timeouts.connect;
     let connecting = async {
-        let stream = reach(endpoint.address, cluster.config.mark).await.map_err(refused_by)?;
+        let mut stream = reach(endpoint.address, cluster.config.mark).await.map_err(refused_by)?;
         // Requests are written whole; waiting for more to write only delays them.
         let _ = stream.set_nodelay(true);
+        announce(&cluster.config, &mut stream, client).await.map_err(refused_by)?;
         if cluster.config.original_destination {
             let own = Own::new(stream.local_addr().map_err(refused_by)?);
             return Ok(Stream::Passed(stream, own));

@@ -7,9 +7,10 @@ mod either;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::{http1, http2};
@@ -24,7 +25,8 @@ use super::counted::Counted;
 use super::line::{Line, Stood};
 use super::{Cluster, Endpoint, Outgoing, passing};
 use crate::config::{Breakers, ClusterLimits, ClusterTimeouts};
-use crate::exchange::{Failure, Kind};
+use crate::exchange::proxy_header::Addresses;
+use crate::exchange::{Connection, Failure, Kind};
 use crate::tls::Offer;
 
 /// How often a worker drops connections that have been idle for too long.
@@ -38,11 +40,16 @@ thread_local! {
     /// The endpoints whose connections may be kept; `None` before the first sweep.
     static KEPT: RefCell<Option<Arc<BTreeSet<u64>>>> = const { RefCell::new(None) };
     static POOLS: RefCell<HashMap<u64, Rc<Pool>>> = RefCell::new(HashMap::new());
+    /// Where endpoints are told who the client is, a client has pools of its own, by where its connection is in memory: that
+    /// place is taken for as long as the pool knows of it.
+    static OF_CLIENTS: RefCell<HashMap<(u64, usize), Rc<Pool>>> = RefCell::new(HashMap::new());
 }
 
 /// The connections of this worker to one endpoint.
 #[derive(Debug)]
 pub struct Pool {
+    /// Whose it is, if it is not for all.
+    client: Option<(Weak<Connection>, Addresses)>,
     timeouts: ClusterTimeouts,
     limits: ClusterLimits,
     /// Of the cluster, with the connections of all its pools.
@@ -119,12 +126,18 @@ impl Drop for Place {
 }
 
 /// This worker's pool for an endpoint. One that has left the configuration gets a pool that ends with its exchange.
-pub fn of(endpoint: &Endpoint, timeouts: &ClusterTimeouts, limits: &ClusterLimits, load: &Arc<Load>) -> Rc<Pool> {
-    POOLS.with_borrow_mut(|pools| {
-        if let Some(pool) = pools.get(&endpoint.id) {
-            return Rc::clone(pool);
-        }
-        let pool = Rc::new(Pool {
+///
+/// `client`: whose it is to be, where endpoints are told.
+pub fn of(
+    endpoint: &Endpoint,
+    timeouts: &ClusterTimeouts,
+    limits: &ClusterLimits,
+    load: &Arc<Load>,
+    client: Option<&Arc<Connection>>,
+) -> Rc<Pool> {
+    let new = || {
+        Rc::new(Pool {
+            client: client.map(|client| (Arc::downgrade(client), client.addresses())),
             timeouts: timeouts.clone(),
             limits: limits.clone(),
             load: Arc::clone(load),
@@ -135,12 +148,31 @@ pub fn of(endpoint: &Endpoint, timeouts: &ClusterTimeouts, limits: &ClusterLimit
             opening: Mutex::new(()),
             refused: RefCell::default(),
             speaks_http1: Cell::new(false),
-        });
-        if endpoint.passing || KEPT.with_borrow(|kept| kept.as_ref().is_none_or(|kept| kept.contains(&endpoint.id))) {
-            pools.insert(endpoint.id, Rc::clone(&pool));
+        })
+    };
+    match client {
+        None => POOLS.with_borrow_mut(|pools| pooled(pools, endpoint.id, endpoint, new)),
+        Some(client) => {
+            let key = (endpoint.id, Arc::as_ptr(client).addr());
+            OF_CLIENTS.with_borrow_mut(|pools| pooled(pools, key, endpoint, new))
         }
-        pool
-    })
+    }
+}
+
+fn pooled<K: Eq + Hash>(
+    pools: &mut HashMap<K, Rc<Pool>>,
+    key: K,
+    endpoint: &Endpoint,
+    new: impl FnOnce() -> Rc<Pool>,
+) -> Rc<Pool> {
+    if let Some(pool) = pools.get(&key) {
+        return Rc::clone(pool);
+    }
+    let pool = new();
+    if endpoint.passing || KEPT.with_borrow(|kept| kept.as_ref().is_none_or(|kept| kept.contains(&endpoint.id))) {
+        pools.insert(key, Rc::clone(&pool));
+    }
+    pool
 }
 
 /// From now on only connections to these endpoints are kept; exchanges under way on others finish.
@@ -148,6 +180,7 @@ pub fn sweep(keep: &Arc<BTreeSet<u64>>) {
     KEPT.set(Some(Arc::clone(keep)));
     passing::forget();
     POOLS.with_borrow_mut(|pools| pools.retain(|id, _| keep.contains(id)));
+    OF_CLIENTS.with_borrow_mut(|pools| pools.retain(|(id, _), _| keep.contains(id)));
 }
 
 /// Drops connections that are closed or have been idle for too long, for as long as the worker lives.
@@ -167,10 +200,20 @@ pub async fn tend() {
             })
         };
         passing::tend(unused);
+        OF_CLIENTS.with_borrow_mut(|pools| {
+            // Nobody else may have what a client leaves behind.
+            pools.retain(|_, pool| pool.client.as_ref().is_some_and(|(client, _)| client.strong_count() > 0));
+            pools.values().for_each(|pool| pool.expire(now));
+        });
     }
 }
 
 impl Pool {
+    /// What endpoints are told, where they are.
+    fn addresses(&self) -> Option<Addresses> {
+        self.client.as_ref().map(|(_, addresses)| *addresses)
+    }
+
     /// The HTTP/1 connection that was used last and still lives, if any.
     pub async fn idle(&self) -> Option<Http1> {
         loop {
@@ -209,7 +252,7 @@ impl Pool {
                 Got::Present(connection) => return Ok((connection, false)),
             },
         };
-        let stream = connect(cluster, endpoint, Offer::Http1).await?;
+        let stream = connect(cluster, endpoint, Offer::Http1, self.addresses()).await?;
         Ok((self.begin_http1(Counted::new(stream, open), endpoint).await?, true))
     }
 
@@ -311,7 +354,7 @@ impl Pool {
                 }
             }
         };
-        let stream = connect(cluster, endpoint, Offer::Http2).await.inspect_err(refused)?;
+        let stream = connect(cluster, endpoint, Offer::Http2, self.addresses()).await.inspect_err(refused)?;
         self.begin_http2(Counted::new(stream, open), endpoint).await
     }
 
@@ -436,7 +479,11 @@ pub fn give_up_an_idle_one(load: &Arc<Load>) {
         let unused = shared.iter().position(|connection| connection.active.get() == 0);
         pool.idle.borrow_mut().pop().is_some() || unused.map(|unused| shared.swap_remove(unused)).is_some()
     };
-    POOLS.with_borrow(|pools| pools.values().filter(|pool| Arc::ptr_eq(&pool.load, load)).any(give_up));
+    let is_of = |pool: &&Rc<Pool>| Arc::ptr_eq(&pool.load, load);
+    let given_up = POOLS.with_borrow(|pools| pools.values().filter(is_of).any(give_up));
+    if !given_up {
+        OF_CLIENTS.with_borrow(|pools| pools.values().filter(is_of).any(give_up));
+    }
 }
 
 /// Spawns on this worker.

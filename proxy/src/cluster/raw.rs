@@ -37,7 +37,7 @@ pub async fn open(cluster: &Arc<Cluster>, wishes: &Wishes, attempt: &mut Attempt
         attempt.count += 1;
         let began = Instant::now();
         let mut active = endpoint.begin(balance::decay(config));
-        let opened = open_once(cluster, &endpoint).await;
+        let opened = open_once(cluster, &endpoint, wishes).await;
         further.take();
         let ended = opened.as_ref().map_or_else(|failure| Ended::of(failure, true), |_| Ended::Connected);
         let seen = Seen { ended, took: began.elapsed(), ..Seen::default() };
@@ -68,14 +68,17 @@ pub async fn open(cluster: &Arc<Cluster>, wishes: &Wishes, attempt: &mut Attempt
     }
 }
 
-async fn open_once(cluster: &Cluster, endpoint: &Endpoint) -> Result<Counted<Stream>, Failure> {
+async fn open_once(cluster: &Cluster, endpoint: &Endpoint, wishes: &Wishes) -> Result<Counted<Stream>, Failure> {
     let (load, breakers) = (&cluster.kept.load, &cluster.config.breakers);
     let _pending = load.claim(Limit::Pending, breakers).ok_or_else(|| Limit::Pending.failure())?;
     let open = match load.take(Limit::Connections, breakers) {
         Some(open) => open,
         None => stand_in_line(cluster).await?,
     };
-    Ok(Counted::new(connect(cluster, endpoint, Offer::Nothing).await?, open))
+    Ok(Counted::new(
+        connect(cluster, endpoint, Offer::Nothing, wishes.client.as_ref().map(|client| client.addresses())).await?,
+        open,
+    ))
 }
 
 /// Waits for a place among the connections of the cluster, as long as for a connection that is opened.

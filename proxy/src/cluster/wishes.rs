@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Cluster;
 use crate::config::Labels;
-use crate::exchange::{Deadline, Destination, Failure, Inflow, Kind, Retry, Trail};
+use crate::exchange::{Connection, Deadline, Destination, Failure, Inflow, Kind, Retry, Trail};
 
 /// See the module. The default wants nothing in particular, and allocates nothing.
 #[derive(Debug, Default)]
@@ -31,6 +31,8 @@ pub struct Wishes {
     pub timeout: Option<Duration>,
     /// How far the request has come, where it has a client.
     pub inflow: Option<Rc<Inflow>>,
+    /// For whom, where endpoints are told.
+    pub client: Option<Arc<Connection>>,
     /// Where attempts are written down, if somebody looks at the exchange.
     pub trail: Option<Rc<Trail>>,
     /// The step of the hook that makes the request; `None`: it is the client's.
@@ -38,6 +40,11 @@ pub struct Wishes {
 }
 
 impl Wishes {
+    /// For whom it is, if the endpoints of this cluster are told.
+    pub fn introduce(&mut self, cluster: &Cluster, client: &Arc<Connection>) {
+        self.client = cluster.config.proxy_protocol.map(|_| Arc::clone(client));
+    }
+
     pub fn allow(&self, address: SocketAddr, labels: &Labels) -> bool {
         self.endpoint.is_none_or(|wanted| wanted == address)
             && self.subset.iter().all(|(name, value)| labels.get(name) == Some(value))
@@ -77,6 +84,7 @@ impl Wishes {
             deadline: None,
             timeout: None,
             inflow: None,
+            client: None,
             trail: None,
             by: None,
         }

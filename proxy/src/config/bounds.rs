@@ -50,6 +50,10 @@ pub const SEND_BUFFER_BYTES_MAX: usize = GIB;
 pub const TCP_BUFFER_BYTES_MIN: usize = 4 * KIB;
 /// A buffer of every raw connection that waits to be written, not of the process.
 pub const TCP_BUFFER_BYTES_MAX: usize = 4 * MIB;
+/// Two addresses of the longest kind, and nothing else.
+pub const PROXY_HEADER_BYTES_MIN: usize = 232;
+/// What its field of the length can say, and the head.
+pub const PROXY_HEADER_BYTES_MAX: usize = 16 + 65_535;
 /// Less would refuse ordinary clients.
 pub const CLIENT_HELLO_BYTES_MIN: usize = KIB;
 /// What rustls takes at most.

@@ -57,6 +57,12 @@ pub const UPGRADE_IDLE: Duration = Duration::from_secs(300);
 
 /// Neither direction of a raw connection moved: pools of database clients keep theirs for hours, and most ask now and then.
 pub const TCP_IDLE: Duration = Duration::from_secs(3600);
+/// No datagram of a session in either direction: answers come within seconds, and whoever goes on asking later gets a new one.
+pub const UDP_IDLE: Duration = Duration::from_secs(60);
+/// What a trusted hop says of its client by the PROXY protocol: it sends it with its first packet.
+pub const PROXY_HEADER: Duration = Duration::from_secs(5);
+/// The same in bytes: version 1 has 107 at most, version 2 some 30 to 60, and some hundred with what load balancers add.
+pub const PROXY_HEADER_BYTES: usize = 4 * KIB;
 /// What is read at once of a raw connection, and so the most that the proxy holds of it in each direction: few calls of the
 /// system at full speed. A connection on which nothing waits holds nothing.
 pub const TCP_BUFFER_BYTES: usize = 64 * KIB;

@@ -8,6 +8,7 @@ use crate::telemetry::access_log::{AccessLog, Entry, Fields};
 use crate::telemetry::traffic::Open;
 use crate::tls::Peer;
 
+use super::proxy_header::Addresses;
 use super::{Kind, Permit};
 
 /// A downstream connection, as filters and logs see it.
@@ -20,7 +21,9 @@ pub struct Connection {
     pub local: SocketAddr,
     /// Where the client wanted to go before its connection was redirected here.
     pub original_destination: Option<SocketAddr>,
-    /// The peer is in one of the listener's trusted ranges.
+    /// What a trusted peer says of its own client, by the PROXY protocol.
+    pub proxied: Option<Addresses>,
+    /// The peer, or its client if it said who that is, is in one of the listener's trusted ranges.
     pub trusted: bool,
     /// `TLSv1.2` or `TLSv1.3`.
     pub tls_version: Option<&'static str>,
@@ -46,6 +49,7 @@ impl Connection {
             peer,
             local,
             original_destination: None,
+            proxied: None,
             trusted: false,
             tls_version: None,
             server_name: None,
@@ -55,6 +59,17 @@ impl Connection {
             open: None,
             ended: OnceLock::new(),
         }
+    }
+
+    /// The client: the peer, unless that has said who it speaks for.
+    pub fn client_address(&self) -> SocketAddr {
+        self.proxied.map_or(self.peer, |addresses| addresses.source)
+    }
+
+    /// Both ends, as the next hop is told.
+    pub fn addresses(&self) -> Addresses {
+        let destination = self.proxied.map(|addresses| addresses.destination).or(self.original_destination);
+        Addresses { source: self.client_address(), destination: destination.unwrap_or(self.local) }
     }
 
     pub fn scheme(&self) -> &'static str {
@@ -106,7 +121,7 @@ impl Connection {
             request_id: None,
             trace_id: None,
             span_id: None,
-            source: self.peer.ip(),
+            source: self.client_address().ip(),
             identity: self.identities().first().map(String::as_str),
             peer: self.peer,
             tls_version: self.tls_version,

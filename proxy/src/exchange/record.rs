@@ -198,6 +198,7 @@ impl Drop for Record {
         match exchange.raw {
             None => self.traffic.ended(&Ended { cluster, status, reason, duration, request_bytes, response_bytes }),
             // What has moved was counted when it did.
+            Some("udp") => self.traffic.udp.ended(cluster, reason, duration),
             Some(_) => self.traffic.tcp.ended(cluster, reason, duration),
         }
         if let Some(trail) = &exchange.trail {

@@ -176,3 +176,11 @@ pub fn exchange_mut<T>(function: &'static str, job: impl FnOnce(&mut Exchange) -
     with(function, |hand| hand.exchange.as_ref().map(|exchange| job(&mut exchange.borrow_mut())))?
         .ok_or(OutOfPlace(function, "a hook of an exchange"))
 }
+
+/// Whether what is in hand has a request: a raw connection has none.
+pub fn of_a_request(function: &'static str) -> Result<(), OutOfPlace> {
+    if exchange(function, |exchange| exchange.raw.is_none())? {
+        return Ok(());
+    }
+    Err(OutOfPlace(function, "an exchange with a request"))
+}

@@ -51,6 +51,7 @@ pub async fn forward(
     let deadline = record.exchange().deadline;
     wishes.deadline = self::deadline(&record.exchange());
     (wishes.timeout, wishes.inflow) = (timeout, Some(Rc::clone(&inflow)));
+    wishes.introduce(cluster, &record.exchange().connection);
     wishes.trail.clone_from(&record.exchange().trail);
     let late = too_late(timeout, unread, deadline, &inflow);
     let answer = tokio::select! {

@@ -38,7 +38,7 @@ const NEVER_HOP_BY_HOP_PREFIXES: [&str; 2] = ["x-forwarded-", "x-b3-"];
 
 /// The first address from the right that no trusted hop vouches for.
 pub fn source(connection: &Connection, headers: &HeaderMap, listener: &Listener) -> IpAddr {
-    let peer = connection.peer.ip();
+    let peer = connection.client_address().ip();
     if !connection.trusted {
         return peer;
     }
@@ -64,7 +64,7 @@ pub fn forwarded(exchange: &mut Exchange) {
             headers.remove(claim);
         }
     }
-    let peer = exchange.connection.peer.ip();
+    let peer = exchange.connection.client_address().ip();
     let mut hops = String::new();
     for value in headers.get_all(X_FORWARDED_FOR) {
         hops.push_str(value.to_str().unwrap_or_default());

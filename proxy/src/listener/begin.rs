@@ -1,4 +1,4 @@
-//! From an accepted connection to whoever serves it: TLS if there is any, and what the first bytes tell where that matters.
+//! From an accepted connection to whoever serves it: what a hop says of its client, TLS if there is any, and what the first bytes tell where that matters.
 
 use std::io;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::detect::{Among, First, first};
 use super::handshake::{self, Client, Handshakes};
+use super::proxied::introduce;
 use crate::config::{ClientAuthMode, ListenerProtocol, TlsMode};
 use crate::drain::Signal;
 use crate::exchange::{Connection, Kind};
@@ -27,8 +28,14 @@ pub struct New {
 }
 
 impl New {
-    pub async fn serve(self, stream: TcpStream) {
-        let stream = Rewound::new(stream);
+    pub async fn serve(mut self, stream: TcpStream) {
+        let mut stream = Rewound::new(stream);
+        let listener = Arc::clone(&self.listener);
+        match Box::pin(introduce(&mut stream, &mut self.connection, &listener.config)).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(why) => return self.unread("unknown", Kind::ProxyHeader, &why),
+        }
         match self.listener.tls.clone() {
             Some(server) => self.with_tls(stream, &server).await,
             None => self.plain(stream).await,

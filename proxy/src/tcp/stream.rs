@@ -68,6 +68,7 @@ where
     // Where `balance` goes by a key and no filter has said one, a client stays where it was.
     let source = record.exchange().source;
     wishes.key.get_or_insert_with(|| hash::of_key(source.to_string().as_bytes()));
+    wishes.introduce(cluster, &record.exchange().connection);
     // Boxed: it is gone when bytes move, and each connection would have to have room for it.
     let opened = Box::pin(cluster::raw::open(cluster, &wishes, &mut record.attempt)).await;
     let mut raw = opened?;

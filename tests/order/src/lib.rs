@@ -7,13 +7,14 @@ pub mod tokens;
 use std::path::{Path, PathBuf};
 
 /// The modules of the proxy from the top down. Each imports only those after it.
-pub const ORDER: [&str; 17] = [
+pub const ORDER: [&str; 18] = [
     "cli",
     "app",
     "admin",
     "listener",
     "http",
     "tcp",
+    "udp",
     "snapshot",
     "filter",
     "cluster",

@@ -11,7 +11,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::task::JoinSet;
 
-use crate::cluster::connect::{connect, reach};
+use crate::cluster::connect::{announce, connect, reach};
 use crate::cluster::form::{self, Spoken};
 use crate::cluster::{Cluster, Endpoint};
 use crate::config::{HealthCheck, HttpProbe, HttpProbeMethod, Probe};
@@ -47,8 +47,9 @@ struct To<'a> {
 }
 
 async fn connected(to: To<'_>) -> Result<(), String> {
-    let stream = reach(to.endpoint.address, to.cluster.config.mark).await;
-    stream.map(drop).map_err(|error| format!("no connection: {error}"))
+    let no_connection = |error| format!("no connection: {error}");
+    let mut stream = reach(to.endpoint.address, to.cluster.config.mark).await.map_err(no_connection)?;
+    announce(&to.cluster.config, &mut stream, None).await.map_err(no_connection)
 }
 
 async fn http(to: To<'_>, probe: &HttpProbe) -> Result<(), String> {
@@ -158,7 +159,7 @@ async fn exchange(
         Spoken::Http2 => Offer::Http2,
         Spoken::Either => Offer::Either,
     };
-    let stream = connect(to.cluster, to.endpoint, offer).await.map_err(|failure| format!("no connection: {failure}"))?;
+    let stream = connect(to.cluster, to.endpoint, offer, None).await.map_err(|failure| format!("no connection: {failure}"))?;
     let http2 = spoken == Spoken::Http2 || stream.agreed_on_http2();
     let stream = TokioIo::new(stream);
     // What drives the connection ends with this exchange.

@@ -71,7 +71,7 @@ impl Pool {
                 }
             }
         };
-        let stream = connect(cluster, endpoint, Offer::Either).await?;
+        let stream = connect(cluster, endpoint, Offer::Either, self.addresses()).await?;
         let http2 = stream.agreed_on_http2();
         self.speaks_http1.set(!http2);
         let stream = Counted::new(stream, open);

@@ -12,7 +12,7 @@ use crate::config::kind::{Choice, Flag, Integer, Time};
 use crate::config::table::Table;
 use crate::config::types::{Balance, Cluster, ClusterTimeouts, UpstreamProtocol};
 
-use super::tls;
+use super::{tcp, tls};
 
 const PROTOCOL: Choice<UpstreamProtocol> =
     Choice::of(&[("auto", UpstreamProtocol::Auto), ("http/1.1", UpstreamProtocol::Http1), ("h2", UpstreamProtocol::Http2)]);
@@ -41,6 +41,12 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
         UpstreamProtocol::Auto,
         "What the endpoints speak. `\"auto\"` is what TLS agrees on (ALPN), and HTTP/1.1 without TLS. `\"h2\"` is HTTP/2 in any \
          case, by prior knowledge without TLS; gRPC needs HTTP/2.",
+    );
+    let proxy_protocol = table.optional(
+        "proxy-protocol",
+        &tcp::PROXY_VERSION,
+        "Endpoints are told by the PROXY protocol who the client is, before TLS and everything else. Connections are then never shared \
+         between clients. Checks, and calls of filters, speak for the proxy itself.",
     );
     let tls = table.optional_table("tls", "TLS with endpoints. Without it, plain text.", tls::client);
     let tls_is_wrong = tls.is_none() && table.node("tls").is_some();
@@ -94,6 +100,7 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
         balancing,
         zone: zone.cloned(),
         protocol,
+        proxy_protocol,
         tls,
         limits,
         breakers,

@@ -7,7 +7,7 @@ use crate::config::bounds::*;
 use crate::config::defaults;
 use crate::config::kind::{Choice, FieldName, Flag, Integer, List, Listen, Network, Reference, Size, Time};
 use crate::config::table::Table;
-use crate::config::types::{Listener, ListenerLimits, ListenerProtocol, ListenerTimeouts, Paths};
+use crate::config::types::{Listener, ListenerLimits, ListenerProtocol, ListenerTimeouts, Paths, ProxyHeaders};
 
 use super::{tcp, tls};
 
@@ -49,6 +49,7 @@ pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
         Vec::new(),
         "Peers whose X-Forwarded-* fields are believed. Empty: nobody.",
     );
+    let proxy_protocol = table.or("proxy-protocol", &tcp::PROXY_HEADERS, ProxyHeaders::Off, tcp::PROXY_HEADERS_MEANING);
     let raw = table.table("tcp", "Where connections go that are no HTTP.", tcp::tcp);
     tcp::check_protocol(table, protocol);
     let paths = table.table("paths", "What becomes of a path before any filter sees it.", paths);
@@ -85,6 +86,7 @@ pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
         filters,
         cluster,
         trusted,
+        proxy_protocol,
         tcp: raw,
         paths,
         reject_underscores,
@@ -132,7 +134,7 @@ fn limits(table: &mut Table<'_>) -> ListenerLimits {
             "connections",
             &Integer::within(1, CONNECTIONS_MAX),
             default.connections,
-            "Connections; one more is closed at once.",
+            "Connections; one more is closed at once. With `protocol = \"udp\"`, sessions; datagrams of one more are dropped.",
         ),
         handshakes: table.or(
             "handshakes",
@@ -177,6 +179,12 @@ fn limits(table: &mut Table<'_>) -> ListenerLimits {
             default.buffer_bytes,
             "The read and write buffer of one HTTP/1 connection. It holds a whole request head, so it is at least \
              `header-bytes` and `uri-bytes` together.",
+        ),
+        proxy_header_bytes: table.or(
+            "proxy-header-bytes",
+            &Size::within(PROXY_HEADER_BYTES_MIN, PROXY_HEADER_BYTES_MAX),
+            default.proxy_header_bytes,
+            "What a trusted peer says of its client by the PROXY protocol; past it, the connection is closed.",
         ),
         client_hello_bytes: table.or(
             "client-hello-bytes",
@@ -293,5 +301,11 @@ fn timeouts(table: &mut Table<'_>) -> ListenerTimeouts {
         ),
         upgrade_idle: time("upgrade-idle", default.upgrade_idle, "Nothing moved in either direction after an upgrade."),
         tcp_idle: time("tcp-idle", default.tcp_idle, "Nothing moved in either direction of a raw connection."),
+        proxy_header: time(
+            "proxy-header",
+            default.proxy_header,
+            "From the beginning of a connection until a trusted peer has said by the PROXY protocol who its client is.",
+        ),
+        udp_idle: time("udp-idle", default.udp_idle, "No datagram in either direction of a session."),
     }
 }

@@ -2,13 +2,27 @@
 
 use crate::config::kind::{Addresses, Choice, Reference, Sni, Weights};
 use crate::config::table::Table;
-use crate::config::types::{Destinations, ListenerProtocol, ServerNames, Tcp};
+use crate::config::tree::Node;
+use crate::config::types::{Destinations, ListenerProtocol, ProxyHeaders, ProxyVersion, ServerNames, Tcp};
 
-pub const PROTOCOL: Choice<ListenerProtocol> =
-    Choice::of(&[("http", ListenerProtocol::Http), ("tcp", ListenerProtocol::Tcp), ("auto", ListenerProtocol::Auto)]);
+pub const PROTOCOL: Choice<ListenerProtocol> = Choice::of(&[
+    ("http", ListenerProtocol::Http),
+    ("tcp", ListenerProtocol::Tcp),
+    ("auto", ListenerProtocol::Auto),
+    ("udp", ListenerProtocol::Udp),
+]);
 
 pub const PROTOCOL_MEANING: &str = "What clients speak. `\"http\"`: HTTP/1 and HTTP/2. `\"tcp\"`: bytes, which pass as they are. \
-     `\"auto\"`: the first bytes tell TLS, HTTP/1, HTTP/2 and anything else apart; what is not HTTP passes as it is.";
+     `\"auto\"`: the first bytes tell TLS, HTTP/1, HTTP/2 and anything else apart; what is not HTTP passes as it is. `\"udp\"`: datagrams.";
+
+pub const PROXY_HEADERS: Choice<ProxyHeaders> =
+    Choice::of(&[("off", ProxyHeaders::Off), ("optional", ProxyHeaders::Optional), ("required", ProxyHeaders::Required)]);
+
+pub const PROXY_HEADERS_MEANING: &str = "Whether peers in `trusted` say by the PROXY protocol (version 1 or 2) who their clients are, before \
+     TLS and everything else. `\"required\"`: whoever does not, or is not trusted, is closed. What a client claims in X-Forwarded-* is \
+     then believed if its own address is trusted.";
+
+pub const PROXY_VERSION: Choice<ProxyVersion> = Choice::of(&[("v1", ProxyVersion::V1), ("v2", ProxyVersion::V2)]);
 
 pub fn tcp(table: &mut Table<'_>) -> Tcp {
     let sni = table.or(
@@ -51,6 +65,7 @@ pub fn check_protocol(table: &Table<'_>, protocol: ListenerProtocol) {
         ListenerProtocol::Udp => &[
             ("tcp", "a listener of datagrams has no connections"),
             ("tls", "datagrams are passed as they are; there is no TLS for them"),
+            ("proxy-protocol", "the PROXY protocol is for connections; datagrams have none"),
             ("filters", "filters work on requests and connections; a listener of datagrams has neither"),
         ],
         ListenerProtocol::Tcp | ListenerProtocol::Auto => &[],
@@ -59,6 +74,12 @@ pub fn check_protocol(table: &Table<'_>, protocol: ListenerProtocol) {
         if let Some(node) = table.node(key) {
             table.reader().report(node.span.clone(), *message);
         }
+    }
+    if let (Some("optional" | "required"), None) =
+        (table.node("proxy-protocol").and_then(Node::as_str), table.node("trusted").filter(|node| !node.items().is_empty()))
+    {
+        let span = table.node("proxy-protocol").map_or(table.span(), |node| node.span.clone());
+        table.reader().report(span, "expected `trusted` beside it: nobody else is believed, and it is empty");
     }
     if let (ListenerProtocol::Udp, None) = (protocol, table.node("cluster")) {
         table

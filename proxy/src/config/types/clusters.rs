@@ -11,6 +11,7 @@ pub use health::*;
 pub use limits::{Breakers, ClusterLimits};
 pub use retry::{ATTEMPTS_MAX, Occasion, Occasions, Retry, RetryBudget, STATUSES_MAX};
 
+use super::ProxyVersion;
 use super::tls::ClientTls;
 use crate::config::defaults;
 
@@ -36,6 +37,8 @@ pub struct Cluster {
     /// Where the proxy itself is; the top of the file says it.
     pub zone: Option<Arc<str>>,
     pub protocol: UpstreamProtocol,
+    /// How endpoints are told who the client of a connection is.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// Without it, plain text.
     pub tls: Option<ClientTls>,
     pub limits: ClusterLimits,
@@ -63,6 +66,7 @@ impl Cluster {
             balancing: Balancing::default(),
             zone: None,
             protocol: UpstreamProtocol::Auto,
+            proxy_protocol: None,
             tls: None,
             limits: ClusterLimits::default(),
             breakers: Breakers::default(),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ListenerProtocol, ServerTls, Tcp, defaults};
+use super::{ListenerProtocol, ProxyHeaders, ServerTls, Tcp, defaults};
 
 /// `[listeners.NAME]`
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Listener {
     pub cluster: Option<Arc<str>>,
     /// Peers whose X-Forwarded-* fields are believed.
     pub trusted: Vec<ipnet::IpNet>,
+    /// Whether trusted peers say who their clients are.
+    pub proxy_protocol: ProxyHeaders,
     /// Where connections go that are no HTTP.
     pub tcp: Tcp,
     pub paths: Paths,
@@ -64,6 +66,8 @@ pub struct ListenerLimits {
     pub connection_window_bytes: u32,
     pub frame_bytes: u32,
     pub send_buffer_bytes: usize,
+    /// What a peer says of its client, by the PROXY protocol.
+    pub proxy_header_bytes: usize,
     /// The first message of a TLS connection that passes through.
     pub client_hello_bytes: usize,
     /// What is read at once of a raw connection, in each direction.
@@ -92,6 +96,9 @@ pub struct ListenerTimeouts {
     pub upgrade_idle: Duration,
     /// Nothing moved in either direction of a raw connection.
     pub tcp_idle: Duration,
+    pub proxy_header: Duration,
+    /// No datagram in either direction of a session.
+    pub udp_idle: Duration,
 }
 
 from_defaults!(ListenerLimits {
@@ -109,6 +116,7 @@ from_defaults!(ListenerLimits {
     connection_window_bytes: CONNECTION_WINDOW_BYTES,
     frame_bytes: FRAME_BYTES,
     send_buffer_bytes: SEND_BUFFER_BYTES,
+    proxy_header_bytes: PROXY_HEADER_BYTES,
     client_hello_bytes: CLIENT_HELLO_BYTES,
     tcp_buffer_bytes: TCP_BUFFER_BYTES,
     pending_resets: PENDING_RESETS,
@@ -124,6 +132,8 @@ from_defaults!(ListenerTimeouts {
     stream_idle: STREAM_IDLE,
     upgrade_idle: UPGRADE_IDLE,
     tcp_idle: TCP_IDLE,
+    proxy_header: PROXY_HEADER,
+    udp_idle: UDP_IDLE,
 });
 from_defaults!(Paths {
     normalize: NORMALIZE_PATHS,

@@ -17,6 +17,23 @@ pub enum ListenerProtocol {
     Udp,
 }
 
+/// `proxy-protocol = "off" | "optional" | "required"` of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyHeaders {
+    Off,
+    /// A trusted peer may send one.
+    Optional,
+    /// Whoever sends none, or is not trusted, is closed.
+    Required,
+}
+
+/// `proxy-protocol = "v1" | "v2"` of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyVersion {
+    V1,
+    V2,
+}
+
 impl ListenerProtocol {
     /// Connections whose bytes nobody looks into may come.
     pub const fn is_raw(self) -> bool {

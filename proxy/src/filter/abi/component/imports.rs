@@ -96,7 +96,14 @@ impl Interface<'_> {
         P: ComponentNamedList + Lift + 'static,
         R: ComponentNamedList + Lower + 'static,
     {
-        self.instance.func_wrap(name, function)?;
+        if self.name == "request" {
+            self.instance.func_wrap(name, move |context: Context<'_>, arguments: P| {
+                hand::of_a_request(name)?;
+                function(context, arguments)
+            })?;
+        } else {
+            self.instance.func_wrap(name, function)?;
+        }
         self.offered.insert((self.name, name), Waits::Never);
         Ok(self)
     }
