@@ -76,9 +76,10 @@ impl Watchdog {
         } else {
             tracing::error!("a worker does not answer; the service manager is not told that the proxy is alive");
         }
+        // A question that found no room counts as one that is not answered, for this time.
+        (self.answered, self.asked) = (Arc::default(), workers.len() as u64);
         for worker in workers {
             let answered = Arc::clone(&self.answered);
-            self.asked += 1;
             worker.try_post(move || {
                 answered.fetch_add(1, Ordering::Relaxed);
             });
