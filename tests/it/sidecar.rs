@@ -162,7 +162,9 @@ async fn rules_are_printed_for_both_tools() {
         stdout(&ran).to_owned()
     };
     let nft = rules(&["--tool", "nft", "--uid", "1337", "--exclude-port", "22"]).await;
-    for part in ["meta skuid 1337 return", "tcp dport 8080 redirect to :15006", "tcp dport { 22 } return", "redirect to :15001"] {
+    for part in
+        ["meta skuid 1337 return", "tcp dport 8080", "redirect to :15006", "tcp dport { 22 } return", "redirect to :15001"]
+    {
         assert!(nft.contains(part), "{part}: {nft}");
     }
     let iptables = rules(&["--tool", "iptables"]).await;

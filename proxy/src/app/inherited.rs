@@ -4,7 +4,7 @@
 use std::env;
 use std::fs::File;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -27,6 +27,7 @@ pub struct Inherited {
 #[derive(Debug)]
 struct Group {
     offer: Offer,
+    is_datagrams: bool,
     sockets: Vec<OwnedFd>,
 }
 
@@ -53,7 +54,10 @@ impl Inherited {
     pub fn take() -> io::Result<Self> {
         if is_heir() {
             let mut heir = Heir::receive()?;
-            let groups = std::mem::take(&mut heir.offers).into_iter().map(|(offer, sockets)| Group { offer, sockets }).collect();
+            let groups = std::mem::take(&mut heir.offers)
+                .into_iter()
+                .map(|(offer, sockets)| Group { is_datagrams: offer.place == Place::Datagrams, offer, sockets })
+                .collect();
             return Ok(Self { groups, heir: Some(heir), taken: 0 });
         }
         // Asking for the descriptors makes the environment forget them.
@@ -63,21 +67,20 @@ impl Inherited {
         let mut groups = Vec::new();
         for index in 0..descriptors.len() {
             let name = names.next().unwrap_or_default().to_owned();
-            let socket: OwnedFd = match descriptors.take_tcp_listener(index) {
-                Ok(Some(socket)) => socket.into(),
-                Ok(None) => continue,
-                Err(_) => match descriptors.take_unix_listener(index) {
-                    Ok(Some(socket)) => socket.into(),
-                    Ok(None) => continue,
-                    Err(_) => {
-                        let which = index + 3;
-                        let message = format!("descriptor {which} (`{name}`) of the service manager is no socket that listens");
-                        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-                    }
-                },
+            let (socket, is_datagrams) = match opened(&mut descriptors, index) {
+                Some(opened) => opened,
+                None => {
+                    let which = index + 3;
+                    let message =
+                        format!("descriptor {which} (`{name}`) of the service manager is no socket that anybody listens on");
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+                }
             };
-            let mut group =
-                Group { offer: Offer { place: Place::Activated, name, listen: String::new() }, sockets: vec![socket] };
+            let mut group = Group {
+                offer: Offer { place: Place::Activated, name, listen: String::new() },
+                is_datagrams,
+                sockets: vec![socket],
+            };
             group.offer.listen = group.address();
             groups.push(group);
         }
@@ -98,12 +101,34 @@ impl Inherited {
 
     /// The sockets of a listener: those that it had, or those that bear its name, or its address.
     pub fn listener(&mut self, name: &str, listen: &str, has_port: bool) -> Option<io::Result<Vec<TcpListener>>> {
-        let had = |group: &Group, name: Option<&str>| {
-            group.offer.place == Place::Listener
-                && group.offer.listen == listen
-                && name.is_none_or(|name| group.offer.name == name)
+        let sockets = self.sockets(Place::Listener, name, listen, has_port)?;
+        let ready = |socket: OwnedFd| {
+            let socket = TcpListener::from(socket);
+            // It answers where it listens, which a socket of another kind does not.
+            socket.local_addr()?;
+            socket.set_nonblocking(true)?;
+            Ok(socket)
         };
-        let activated = |group: &Group| group.offer.place == Place::Activated;
+        Some(sockets.into_iter().map(ready).collect())
+    }
+
+    /// The same of datagrams, as many as there are: each has a queue of its own.
+    pub fn datagrams(&mut self, name: &str, listen: &str, has_port: bool) -> Option<io::Result<Vec<UdpSocket>>> {
+        let sockets = self.sockets(Place::Datagrams, name, listen, has_port)?;
+        let ready = |socket: OwnedFd| {
+            let socket = UdpSocket::from(socket);
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        };
+        Some(sockets.into_iter().map(ready).collect())
+    }
+
+    fn sockets(&mut self, place: Place, name: &str, listen: &str, has_port: bool) -> Option<Vec<OwnedFd>> {
+        let had = |group: &Group, name: Option<&str>| {
+            group.offer.place == place && group.offer.listen == listen && name.is_none_or(|name| group.offer.name == name)
+        };
+        let activated =
+            |group: &Group| group.offer.place == Place::Activated && group.is_datagrams == (place == Place::Datagrams);
         let mut found = self.groups.extract_if(.., |group| had(group, Some(name))).collect::<Vec<_>>();
         if found.is_empty() && has_port {
             found.extend(self.groups.extract_if(.., |group| had(group, None)).next());
@@ -114,16 +139,7 @@ impl Inherited {
         if found.is_empty() {
             found.extend(self.groups.extract_if(.., |group| activated(group) && group.offer.listen == listen));
         }
-        self.taken(found).map(|sockets| {
-            let ready = |socket: OwnedFd| {
-                let socket = TcpListener::from(socket);
-                // It answers where it listens, which a socket of another kind does not.
-                socket.local_addr()?;
-                socket.set_nonblocking(true)?;
-                Ok(socket)
-            };
-            sockets.into_iter().map(ready).collect()
-        })
+        self.taken(found)
     }
 
     /// The socket of the admin.
@@ -132,7 +148,7 @@ impl Inherited {
         let is_its = |group: &mut Group| match group.offer.place {
             Place::Admin => group.offer.listen == listen,
             Place::Activated => group.offer.name == ADMIN || group.offer.listen == listen,
-            Place::Listener | Place::Unknown => false,
+            Place::Listener | Place::Datagrams | Place::Unknown => false,
         };
         let found = self.groups.extract_if(.., is_its).next();
         self.taken(found.into_iter().collect())?.pop()
@@ -169,6 +185,18 @@ impl Inherited {
     }
 }
 
+/// A socket that somebody listens on, and whether it is one of datagrams.
+fn opened(descriptors: &mut ListenFd, index: usize) -> Option<(OwnedFd, bool)> {
+    if let Ok(Some(socket)) = descriptors.take_tcp_listener(index) {
+        return Some((socket.into(), false));
+    }
+    if let Ok(Some(socket)) = descriptors.take_unix_listener(index) {
+        return Some((socket.into(), false));
+    }
+    let socket = descriptors.take_udp_socket(index).ok().flatten()?;
+    Some((socket.into(), true))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +205,7 @@ mod tests {
         let open = |_| TcpListener::bind("127.0.0.1:0").unwrap().into();
         Group {
             offer: Offer { place, name: name.to_owned(), listen: listen.to_owned() },
+            is_datagrams: place == Place::Datagrams,
             sockets: (0..count).map(open).collect(),
         }
     }

@@ -67,12 +67,14 @@ impl Listeners {
                 continue;
             }
             let bound = match config.protocol {
-                ListenerProtocol::Udp => self
-                    .datagrams(config, workers, inherited)
-                    .and_then(|sockets| Ok((sockets[0].local_addr()?, Vec::new(), sockets))),
-                _ => self
-                    .sockets(name, config, workers, inherited)
-                    .and_then(|sockets| Ok((sockets[0].local_addr()?, sockets, Vec::new()))),
+                ListenerProtocol::Udp => {
+                    let datagrams = self.datagrams(name, config, workers, inherited);
+                    datagrams.and_then(|sockets| Ok((sockets[0].local_addr()?, Vec::new(), sockets)))
+                }
+                _ => {
+                    let sockets = self.sockets(name, config, workers, inherited);
+                    sockets.and_then(|sockets| Ok((sockets[0].local_addr()?, sockets, Vec::new())))
+                }
             };
             match bound {
                 Ok((address, sockets, datagrams)) => {
@@ -124,7 +126,16 @@ impl Listeners {
     }
 
     /// The same for datagrams.
-    fn datagrams(&self, config: &config::Listener, workers: usize, inherited: &Inherited) -> io::Result<Vec<UdpSocket>> {
+    fn datagrams(
+        &self,
+        name: &str,
+        config: &config::Listener,
+        workers: usize,
+        inherited: &mut Inherited,
+    ) -> io::Result<Vec<UdpSocket>> {
+        if let Some(sockets) = inherited.datagrams(name, &config.listen.to_string(), config.listen.port() != 0) {
+            return sockets;
+        }
         let same = |running: &&Running| running.listen == config.listen && config.listen.port() != 0 && running.is_udp();
         if let Some(running) = self.running.values().find(same) {
             return running.datagrams.iter().map(UdpSocket::try_clone).collect();
@@ -152,7 +163,7 @@ impl Listeners {
         for (name, running) in &mut self.running {
             let Some(listener) = live.load().listeners.get(name).cloned() else { continue };
             let Some(signal) = running.signal.take() else { continue };
-            let count = if workers.is_empty() { 0 } else { workers.len().max(running.sockets.len()) };
+            let count = if running.sockets.is_empty() { 0 } else { workers.len().max(running.sockets.len()) };
             for (worker, socket) in workers.iter().cycle().zip(running.sockets.iter().cycle()).take(count) {
                 let socket = match socket.try_clone() {
                     Ok(socket) => socket,
@@ -165,7 +176,8 @@ impl Listeners {
                     listener::accept(socket, Arc::clone(&listener), Arc::clone(live), running.gate.clone(), signal.clone());
                 worker.post(move || drop(tokio::task::spawn_local(accept))).await;
             }
-            for (worker, socket) in workers.iter().zip(&running.datagrams) {
+            // A client's datagrams come to one socket, and its session is one worker's.
+            for (worker, socket) in workers.iter().cycle().zip(&running.datagrams) {
                 let socket = match socket.try_clone() {
                     Ok(socket) => socket,
                     Err(error) => {
@@ -185,10 +197,12 @@ impl Listeners {
     pub fn offers(&self) -> io::Result<Vec<(Offer, Vec<OwnedFd>)>> {
         let offer = |(name, running): (&Arc<str>, &Running)| {
             let sockets = running.sockets.iter().map(|socket| socket.try_clone().map(OwnedFd::from));
-            let offer = Offer { place: Place::Listener, name: name.to_string(), listen: running.listen.to_string() };
+            let sockets = sockets.chain(running.datagrams.iter().map(|socket| socket.try_clone().map(OwnedFd::from)));
+            let place = if running.is_udp() { Place::Datagrams } else { Place::Listener };
+            let offer = Offer { place, name: name.to_string(), listen: running.listen.to_string() };
             Ok((offer, sockets.collect::<io::Result<_>>()?))
         };
-        self.running.iter().filter(|(_, running)| !running.is_udp()).map(offer).collect()
+        self.running.iter().map(offer).collect()
     }
 
     pub fn address(&self, name: &str) -> Option<SocketAddr> {

@@ -49,6 +49,8 @@ pub struct Offer {
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
     Listener,
+    /// Of a listener of datagrams.
+    Datagrams,
     Admin,
     /// By the service manager; the name is what it calls them, and may be nobody's.
     Activated,
