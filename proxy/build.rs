@@ -15,8 +15,8 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const FILTERS: [&str; 10] = ["router", "headers", "cors", "acl", "jwt", "rewrite-body", "attributes", "shadow", "fault", "quota"];
 /// The folders of sdk/ beside Rust's.
 const LANGUAGES: [&str; 4] = ["c", "go", "js", "python"];
-/// Those whose tools read the interface.
-const WITH_WIT: [&str; 2] = ["js", "python"];
+/// Those whose tools read the interface, and where they look for it.
+const WITH_WIT: [(&str, &str); 2] = [("js", "wit"), ("python", "src/tamis_sdk/wit")];
 /// What lies in an SDK's folder for the sake of this repository.
 const NOT_OF_THE_SDK: [&str; 5] = ["conformance", "generate", "package-lock.json", "test", "tests"];
 /// What tools leave behind.
@@ -73,8 +73,8 @@ fn embed_languages(root: &Path, out: &Path) {
                 collect_all(&entry, "", &mut files);
             }
         }
-        if WITH_WIT.contains(&language) {
-            collect(&root.join("wit"), "wit", &mut files);
+        for (_, place) in WITH_WIT.iter().filter(|(known, _)| *known == language) {
+            collect(&root.join("wit"), place, &mut files);
         }
         let _ = writeln!(sdks, "    ({language:?}, {}),", table_of(files));
     }

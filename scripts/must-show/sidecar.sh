@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The set-up of examples/sidecar, in network namespaces: a plain curl from one service reaches another through two sidecars, and on the
 # wire between there is nothing but TLS 1.3; a peer of another trust domain is refused with the reason; destinations that nobody knows pass
-# through, over IPv4 and IPv6; what redirects badly is no endless circle. What an idle sidecar takes. Needs root.
+# through, over IPv4 and IPv6; what redirects badly is no endless circle. An idle sidecar takes less than 20 MiB. Needs root.
 source "$(dirname "$0")/lib.sh"
 readonly MEMORY_KIB_MAX=$((20 * 1024))
 
@@ -97,11 +97,11 @@ match = { identity = "spiffe://shop.example/ns/shop/sa/web" }
 END
 start idle ip netns exec shop-web "$tamis" sidecar -c idle.toml
 in_web "$tamis" wait --admin http://127.0.0.1:9902
+sleep 2
 kib() { awk -v field="$1:" '$1 == field { print $2 }' "/proc/$process/status"; }
-say "an idle sidecar with router and acl, $(nproc) workers: $(kib VmRSS) KiB resident, $(kib RssAnon) KiB of them its own, the others pages of the program and its compiled filters"
+say "an idle sidecar with router and acl, $(nproc) workers: $(kib VmRSS) KiB resident, $(kib RssAnon) KiB of them its own"
 if [ -z "${TAMIS_DEBUG:-}" ]; then
-    must "its own are under $MEMORY_KIB_MAX KiB" test "$(kib RssAnon)" -lt "$MEMORY_KIB_MAX"
-    if [ "$(kib VmRSS)" -ge "$MEMORY_KIB_MAX" ]; then say "  all together are not"; fi
+    must "under $MEMORY_KIB_MAX KiB" test "$(kib VmRSS)" -lt "$MEMORY_KIB_MAX"
 fi
 kill "$process"
 wait "$process" || true

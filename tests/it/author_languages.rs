@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use tamis_tests::command::{output, python, repository, stderr, stdout};
 use tamis_tests::guests::module_cache;
-use tamis_tests::languages::{built_example, missing, path_with_tools};
+use tamis_tests::languages::{built_example, conformance_guest, missing, path_with_tools};
 use tamis_tests::{origin, proxy, scenario};
 
 const TAMIS: &str = env!("CARGO_BIN_EXE_tamis-cli");
@@ -85,10 +85,39 @@ async fn a_filter_in_go_as_its_page_says() {
     the_page_holds("go");
 }
 
+/// No scenario, because to compile the module, and its image, takes longer than one may.
+#[test]
+fn the_runtime_of_go_starts_once() {
+    if let Some(missing) = missing("go") {
+        eprintln!("SKIPPED: {missing}");
+        return;
+    }
+    let module = conformance_guest("go");
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let origin = origin().run();
+        let fresh = "isolation = 'fresh'\nconfig = { greeting = 'hello' }";
+        let proxy = proxy(through(&module, &origin, fresh));
+        let configured = proxy.filter("f").await["configured"].clone();
+        assert_eq!(configured["as"], "image", "{configured}");
+        let client = proxy.client().await;
+        for _ in 0..20 {
+            let answer = client.get("/").header("do-request", "config").await;
+            assert_eq!(answer.header("x-did"), Some("config =hello"), "{answer:?}");
+        }
+    });
+}
+
 scenario!(a_tool_that_is_missing_is_named);
 async fn a_tool_that_is_missing_is_named() {
     let folder = workshop("missing");
-    for (language, tool, advice) in [("go", "`go`", "go.dev"), ("c", "`make`", "apt-get install"), ("rust", "cargo", "rustup")] {
+    for (language, tool, advice) in [
+        ("go", "`go`", "go.dev"),
+        ("c", "`make`", "apt-get install"),
+        ("js", "`node`", "nodejs.org"),
+        ("ts", "`node`", "nodejs.org"),
+        ("python", "`python3`", "python.org"),
+        ("rust", "cargo", "rustup"),
+    ] {
         // An empty path but for `tamis` itself.
         let ran =
             shell(&folder, "", &format!("tamis filter new a-{language} --lang {language}; tamis filter build a-{language}"));
@@ -101,10 +130,10 @@ async fn a_tool_that_is_missing_is_named() {
     assert!(!ran.status.success() && stderr(&ran).contains("go") && stderr(&ran).contains("rust"), "{}", said(&ran));
 }
 
-/// A configuration that sends everything through one module.
-fn through(module: &Path, origin: impl std::fmt::Display) -> String {
+/// A configuration that sends everything through one module, with more keys of its table.
+fn through(module: &Path, origin: impl std::fmt::Display, more: &str) -> String {
     format!(
-        "[listeners.edge]\ncluster = 'origin'\nfilters = ['f']\n[filters.f]\nmodule = '{}'\ndeadline = '1s'\n\
+        "[listeners.edge]\ncluster = 'origin'\nfilters = ['f']\n[filters.f]\nmodule = '{}'\ndeadline = '1s'\n{more}\n\
          [clusters.origin]\nendpoints = ['{origin}']\n",
         module.display()
     )
@@ -122,8 +151,8 @@ async fn a_filter_in_assemblyscript_runs() {
         npm.args(["run", "--silent", "build", "--", "--outFile"]).arg(file).current_dir(&example);
         npm
     });
-    let origin = origin().run();
-    let proxy = proxy(through(&module, &origin));
+    let origin = origin().route("*", "").run();
+    let proxy = proxy(through(&module, &origin, ""));
     let client = proxy.client().await;
     for (path, status) in [("/.git/config", 404), ("/a/.env", 404), ("/.well-known/x", 200), ("/a.b", 200)] {
         assert_eq!(client.get(path).await.status, status, "{path}");
@@ -145,7 +174,7 @@ async fn a_filter_in_zig_runs() {
         build
     });
     let origin = origin().run();
-    let proxy = proxy(through(&module, &origin));
+    let proxy = proxy(through(&module, &origin, ""));
     let client = proxy.client().await;
     for (sent, seen) in [("/a?x=1&utm_source=m&y=2", "/a?x=1&y=2"), ("/a?gclid=7", "/a"), ("/a?x", "/a?x"), ("/a", "/a")] {
         client.get(sent).await;

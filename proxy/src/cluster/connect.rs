@@ -63,7 +63,8 @@ async fn open(cluster: &Cluster, endpoint: &Endpoint, offer: Offer) -> Result<St
     tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| Err(late()))
 }
 
-async fn reach(address: SocketAddr, mark: Option<u32>) -> io::Result<TcpStream> {
+/// Connects, with the firewall mark that the cluster's connections have.
+pub async fn reach(address: SocketAddr, mark: Option<u32>) -> io::Result<TcpStream> {
     let Some(mark) = mark else { return TcpStream::connect(address).await };
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket2::SockRef::from(&socket).set_mark(mark)?;

@@ -61,6 +61,11 @@ struct Built {
     hooks: Vec<&'static str>,
 }
 
+/// Whether there is a project in a folder.
+pub fn is_project(folder: &Path) -> bool {
+    folder.join("Cargo.toml").is_file() || Toolchain::of(folder).is_some()
+}
+
 /// Builds the project in a folder with the tools of its language, which shows by its files.
 fn project(folder: &Path) -> Result<PathBuf, Trouble> {
     let manifest = folder.join("Cargo.toml");

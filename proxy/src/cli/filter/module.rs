@@ -35,8 +35,7 @@ impl Named {
         }
         let bytes = std::fs::read(module).map_err(|error| {
             let trouble = Trouble::new(format!("cannot read {shown}: {error}"));
-            let is_project = module.join("Cargo.toml").is_file();
-            if is_project {
+            if super::build::is_project(module) {
                 trouble.hint(format!("`tamis filter build {shown}` builds that project and says where its module is"))
             } else {
                 trouble.hint("expected a module, such as `tamis filter build` makes")

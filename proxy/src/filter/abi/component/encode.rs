@@ -178,3 +178,74 @@ fn unsigned(mut value: u32) -> Vec<u8> {
         bytes.push(low | 0x80);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::Engine;
+
+    /// The names of what a module's component imports and exports; or why there is none.
+    fn component_of(wat: &str) -> Result<Vec<String>, String> {
+        let module = wat::parse_str(wat).expect("it is a module");
+        let made = encode(&module).map_err(|error| format!("{error:#}"))?;
+        let engine = Engine::new(1).expect("there is an engine");
+        let component = wasmtime::component::Component::from_binary(engine.wasmtime(), &made).expect("it compiles");
+        let types = component.component_type();
+        let imports = types.imports(engine.wasmtime()).map(|(name, _)| format!("import {name}"));
+        let exports = types.exports(engine.wasmtime()).map(|(name, _)| format!("export {name}"));
+        Ok(imports.chain(exports).collect())
+    }
+
+    #[test]
+    fn the_names_of_exports_say_the_world() {
+        let plain = |version: &str| {
+            component_of(&format!(
+                r#"(module
+                    (import "tamis:filter/request@{version}" "id" (func (param i32)))
+                    (import "tamis" "realloc" (func (param i32 i32 i32 i32) (result i32)))
+                    (memory (export "memory") 1)
+                    (func (export "tamis:filter/tick-hook@{version}#on-tick")))"#
+            ))
+        };
+        assert_eq!(
+            plain("0.1.0").expect("it is a filter"),
+            ["import tamis:filter/request@0.1.0", "export tamis:filter/tick-hook@0.1.0"]
+        );
+        // What a later 0.1 is called decides the host; the names stay as they are.
+        assert_eq!(plain("0.1.7").expect("it is a filter")[1], "export tamis:filter/tick-hook@0.1.7");
+    }
+
+    #[test]
+    fn wasi_is_told_in_our_own_words() {
+        let wasi = |function: &str, ty: &str| {
+            component_of(&format!(
+                r#"(module
+                    (import "wasi_snapshot_preview1" "{function}" (func {ty}))
+                    (memory (export "memory") 1)
+                    (func (export "tamis:filter/tick-hook@0.1.0#on-tick")))"#
+            ))
+        };
+        let hook = "export tamis:filter/tick-hook@0.1.0".to_owned();
+        let write = wasi("fd_write", "(param i32 i32 i32 i32) (result i32)").expect("it is a filter");
+        assert_eq!(write, ["import tamis:filter/log@0.1.0".to_owned(), hook.clone()]);
+        // Nothing is imported that is not needed.
+        assert_eq!(wasi("fd_sync", "(param i32) (result i32)").expect("it is a filter"), [hook]);
+        let unknown = wasi("fd_invent", "(param i32) (result i32)").expect_err("there is no such function");
+        assert!(unknown.contains("fd_invent"), "{unknown}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        for (import, named) in [
+            (r#"(import "tamis:filter/request@0.1.0" "fortune" (func))"#, "fortune"),
+            (r#"(import "env" "puts" (func))"#, "env"),
+            (r#"(import "tamis:filter/request@0.1.0" "id" (func))"#, "id"),
+        ] {
+            let hook = r#"(func (export "tamis:filter/tick-hook@0.1.0#on-tick"))"#;
+            let refused = component_of(&format!("(module {import} (memory (export \"memory\") 1) {hook})"));
+            assert!(refused.as_ref().is_err_and(|why| why.contains(named)), "{import}: {refused:?}");
+        }
+        let unknown = component_of(r#"(module (func (export "tamis:filter/fortune-hook@0.1.0#on-fortune")))"#);
+        assert!(unknown.as_ref().is_err_and(|why| why.contains("fortune-hook")), "{unknown:?}");
+    }
+}
