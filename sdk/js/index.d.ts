@@ -287,7 +287,10 @@ export declare class Store {
   /** Writes only if the present value is `expected` (undefined: if there is none). */
   compareAndSet(key: string, expected: Body | undefined, value: Body, options?: { ttl?: number }): boolean;
   delete(key: string): void;
-  /** Adds to a number of 64 bits that begins at zero, and returns the sum. */
+  /**
+   * Adds to a number of 64 bits that begins at zero, and returns the sum. The time to live is that of the first call; where less
+   * than zero is added, that of this one, because the engine has to write the sum anew.
+   */
   increment(key: string, by?: number | bigint, options?: { ttl?: number }): bigint;
 }
 

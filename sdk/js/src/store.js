@@ -1,6 +1,6 @@
 // State that outlives an exchange, and decisions about rates over it.
 
-import { body } from "./bytes.js";
+import { body, utf8 } from "./bytes.js";
 import { StoreError, or } from "./errors.js";
 import { host } from "./host.js";
 
@@ -29,7 +29,20 @@ export class Store {
   }
 
   increment(key, by = 1n, { ttl } = {}) {
-    return or(StoreError, () => host.store.increment(this.name, key, BigInt(by), ms(ttl)));
+    const amount = BigInt(by);
+    if (amount < 0n) return this.#decrease(key, amount, ttl);
+    return or(StoreError, () => host.store.increment(this.name, key, amount, ms(ttl)));
+  }
+
+  /** The engine hands over no number below zero. The host keeps the sum as digits, so it can be written in their place. */
+  #decrease(key, by, ttl) {
+    for (;;) {
+      const present = this.get(key);
+      const digits = present === undefined ? "0" : utf8(present);
+      if (!/^-?\d+$/.test(digits)) throw new StoreError("unavailable");
+      const sum = BigInt(digits) + by;
+      if (this.compareAndSet(key, present, String(sum), { ttl })) return sum;
+    }
   }
 }
 

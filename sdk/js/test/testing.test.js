@@ -67,6 +67,8 @@ test("calls and stores are answered by the test", () => {
     assert.equal(seen.compareAndSet("lock", undefined, "1"), true);
     assert.equal(seen.compareAndSet("lock", undefined, "1"), false);
     seen.delete("lock");
+    assert.deepEqual([seen.increment("sum", 5), seen.increment("sum", -7), seen.increment("sum", 1n)], [5n, -2n, -1n]);
+    seen.delete("sum");
   });
   const calls = ({ cluster }) => (cluster === "idp" ? { body: '{"name": "ada"}' } : "timeout");
   assert.equal(exchange(configured, { calls }).upstream.headers.get("x-count"), "1");
