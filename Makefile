@@ -2,7 +2,7 @@
 
 # Where cargo puts what it builds; the filters, the guests and the Rust SDK are workspaces of their own.
 BUILT := $(or $(CARGO_TARGET_DIR),target)
-WORKSPACES := . sdk/rust filters examples tests/guests
+WORKSPACES := . sdk/rust filters examples tests/guests tests/proxy-wasm
 WASM := wasm32-unknown-unknown
 
 .DEFAULT_GOAL := help
@@ -43,6 +43,7 @@ check: targets ## formatting, lints and the order of modules
 	cargo clippy --workspace --target $(WASM) --manifest-path filters/Cargo.toml -- --deny warnings
 	cargo clippy --workspace --all-targets --manifest-path examples/Cargo.toml -- --deny warnings
 	cargo clippy --workspace --target $(WASM) --manifest-path tests/guests/Cargo.toml -- --deny warnings
+	cargo clippy --workspace --target $(WASM) --manifest-path tests/proxy-wasm/Cargo.toml -- --deny warnings
 
 conformance: targets ## builds a filter in each language, and shows that all behave the same
 	scripts/test-deps

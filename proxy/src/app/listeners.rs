@@ -91,8 +91,10 @@ impl Listeners {
         workers: usize,
         inherited: &mut Inherited,
     ) -> io::Result<Vec<TcpListener>> {
+        // As they are, whatever the backlog or the number of workers is by now: they are the predecessor's as long as it serves, and a
+        // further one of their group would be dealt connections that are lost if this process fails. Workers share what there is.
         if let Some(sockets) = inherited.listener(name, &config.listen.to_string(), config.listen.port() != 0) {
-            return widened(sockets?, config.limits.backlog, workers);
+            return sockets;
         }
         let same = self.running.values().find(|running| running.listen == config.listen && config.listen.port() != 0);
         if let Some(running) = same {
@@ -168,26 +170,6 @@ impl Listeners {
         });
         triggers.collect()
     }
-}
-
-/// Each worker gets one of the group. Where the address takes no further one, because whoever opened it has no group, workers share
-/// what there is.
-fn widened(mut sockets: Vec<TcpListener>, backlog: u32, workers: usize) -> io::Result<Vec<TcpListener>> {
-    for socket in &sockets {
-        socket2::SockRef::from(socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    }
-    let Some(first) = sockets.first() else { return Ok(sockets) };
-    let (address, shared) = (first.local_addr()?, socket2::SockRef::from(first).reuse_port()?);
-    while shared && sockets.len() < workers {
-        match listener::open(address, backlog, true) {
-            Ok(socket) => sockets.push(socket),
-            Err(error) => {
-                tracing::warn!(%address, %error, "workers share sockets: no further one can be opened");
-                break;
-            }
-        }
-    }
-    Ok(sockets)
 }
 
 /// Sockets that are open and not served yet. Dropping them closes them.

@@ -76,9 +76,10 @@ impl Watchdog {
         } else {
             tracing::error!("a worker does not answer; the service manager is not told that the proxy is alive");
         }
+        // A question that found no room counts as one that is not answered, for this time.
+        (self.answered, self.asked) = (Arc::default(), workers.len() as u64);
         for worker in workers {
             let answered = Arc::clone(&self.answered);
-            self.asked += 1;
             worker.try_post(move || {
                 answered.fetch_add(1, Ordering::Relaxed);
             });
@@ -103,7 +104,11 @@ mod tests {
         workers[0].ask(|| ()).await;
         assert!(watchdog.is_alive());
         let (free, held) = std::sync::mpsc::channel::<()>();
-        workers[0].post(move || drop(held.recv())).await;
+        workers[0]
+            .post(move || {
+                let _ = held.recv();
+            })
+            .await;
         watchdog.beat(&workers);
         assert!(!watchdog.is_alive());
         free.send(()).unwrap();

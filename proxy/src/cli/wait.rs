@@ -10,6 +10,8 @@ use http::{Method, StatusCode};
 use super::filter::client::Client;
 use super::filter::remote::Remote;
 
+/// One look has this long, even the only one: a container may have little of the machine.
+const LOOK_MIN: Duration = Duration::from_secs(1);
 /// Between two looks: soon enough for whoever starts behind it, seldom enough to cost nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -51,7 +53,7 @@ impl Wait {
     async fn wait(&self, client: &Client) -> Result<(), String> {
         let begun = Instant::now();
         loop {
-            let left = self.timeout.saturating_sub(begun.elapsed()).max(LOOK_EVERY);
+            let left = self.timeout.saturating_sub(begun.elapsed()).max(LOOK_MIN);
             let last = match tokio::time::timeout(left, look(client)).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(last)) => last,

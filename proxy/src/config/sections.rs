@@ -5,6 +5,7 @@ mod admin;
 mod clusters;
 mod filters;
 mod listeners;
+mod proxy_wasm;
 mod redact;
 mod sidecar;
 mod stores;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use super::bounds::*;
 use super::kind::{CacheFolder, File, Folder, Integer, List, NameServer, Reference, Size, Time, Word};
+use super::sidecar::{APPLICATION, PASSTHROUGH};
 use super::table::Table;
 use super::types::{Chain, Config, Dns, Drain, Modules, ProcessLimits, Service, Sidecar, State};
 
@@ -75,6 +77,11 @@ pub fn of_a_sidecar(top: &mut Table<'_>) -> (Option<Sidecar>, BTreeMap<Arc<str>,
     let services = top.named("services", "A service that is called from beside a sidecar.", sidecar::service);
     if let (true, Some(node)) = (top.node("sidecar").is_none(), top.node("services")) {
         top.reader().report(node.span.clone(), "`services` are those of a sidecar, and there is no [sidecar]");
+    }
+    for name in [APPLICATION, PASSTHROUGH] {
+        if let Some(node) = top.node("services").and_then(|services| services.get(name)) {
+            top.reader().report(node.span.clone(), format!("expected another name: `{name}` is a cluster of the sidecar's own"));
+        }
     }
     (sidecar, services)
 }

@@ -19,8 +19,8 @@ pub const SERVICES: &str = "services";
 const INBOUND: &str = "inbound";
 const OUTBOUND: &str = "outbound";
 const OUTBOUND_V6: &str = "outbound-v6";
-const APPLICATION: &str = "application";
-const PASSTHROUGH: &str = "passthrough";
+pub(super) const APPLICATION: &str = "application";
+pub(super) const PASSTHROUGH: &str = "passthrough";
 const ROUTER: &str = "services";
 
 /// The same with everything written out, if it is about a sidecar and right so far.

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use wasmtime::Module;
 use wasmtime::component::Component;
 
 use self::entry::Verified;
@@ -136,6 +137,28 @@ impl Cache {
         Ok((component, Compiled::Now))
     }
 
+    /// The same for a core module.
+    pub fn core<E>(
+        &self,
+        engine: &wasmtime::Engine,
+        key: Key,
+        compile: impl FnOnce() -> Result<Module, E>,
+    ) -> Result<(Module, Compiled), E> {
+        if self.folder.is_none() {
+            return Ok((compile()?, Compiled::Now));
+        }
+        let key = key.made_by(engine);
+        let load = |verified: &Verified<'_>| code::load_core(engine, verified).map_err(|error| format!("{error:#}"));
+        if let Some(module) = self.load(key, CODE, load) {
+            return Ok((module, Compiled::Cache));
+        }
+        let module = compile()?;
+        if let Some(code) = self.written(module.serialize()) {
+            self.write(&name(&key.0, CODE), &[&entry::header(key, &[&code]), &code]);
+        }
+        Ok((module, Compiled::Now))
+    }
+
     /// The configured image of this key, with what was noted of it.
     pub fn image(&self, engine: &wasmtime::Engine, key: Key) -> Option<(Component, Vec<u8>)> {
         self.folder.as_ref()?;
@@ -158,7 +181,11 @@ impl Cache {
     }
 
     fn code_of(&self, component: &Component) -> Option<Vec<u8>> {
-        component.serialize().map_err(|error| self.tell(format!("compiled code cannot be kept: {error:#}"))).ok()
+        self.written(component.serialize())
+    }
+
+    fn written(&self, code: wasmtime::Result<Vec<u8>>) -> Option<Vec<u8>> {
+        code.map_err(|error| self.tell(format!("compiled code cannot be kept: {error:#}"))).ok()
     }
 
     /// The bytes with this hash, if they were kept and are still the same.

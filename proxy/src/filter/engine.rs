@@ -1,10 +1,11 @@
 //! The wasmtime engine: one for the process, with the thread that ends its epochs.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::abi::component::{self, Linker};
+use super::abi::proxy_wasm;
 use super::limits::{EPOCH, TABLE_ELEMENTS_MAX};
 use crate::config::defaults::FILTER_MEMORY_MAX;
 
@@ -32,6 +33,8 @@ pub struct Engine(Arc<Shared>);
 struct Shared {
     engine: Arc<wasmtime::Engine>,
     linker: Linker,
+    /// Made when the first module asks for it.
+    core_linker: OnceLock<wasmtime::Linker<proxy_wasm::State>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -80,11 +83,20 @@ impl Engine {
             }
         })?;
         let linker = component::linker(&engine)?;
-        Ok(Self(Arc::new(Shared { engine, linker })))
+        Ok(Self(Arc::new(Shared { engine, linker, core_linker: OnceLock::new() })))
     }
 
     pub fn wasmtime(&self) -> &wasmtime::Engine {
         &self.0.engine
+    }
+
+    /// What modules made for proxy-wasm can import.
+    pub fn core_linker(&self) -> wasmtime::Result<&wasmtime::Linker<proxy_wasm::State>> {
+        if let Some(known) = self.0.core_linker.get() {
+            return Ok(known);
+        }
+        let linker = proxy_wasm::linker(&self.0.engine)?;
+        Ok(self.0.core_linker.get_or_init(|| linker))
     }
 
     /// What components can import.

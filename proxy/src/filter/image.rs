@@ -21,7 +21,7 @@ use super::{Fault, Identity, LoadError, Module, Setup, block_on, progress};
 /// in a day than compiling once more.
 pub const WORTH: Duration = Duration::from_millis(1);
 /// Bytes of a module that make it worth so much more: a language runtime takes 15 s to compile, and an image does it twice.
-const WORTH_BYTES: usize = 1 << 20;
+const WORTH_BYTES: usize = 4 << 20;
 
 /// The same for this module.
 pub fn worth(module: &Module) -> Duration {

@@ -73,7 +73,9 @@ pub fn receive(
     exchange.scheme = scheme;
     exchange.is_grpc = is_grpc;
     exchange.request_body = Body::from_client(body, http2, inflow.clone(), pace(is_grpc, listener));
-    exchange.destination.cluster.clone_from(&listener.config.cluster);
+    // A service that is known by its address is itself, whatever name it is called by.
+    let known = served.connection.original_destination.and_then(|to| listener.config.tcp.destinations.get(to));
+    exchange.destination.cluster = known.or(listener.config.cluster.as_ref()).cloned();
     let record = Record::new(exchange, inflow, Arc::clone(&listener.access_log), Arc::clone(&listener.traffic));
     if let Some(tracing) = &snapshot.config.tracing {
         trace::begin(&mut record.exchange_mut(), tracing, snapshot.config.limits.trail_steps);

@@ -15,6 +15,9 @@ use crate::config::Sidecar;
 const TABLE: &str = "tamis_sidecar";
 const CHAINS: [&str; 2] = ["TAMIS_INBOUND", "TAMIS_OUTBOUND"];
 
+/// Only what begins is redirected: a connection that was there before the rules, an operator's own for one, goes on.
+const OPENING: &str = "tcp flags & (fin | syn | rst | ack) == syn";
+
 #[derive(Debug, Args)]
 pub struct Rules {
     /// The short file of the sidecar.
@@ -46,6 +49,15 @@ enum Tool {
     Iptables,
 }
 
+impl Tool {
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Nft => "nft",
+            Self::Iptables => "iptables",
+        }
+    }
+}
+
 /// Whose connections are the sidecar's own.
 #[derive(Debug, Clone, Copy)]
 enum Own {
@@ -66,6 +78,10 @@ struct Plan {
 
 impl Rules {
     pub fn run(self) -> ExitCode {
+        if self.remove {
+            // Whatever the file says by now.
+            return ended(remove_all(self.tool));
+        }
         let sidecar = match super::load(&self.config).map(|loaded| loaded.config.sidecar) {
             Ok(Some(sidecar)) => sidecar,
             Ok(None) => return ExitCode::FAILURE,
@@ -75,9 +91,6 @@ impl Rules {
             }
         };
         let tool = self.tool.unwrap_or_else(|| if is_there("nft") || !is_there("iptables") { Tool::Nft } else { Tool::Iptables });
-        if self.remove {
-            return ended(remove(tool, sidecar.ipv6));
-        }
         let plan = match self.plan(&sidecar) {
             Ok(plan) => plan,
             Err(error) => return failed(error, None),
@@ -129,10 +142,10 @@ impl Plan {
         format!(
             "add table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{\n\
              \tchain inbound {{\n\t\ttype nat hook prerouting priority dstnat; policy accept;\n\
-             \t\t{family}tcp dport {} redirect to :{}\n\t}}\n\
+             \t\t{family}fib daddr type local tcp dport {} {OPENING} redirect to :{}\n\t}}\n\
              \tchain outbound {{\n\t\ttype nat hook output priority -100; policy accept;\n\
              \t\t{own} return\n\t\tfib daddr type local return\n{excluded}\
-             \t\t{family}meta l4proto tcp redirect to :{}\n\t}}\n}}\n",
+             \t\t{family}meta l4proto tcp {OPENING} redirect to :{}\n\t}}\n}}\n",
             self.port, self.inbound, self.outbound
         )
     }
@@ -146,7 +159,7 @@ impl Plan {
         };
         let mut text = format!(
             "*nat\n:{inbound} - [0:0]\n:{outbound} - [0:0]\n\
-             -A {inbound} -p tcp --dport {} -j REDIRECT --to-ports {}\n\
+             -A {inbound} -p tcp --syn -m addrtype --dst-type LOCAL --dport {} -j REDIRECT --to-ports {}\n\
              -A {outbound} {own} -j RETURN\n-A {outbound} -m addrtype --dst-type LOCAL -j RETURN\n",
             self.port, self.inbound
         );
@@ -154,7 +167,7 @@ impl Plan {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "-A {outbound} -p tcp --dport {port} -j RETURN");
         }
-        let _ = writeln!(text, "-A {outbound} -p tcp -j REDIRECT --to-ports {}", self.outbound);
+        let _ = writeln!(text, "-A {outbound} -p tcp --syn -j REDIRECT --to-ports {}", self.outbound);
         let _ = writeln!(text, "-A PREROUTING -p tcp -j {inbound}\n-A OUTPUT -p tcp -j {outbound}\nCOMMIT");
         text
     }
@@ -165,21 +178,40 @@ fn is_there(program: &str) -> bool {
 }
 
 fn apply(tool: Tool, plan: &Plan) -> Result<(), String> {
+    let other = if tool == Tool::Nft { Tool::Iptables } else { Tool::Nft };
+    if is_there(other.program()) {
+        remove(other)?;
+    }
     match tool {
         Tool::Nft => told("nft", &["-f", "-"], &plan.nft()),
         Tool::Iptables => {
-            remove(tool, plan.ipv6)?;
+            remove(tool)?;
             told("iptables-restore", &["--noflush", "--wait"], &plan.iptables())?;
             if plan.ipv6 { told("ip6tables-restore", &["--noflush", "--wait"], &plan.iptables()) } else { Ok(()) }
         }
     }
 }
 
-fn remove(tool: Tool, ipv6: bool) -> Result<(), String> {
+/// Of this tool, or of each that is there.
+fn remove_all(tool: Option<Tool>) -> Result<(), String> {
+    let tools: Vec<_> = match tool {
+        Some(tool) => vec![tool],
+        None => [Tool::Nft, Tool::Iptables].into_iter().filter(|tool| is_there(tool.program())).collect(),
+    };
+    if tools.is_empty() {
+        return Err("neither `nft` nor `iptables` is there".to_owned());
+    }
+    tools.into_iter().try_for_each(remove)
+}
+
+fn remove(tool: Tool) -> Result<(), String> {
     if tool == Tool::Nft {
         return told("nft", &["-f", "-"], &format!("add table inet {TABLE}\ndelete table inet {TABLE}\n"));
     }
-    for program in if ipv6 { &["iptables", "ip6tables"][..] } else { &["iptables"] } {
+    for program in ["iptables", "ip6tables"] {
+        if program != "iptables" && !is_there(program) {
+            continue;
+        }
         for (hook, chain) in ["PREROUTING", "OUTPUT"].into_iter().zip(CHAINS) {
             let on_nat = |arguments: &[&str]| ran(program, &[&["--wait", "--table", "nat"][..], arguments].concat(), "");
             // As often as it was put there.
@@ -239,10 +271,16 @@ mod tests {
         let at = |part: &str| nft.find(part).unwrap_or_else(|| panic!("{part}: {nft}"));
         assert!(at("meta skuid 1337 return") < at("redirect to :15001"));
         assert!(at("tcp dport { 22, 53 } return") < at("redirect to :15001"));
-        assert!(at("delete table inet tamis_sidecar") < at("tcp dport 8080 redirect to :15006"));
+        assert!(
+            at("delete table inet tamis_sidecar")
+                < at("fib daddr type local tcp dport 8080 tcp flags & (fin | syn | rst | ack) == syn redirect to :15006")
+        );
         let without = Plan { excluded: Vec::new(), ipv6: false, ..plan(Own::Mark(0x539)) }.nft();
         assert!(without.contains("meta mark 0x539 return") && !without.contains("tcp dport {"), "{without}");
-        assert!(without.contains("meta nfproto ipv4 meta l4proto tcp redirect"), "{without}");
+        assert!(
+            without.contains("meta nfproto ipv4 meta l4proto tcp tcp flags & (fin | syn | rst | ack) == syn redirect"),
+            "{without}"
+        );
         let iptables = plan(Own::Mark(0x539)).iptables();
         let at = |part: &str| iptables.find(part).unwrap_or_else(|| panic!("{part}: {iptables}"));
         assert!(at("--mark 0x539 -j RETURN") < at("--dport 22 -j RETURN"));

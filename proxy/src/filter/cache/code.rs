@@ -1,5 +1,6 @@
 //! The one place where bytes become code that runs without having been compiled by this process, or that is in a file of its own.
 
+use wasmtime::Module;
 use wasmtime::component::Component;
 
 use super::entry::Verified;
@@ -17,6 +18,13 @@ pub fn load(engine: &wasmtime::Engine, code: &Verified<'_>) -> wasmtime::Result<
     // is cut off: a half-written or rotten file never gets here. They are verified in our own memory and copied from there, so
     // that nothing can change them in between, as it could with a file that is mapped.
     unsafe { Component::deserialize(engine, code.bytes()) }
+}
+
+/// The same for a core module.
+#[allow(unsafe_code)]
+pub fn load_core(engine: &wasmtime::Engine, code: &Verified<'_>) -> wasmtime::Result<Module> {
+    // SAFETY: as above, with `Module::serialize`; of code that was made of something else wasmtime itself says so.
+    unsafe { Module::deserialize(engine, code.bytes()) }
 }
 
 /// The same for an image, whose code has the memory of its instances in it. wasmtime maps what it loads from a file, and maps
