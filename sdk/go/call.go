@@ -64,6 +64,9 @@ const (
 
 func (e CallError) Error() string { return "there is no answer: " + string(e) }
 
+// answerBytes is what the proxy lets the body of an answer have.
+const answerBytes = 4 << 20
+
 var callErrors = []CallError{
 	CallNotAllowed, CallNoSuchCluster, CallNoHealthyEndpoint, CallTimeout, CallReset, CallTooLarge, CallProtocol,
 }
@@ -71,6 +74,7 @@ var callErrors = []CallError{
 // Send waits for the answer; the proxy goes on with other work meanwhile. The error is a [CallError].
 func (c Call) Send() (*Answer, error) {
 	c = c.whole()
+	abi.Reserve(answerBytes)
 	results := enter()
 	defer leave()
 	abi.HttpClientSend(
@@ -107,6 +111,8 @@ func SendAll(calls ...Call) []Sent {
 		p.fields(at+52, call.Trailers)
 		p.word(at+60, shortMilliseconds(call.Timeout))
 	}
+	// All answers come at once: as many long ones as a filter's memory has room for.
+	abi.Reserve(answerBytes)
 	results := enter()
 	defer leave()
 	abi.HttpClientSendAll(p.list(len(calls)), results.at())

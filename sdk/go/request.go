@@ -169,6 +169,8 @@ const (
 func (e BodyError) Error() string { return "the body cannot be read: " + string(e) }
 
 func readBody(read func(uint32, unsafe.Pointer), limit uint32) ([]byte, error) {
+	// The proxy reads no longer bodies than this unless it is told to, in its configuration.
+	abi.Reserve(int(min(limit, 16<<20)))
 	results := enter()
 	defer leave()
 	read(limit, results.at())

@@ -104,6 +104,13 @@ fn the_runtime_of_go_starts_once() {
             let answer = client.get("/").header("do-request", "config").await;
             assert_eq!(answer.header("x-did"), Some("config =hello"), "{answer:?}");
         }
+        // Its collector has come many times by the end of this, and its heap has grown beside what the proxy hands over.
+        let reused = tamis_tests::proxy(format!("workers = 1\n{}", through(&module, &origin, "isolation = 'reuse'")));
+        let client = reused.client().await;
+        for turn in 0..600 {
+            let answer = client.get("/").header("do-request", "entropy.bytes 900").await;
+            assert!(answer.header("x-did").is_some_and(|did| did.len() > 900), "{turn}: {answer:?}");
+        }
     });
 }
 

@@ -29,6 +29,9 @@ const elsewhere = \"this function of the proxy can only be called inside of it\"
 
 // Release gives back everything that the proxy handed over.
 func Release() {}
+
+// Reserve makes room for so many bytes.
+func Reserve(int) {}
 ";
 
 /// The two files: for WebAssembly, and for whoever compiles natively.

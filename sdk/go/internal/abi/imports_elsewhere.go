@@ -13,184 +13,369 @@ const elsewhere = "this function of the proxy can only be called inside of it"
 // Release gives back everything that the proxy handed over.
 func Release() {}
 
-func SetupWant(hook string, results unsafe.Pointer) { panic(elsewhere) }
-
-func SetupKeepState() { panic(elsewhere) }
-
-func SetupTickEveryMs(period uint64) { panic(elsewhere) }
-
-func RequestMethod(results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestScheme(results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestAuthority(results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestPath(results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestQuery(results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestSetMethod(method string, results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestSetAuthority(authority string, results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestSetTarget(pathAndQuery string, results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestHeader(name string, results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestHeaders(name string, results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestAllHeaders(results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestSetHeader(name string, value string, results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestAddHeader(name string, value string, results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestRemoveHeader(name string) { panic(elsewhere) }
-
-func RequestTrailer(name string, results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestSetTrailer(name string, value string, results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestReadBody(limit uint32, results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestSetBody(body string) { panic(elsewhere) }
-
-func RequestId(results unsafe.Pointer) { panic(elsewhere) }
-
-func RequestDeadlineLeftMs(results unsafe.Pointer) { panic(elsewhere) }
-
-func ResponseStatus() uint32 { panic(elsewhere) }
-
-func ResponseSetStatus(status uint32, results unsafe.Pointer) { panic(elsewhere) }
-
-func ResponseOrigin(results unsafe.Pointer) { panic(elsewhere) }
-
-func ResponseHeader(name string, results unsafe.Pointer) { panic(elsewhere) }
-
-func ResponseHeaders(name string, results unsafe.Pointer) { panic(elsewhere) }
-
-func ResponseAllHeaders(results unsafe.Pointer) { panic(elsewhere) }
-
-func ResponseSetHeader(name string, value string, results unsafe.Pointer) { panic(elsewhere) }
-
-func ResponseAddHeader(name string, value string, results unsafe.Pointer) { panic(elsewhere) }
-
-func ResponseRemoveHeader(name string) { panic(elsewhere) }
-
-func ResponseTrailer(name string, results unsafe.Pointer) { panic(elsewhere) }
-
-func ResponseSetTrailer(name string, value string, results unsafe.Pointer) { panic(elsewhere) }
-
-func ResponseReadBody(limit uint32, results unsafe.Pointer) { panic(elsewhere) }
-
-func ResponseSetBody(body string) { panic(elsewhere) }
-
-func ReplySet(status uint32, fields string, body string, results unsafe.Pointer) { panic(elsewhere) }
-
-func ReplySetGrpc(status uint32, message string) { panic(elsewhere) }
-
-func ChunkReplace(bytes string) { panic(elsewhere) }
-
-func ConnectionSourceAddress(results unsafe.Pointer) { panic(elsewhere) }
-
-func ConnectionPeerAddress(results unsafe.Pointer) { panic(elsewhere) }
-
-func ConnectionLocalAddress(results unsafe.Pointer) { panic(elsewhere) }
-
-func ConnectionOriginalDestination(results unsafe.Pointer) { panic(elsewhere) }
-
-func ConnectionTrusted() uint32 { panic(elsewhere) }
-
-func ConnectionListener(results unsafe.Pointer) { panic(elsewhere) }
-
-func ConnectionProtocol(results unsafe.Pointer) { panic(elsewhere) }
-
-func ConnectionTlsVersion(results unsafe.Pointer) { panic(elsewhere) }
-
-func ConnectionServerName(results unsafe.Pointer) { panic(elsewhere) }
-
-func ConnectionClientIdentities(results unsafe.Pointer) { panic(elsewhere) }
-
-func ConnectionClientFingerprint(results unsafe.Pointer) { panic(elsewhere) }
-
-func DestinationCluster(results unsafe.Pointer) { panic(elsewhere) }
-
-func DestinationSetCluster(name string, results unsafe.Pointer) { panic(elsewhere) }
-
-func DestinationSetFallback(cluster string, results unsafe.Pointer) { panic(elsewhere) }
-
-func DestinationSetEndpoint(address string, results unsafe.Pointer) { panic(elsewhere) }
-
-func DestinationRoute(results unsafe.Pointer) { panic(elsewhere) }
-
-func DestinationSetRoute(name string) { panic(elsewhere) }
-
-func DestinationSetChain(name string, results unsafe.Pointer) { panic(elsewhere) }
-
-func DestinationSetSubset(labels string) { panic(elsewhere) }
-
-func DestinationSetHashKey(key string) { panic(elsewhere) }
-
-func DestinationSetTimeoutMs(total uint32) { panic(elsewhere) }
-
-func DestinationSetRetry(attempts uint32, on string, perTryTimeoutMs0 uint32, perTryTimeoutMs1 uint32, results unsafe.Pointer) { panic(elsewhere) }
-
-func DestinationMirror(cluster string, fields string, bodyLimit uint32, results unsafe.Pointer) { panic(elsewhere) }
-
-func DestinationSetResponseRate(bytesPerSecond uint64) { panic(elsewhere) }
-
-func HttpClientSend(request0 string, request1 string, request2 string, request3 uint32, request4 string, request5 string, request6 string, request7 string, request8 uint32, results unsafe.Pointer) { panic(elsewhere) }
-
-func HttpClientSendAll(requests string, results unsafe.Pointer) { panic(elsewhere) }
-
-func StoreGet(store string, key string, results unsafe.Pointer) { panic(elsewhere) }
-
-func StoreSet(store string, key string, value string, ttlMs0 uint32, ttlMs1 uint64, results unsafe.Pointer) { panic(elsewhere) }
-
-func StoreCompareAndSet(store string, key string, expected0 uint32, expected1 string, value string, ttlMs0 uint32, ttlMs1 uint64, results unsafe.Pointer) { panic(elsewhere) }
-
-func StoreDelete(store string, key string, results unsafe.Pointer) { panic(elsewhere) }
-
-func StoreIncrement(store string, key string, by uint64, ttlMs0 uint32, ttlMs1 uint64, results unsafe.Pointer) { panic(elsewhere) }
-
-func QuotaTake(store string, asks string, results unsafe.Pointer) { panic(elsewhere) }
-
-func NotesGet(key string, results unsafe.Pointer) { panic(elsewhere) }
-
-func NotesSet(key string, value string) { panic(elsewhere) }
-
-func MetricsDeclare(name string, help string, kind uint32, labels string, results unsafe.Pointer) { panic(elsewhere) }
-
-func MetricsObserve(metric uint32, labels string, value float64) { panic(elsewhere) }
-
-func LogEnabled(severity uint32) uint32 { panic(elsewhere) }
-
-func LogWrite(severity uint32, message string) { panic(elsewhere) }
-
-func ClockNowNs() uint64 { panic(elsewhere) }
-
-func ClockMonotonicNs() uint64 { panic(elsewhere) }
-
-func ClockSleepMs(ms uint32) { panic(elsewhere) }
-
-func EntropyNext() uint64 { panic(elsewhere) }
-
-func EntropyBytes(count uint32, results unsafe.Pointer) { panic(elsewhere) }
-
-func OutcomeStatus() uint32 { panic(elsewhere) }
-
-func OutcomeRequestBytes() uint64 { panic(elsewhere) }
-
-func OutcomeResponseBytes() uint64 { panic(elsewhere) }
-
-func OutcomeDurationUs() uint64 { panic(elsewhere) }
-
-func OutcomeUpstream(results unsafe.Pointer) { panic(elsewhere) }
-
-func OutcomeAttempts() uint32 { panic(elsewhere) }
-
-func OutcomeFailure(results unsafe.Pointer) { panic(elsewhere) }
-
-func OutcomeMirrored(id uint32, results unsafe.Pointer) { panic(elsewhere) }
-
-func OutcomeMirroredHeaders(id uint32, name string, results unsafe.Pointer) { panic(elsewhere) }
+// Reserve makes room for so many bytes.
+func Reserve(int) {}
+
+func SetupWant(hook string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func SetupKeepState() {
+	panic(elsewhere)
+}
+
+func SetupTickEveryMs(period uint64) {
+	panic(elsewhere)
+}
+
+func RequestMethod(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestScheme(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestAuthority(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestPath(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestQuery(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestSetMethod(method string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestSetAuthority(authority string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestSetTarget(pathAndQuery string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestHeader(name string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestHeaders(name string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestAllHeaders(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestSetHeader(name string, value string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestAddHeader(name string, value string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestRemoveHeader(name string) {
+	panic(elsewhere)
+}
+
+func RequestTrailer(name string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestSetTrailer(name string, value string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestReadBody(limit uint32, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestSetBody(body string) {
+	panic(elsewhere)
+}
+
+func RequestId(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func RequestDeadlineLeftMs(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ResponseStatus() uint32 {
+	panic(elsewhere)
+}
+
+func ResponseSetStatus(status uint32, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ResponseOrigin(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ResponseHeader(name string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ResponseHeaders(name string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ResponseAllHeaders(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ResponseSetHeader(name string, value string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ResponseAddHeader(name string, value string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ResponseRemoveHeader(name string) {
+	panic(elsewhere)
+}
+
+func ResponseTrailer(name string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ResponseSetTrailer(name string, value string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ResponseReadBody(limit uint32, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ResponseSetBody(body string) {
+	panic(elsewhere)
+}
+
+func ReplySet(status uint32, fields string, body string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ReplySetGrpc(status uint32, message string) {
+	panic(elsewhere)
+}
+
+func ChunkReplace(bytes string) {
+	panic(elsewhere)
+}
+
+func ConnectionSourceAddress(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ConnectionPeerAddress(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ConnectionLocalAddress(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ConnectionOriginalDestination(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ConnectionTrusted() uint32 {
+	panic(elsewhere)
+}
+
+func ConnectionListener(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ConnectionProtocol(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ConnectionTlsVersion(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ConnectionServerName(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ConnectionClientIdentities(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func ConnectionClientFingerprint(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func DestinationCluster(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func DestinationSetCluster(name string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func DestinationSetFallback(cluster string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func DestinationSetEndpoint(address string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func DestinationRoute(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func DestinationSetRoute(name string) {
+	panic(elsewhere)
+}
+
+func DestinationSetChain(name string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func DestinationSetSubset(labels string) {
+	panic(elsewhere)
+}
+
+func DestinationSetHashKey(key string) {
+	panic(elsewhere)
+}
+
+func DestinationSetTimeoutMs(total uint32) {
+	panic(elsewhere)
+}
+
+func DestinationSetRetry(attempts uint32, on string, perTryTimeoutMs0 uint32, perTryTimeoutMs1 uint32, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func DestinationMirror(cluster string, fields string, bodyLimit uint32, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func DestinationSetResponseRate(bytesPerSecond uint64) {
+	panic(elsewhere)
+}
+
+func HttpClientSend(request0 string, request1 string, request2 string, request3 uint32, request4 string, request5 string, request6 string, request7 string, request8 uint32, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func HttpClientSendAll(requests string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func StoreGet(store string, key string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func StoreSet(store string, key string, value string, ttlMs0 uint32, ttlMs1 uint64, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func StoreCompareAndSet(store string, key string, expected0 uint32, expected1 string, value string, ttlMs0 uint32, ttlMs1 uint64, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func StoreDelete(store string, key string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func StoreIncrement(store string, key string, by uint64, ttlMs0 uint32, ttlMs1 uint64, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func QuotaTake(store string, asks string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func NotesGet(key string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func NotesSet(key string, value string) {
+	panic(elsewhere)
+}
+
+func MetricsDeclare(name string, help string, kind uint32, labels string, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func MetricsObserve(metric uint32, labels string, value float64) {
+	panic(elsewhere)
+}
+
+func LogEnabled(severity uint32) uint32 {
+	panic(elsewhere)
+}
+
+func LogWrite(severity uint32, message string) {
+	panic(elsewhere)
+}
+
+func ClockNowNs() uint64 {
+	panic(elsewhere)
+}
+
+func ClockMonotonicNs() uint64 {
+	panic(elsewhere)
+}
+
+func ClockSleepMs(ms uint32) {
+	panic(elsewhere)
+}
+
+func EntropyNext() uint64 {
+	panic(elsewhere)
+}
+
+func EntropyBytes(count uint32, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func OutcomeStatus() uint32 {
+	panic(elsewhere)
+}
+
+func OutcomeRequestBytes() uint64 {
+	panic(elsewhere)
+}
+
+func OutcomeResponseBytes() uint64 {
+	panic(elsewhere)
+}
+
+func OutcomeDurationUs() uint64 {
+	panic(elsewhere)
+}
+
+func OutcomeUpstream(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func OutcomeAttempts() uint32 {
+	panic(elsewhere)
+}
+
+func OutcomeFailure(results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func OutcomeMirrored(id uint32, results unsafe.Pointer) {
+	panic(elsewhere)
+}
+
+func OutcomeMirroredHeaders(id uint32, name string, results unsafe.Pointer) {
+	panic(elsewhere)
+}

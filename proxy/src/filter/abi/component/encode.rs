@@ -21,6 +21,8 @@ const VERSION: &str = "0.1.0";
 
 const WASI: &str = "wasi_snapshot_preview1";
 static WASI_MODULE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wasip1.wasm"));
+/// The same for a module that lends its room: the line that has no end yet lies where Go leaves a place, in no page of its own.
+static WASI_MODULE_LENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wasip1_go.wasm"));
 /// What `wasip1.wat` imports, and where that is told.
 const WASI_WORLD: &str = "package tamis:wasip1; world found {
     import tamis:filter/log@0.1.0;
@@ -49,7 +51,7 @@ pub fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
     }
     let mut encoder = ComponentEncoder::default().validate(true).module(&bytes)?;
     if surface.wants_wasi {
-        let mut wasi = WASI_MODULE.to_vec();
+        let mut wasi = if surface.lends { WASI_MODULE_LENT } else { WASI_MODULE }.to_vec();
         // Only what it needs: a module may know fewer interfaces than this proxy, and whole packages would not agree.
         let files = WIT.iter().filter(|(file, _)| WASI_FILES.contains(file));
         let package = ("package.wit", format!("package tamis:filter@{VERSION};"));
@@ -73,6 +75,8 @@ struct Surface {
     version: String,
     wants_wasi: bool,
     wants_arena: bool,
+    /// Nobody else may grow its memory.
+    lends: bool,
     /// The index of the function that it imports for room.
     realloc: Option<u32>,
     exports_realloc: bool,
@@ -89,6 +93,7 @@ impl Surface {
                         let import = import?;
                         surface.wants_wasi |= import.module == WASI;
                         surface.wants_arena |= import.module == ARENA;
+                        surface.lends |= import.module == ARENA && import.name == "lend";
                         if import.module == ARENA && import.name == REALLOC {
                             surface.realloc = Some(functions);
                         }

@@ -8,6 +8,15 @@
   (global $next (mut i32) (i32.const 0))
   (global $end (mut i32) (i32.const 0))
 
+  ;; Room of the guest's own, for one whose runtime takes the whole memory for its own and would write where others grew it.
+  ;; What does not fit is a trap then.
+  (global $lent (mut i32) (i32.const 0))
+  (func (export "lend") (param $at i32) (param $size i32)
+    (global.set $lent (i32.const 1))
+    (global.set $base (local.get $at))
+    (global.set $next (local.get $at))
+    (global.set $end (i32.add (local.get $at) (local.get $size))))
+
   (func (export "release") (global.set $next (global.get $base)))
 
   (func $aligned (param $align i32) (result i32)
@@ -17,6 +26,7 @@
   ;; is less than what there is now.
   (func $grow (param $bytes i32)
     (local $pages i32) (local $at i32)
+    (if (global.get $lent) (then unreachable))
     (if (i32.lt_u (local.get $bytes) (i32.sub (global.get $end) (global.get $base)))
       (then (local.set $bytes (i32.sub (global.get $end) (global.get $base)))))
     (local.set $pages (i32.add (i32.shr_u (local.get $bytes) (i32.const 16)) (i32.const 1)))
