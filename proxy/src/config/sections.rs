@@ -11,9 +11,11 @@ mod tls;
 mod tracing;
 
 use super::bounds::*;
-use super::kind::{CacheFolder, File, Folder, Integer, List, NameServer, Reference, Size, Time, Word};
+use super::kind::{CacheFolder, Choice, File, Folder, Integer, List, NameServer, Reference, Size, Time, Word};
 use super::table::Table;
 use super::types::{Chain, Config, Dns, Drain, Modules, ProcessLimits, State};
+
+const DIRECT_OR_COMPONENT: Choice<bool> = Choice::of(&[("direct", true), ("component", false)]);
 
 /// Reads the top of the file.
 pub fn config(top: &mut Table<'_>) -> Config {
@@ -182,6 +184,13 @@ fn modules(table: &mut Table<'_>) -> Modules {
             &Time::within(DURATION_MIN, MODULE_FETCH_MAX),
             default.fetch_timeout,
             "For fetching all modules that are not in the cache, retries included; then the start or the reload fails.",
+        ),
+        direct: table.or(
+            "enter",
+            &DIRECT_OR_COMPONENT,
+            default.direct,
+            "How core modules of wit-bindgen are entered: as what they are, which is several times as fast, or as the components that \
+             are made of them. A filter cannot tell. Takes effect at the next start.",
         ),
     }
 }

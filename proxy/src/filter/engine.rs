@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::abi::component::{self, Linker};
+use super::abi::linker::Linker;
 use super::limits::{EPOCH, TABLE_ELEMENTS_MAX};
+use crate::config;
 use crate::config::defaults::FILTER_MEMORY_MAX;
 
 /// A component may be made of several core instances.
@@ -32,6 +33,23 @@ pub struct Engine(Arc<Shared>);
 struct Shared {
     engine: Arc<wasmtime::Engine>,
     linker: Linker,
+    entry: Entry,
+}
+
+/// How core modules of wit-bindgen are entered. Components always are as such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Entry {
+    /// As what they are, where that is the same.
+    #[default]
+    Direct,
+    /// As the components that are made of them.
+    Component,
+}
+
+impl Entry {
+    pub fn of(modules: &config::Modules) -> Self {
+        if modules.direct { Entry::Direct } else { Entry::Component }
+    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -42,7 +60,7 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// Sets address space aside and starts the epoch thread, which ends when the engine is dropped.
-    pub fn new(instances_max: usize) -> wasmtime::Result<Self> {
+    pub fn new(instances_max: usize, entry: Entry) -> wasmtime::Result<Self> {
         let instances_max = u32::try_from(instances_max).unwrap_or(u32::MAX);
         let core_instances_max = instances_max.saturating_mul(CORE_INSTANCES);
         let mut pool = PoolingAllocationConfig::default();
@@ -54,7 +72,8 @@ impl Engine {
             .max_memories_per_component(MEMORIES_PER_COMPONENT)
             .max_tables_per_component(TABLES_PER_COMPONENT)
             .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
-            .total_stacks(instances_max)
+            // A guest on a fiber that hands out memory does so on a second one.
+            .total_stacks(instances_max.saturating_mul(2))
             .async_stack_keep_resident(STACK_KEEP_RESIDENT_BYTES)
             .table_elements(TABLE_ELEMENTS_MAX)
             .max_memory_size(FILTER_MEMORY_MAX)
@@ -79,15 +98,20 @@ impl Engine {
                 std::thread::sleep(EPOCH);
             }
         })?;
-        let linker = component::linker(&engine)?;
-        Ok(Self(Arc::new(Shared { engine, linker })))
+        let linker = Linker::new(&engine)?;
+        Ok(Self(Arc::new(Shared { engine, linker, entry })))
     }
 
     pub fn wasmtime(&self) -> &wasmtime::Engine {
         &self.0.engine
     }
 
-    /// What components can import.
+    /// Whether core modules are entered as such.
+    pub fn enters_directly(&self) -> bool {
+        self.0.entry == Entry::Direct
+    }
+
+    /// What guests can import.
     pub fn linker(&self) -> &Linker {
         &self.0.linker
     }

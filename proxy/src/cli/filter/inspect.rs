@@ -73,6 +73,8 @@ struct Found {
     sha256: String,
     sections: Sections,
     interfaces: Interfaces,
+    /// It is run as the core module that it is.
+    direct: bool,
     /// Why the proxy does not take it.
     refused: Option<String>,
 }
@@ -94,6 +96,7 @@ impl Found {
             sha256: digest(&named.bytes).to_string(),
             sections: Sections::read(&named.bytes),
             interfaces,
+            direct: refused.is_none() && component::is_entered_directly(&named.bytes),
             refused,
         }
     }
@@ -110,6 +113,11 @@ impl Found {
         .into_iter()
         .filter(|(_, interface)| wants(interface))
         .collect()
+    }
+
+    /// The way into it, as `modules.enter` has it.
+    fn entered(&self) -> &'static str {
+        if self.direct { "direct" } else { "component" }
     }
 
     fn advice(&self) -> &'static str {
@@ -130,6 +138,7 @@ impl Found {
             "bytes": self.bytes,
             "sha256": self.sha256,
             "form": self.sections.form,
+            "entered": self.entered(),
             "filter": self.refused.is_none(),
             "error": self.refused,
             "missing": self.interfaces.missing(),
@@ -151,6 +160,9 @@ impl Found {
         println!("{}", paint.bold(&self.name));
         say::row("size", format!("{}, a {}", say::bytes(self.bytes), self.sections.form));
         say::row("sha256", &self.sha256);
+        if self.refused.is_none() {
+            say::row("entered", self.entered());
+        }
         if !self.interfaces.is_empty() {
             self.print_interfaces(paint);
         } else if !self.sections.imports.is_empty() {

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::say::Trouble;
 use crate::config::ModuleSource;
-use crate::filter::Engine;
 use crate::filter::module::MODULE_BYTES_MAX;
 use crate::filter::source::BUILT_IN;
+use crate::filter::{Engine, Entry};
 
 /// See the module.
 #[derive(Debug)]
@@ -58,5 +58,5 @@ impl Named {
 
 /// An engine for so many instances at once.
 pub fn engine(instances: usize) -> Result<Engine, Trouble> {
-    Engine::new(instances).map_err(|error| Trouble::new(format!("the Wasm engine cannot be set up: {error:#}")))
+    Engine::new(instances, Entry::Direct).map_err(|error| Trouble::new(format!("the Wasm engine cannot be set up: {error:#}")))
 }
