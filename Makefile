@@ -10,7 +10,7 @@ BOTH_WAYS := bodies:: callouts:: chunks:: complete:: conformance:: contract:: de
 	hooks:: images:: inputs:: limits:: loading:: metrics:: pools:: stores:: tick:: trailers::
 
 .DEFAULT_GOAL := help
-.PHONY: help targets build demo test check bench must-show clean
+.PHONY: help targets build demo test check conformance bindings bench bench-peers must-show clean
 
 help: ## tells what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -49,9 +49,22 @@ check: targets ## formatting, lints and the order of modules
 	cargo clippy --workspace --all-targets --manifest-path examples/Cargo.toml -- --deny warnings
 	cargo clippy --workspace --target $(WASM) --manifest-path tests/guests/Cargo.toml -- --deny warnings
 
+conformance: targets ## builds a filter in each language, and shows that all behave the same
+	scripts/test-deps
+	cargo test --package tamis-tests --test it -- --nocapture languages::
+
+bindings: ## writes what the SDKs in C and Go take from wit/
+	cargo run --quiet --package tamis-sdk-generate
+
 bench: targets ## one filter call, one exchange, one pick, and the router with many routes
 	cargo bench --package tamis-benches
 	cargo bench --manifest-path filters/Cargo.toml --package router
+
+bench-peers: targets ## measures Tamis beside nginx, HAProxy and Envoy; writes benches/RESULTS.md; takes half an hour
+	scripts/test-deps peers
+	cargo build --profile dist --package tamis
+	cargo build --profile dist --package tamis-benches --bin forward --bin pace
+	.venv/bin/python benches/peers/peers.py --tamis $(BUILT)/dist/tamis --forward $(BUILT)/dist/forward --pace $(BUILT)/dist/pace
 
 must-show: build ## measures the release binary as scripts/must-show says; takes minutes
 	scripts/test-deps

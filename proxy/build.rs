@@ -19,11 +19,19 @@ mod words;
 const TARGET: &str = "wasm32-unknown-unknown";
 /// The names after `builtin:`, each a package of that name in filters/.
 const FILTERS: [&str; 10] = ["router", "headers", "cors", "acl", "jwt", "rewrite-body", "attributes", "shadow", "fault", "quota"];
+/// The folders of sdk/ beside Rust's.
+const LANGUAGES: [&str; 4] = ["c", "go", "js", "python"];
+/// Those whose tools read the interface, and where they look for it.
+const WITH_WIT: [(&str, &str); 2] = [("js", "wit"), ("python", "src/tamis_sdk/wit")];
+/// What lies in an SDK's folder for the sake of this repository.
+const NOT_OF_THE_SDK: [&str; 5] = ["conformance", "generate", "package-lock.json", "test", "tests"];
+/// What tools leave behind.
+const BUILT: [&str; 6] = ["node_modules", "target", "dist", "build", "__pycache__", ".venv"];
 
 fn main() {
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("..");
     let out = PathBuf::from(variable("OUT_DIR"));
-    for watched in ["filters", "sdk/rust", "wit"] {
+    for watched in ["filters", "sdk", "wit"] {
         watch(&root.join(watched));
     }
     println!("cargo:rerun-if-changed={}", root.join("LICENSE").display());
@@ -47,6 +55,9 @@ fn main() {
         fail(&format!("cannot write the table of filters: {error}"));
     }
     embed_sdk(&root, &out);
+    embed_languages(&root, &out);
+    embed_wit(&root, &out);
+    assemble(&root, &out);
     if let Err(error) = fs::write(out.join("contract.rs"), contract(&root.join("wit"))) {
         fail(&format!("cannot write the contract: {error}"));
     }
@@ -94,6 +105,94 @@ fn numbers(types: &[WasmType]) -> String {
         WasmType::F64 => "Number::F64",
     });
     numbers.collect::<Vec<_>>().join(", ")
+}
+
+/// The SDKs of other languages, each as one folder, and the templates of projects: `template` in a language's folder, or
+/// `template-NAME` for a further language of the same SDK.
+fn embed_languages(root: &Path, out: &Path) {
+    let mut sdks = String::from("/// By language: path and text of the SDK's files.\nconst SDKS: &[(&str, Files)] = &[\n");
+    let mut templates = String::from("/// The same of a project's own files.\nconst TEMPLATES: &[(&str, Files)] = &[\n");
+    for language in LANGUAGES {
+        let folder = root.join("sdk").join(language);
+        let mut files = vec![("LICENSE".to_owned(), root.join("LICENSE"))];
+        for entry in entries(&folder) {
+            let name = entry.file_name().unwrap_or_default().display().to_string();
+            if name == "template" || name.starts_with("template-") {
+                let mut own = Vec::new();
+                entries(&entry).into_iter().for_each(|path| collect_all(&path, "", &mut own));
+                let language = name.strip_prefix("template-").unwrap_or(language);
+                let _ = writeln!(templates, "    ({language:?}, {}),", table_of(own));
+            } else if !NOT_OF_THE_SDK.contains(&name.as_str()) {
+                collect_all(&entry, "", &mut files);
+            }
+        }
+        for (_, place) in WITH_WIT.iter().filter(|(known, _)| *known == language) {
+            collect(&root.join("wit"), place, &mut files);
+        }
+        let _ = writeln!(sdks, "    ({language:?}, {}),", table_of(files));
+    }
+    let table = format!("{sdks}];\n{templates}];\n");
+    if let Err(error) = fs::write(out.join("languages.rs"), table) {
+        fail(&format!("cannot write the sources of the SDKs: {error}"));
+    }
+}
+
+fn table_of(mut files: Vec<(String, PathBuf)>) -> String {
+    files.sort();
+    let rows: String = files.iter().map(|(path, file)| format!("({path:?}, {:?}), ", read(file))).collect();
+    format!("&[{rows}]")
+}
+
+/// A file, or all below a folder but what tools leave there.
+fn collect_all(path: &Path, before: &str, files: &mut Vec<(String, PathBuf)>) {
+    let name = path.file_name().unwrap_or_default().display().to_string();
+    if BUILT.contains(&name.as_str()) {
+        return;
+    }
+    let inside = format!("{before}{name}");
+    if path.is_dir() {
+        entries(path).iter().for_each(|path| collect_all(path, &format!("{inside}/"), files));
+    } else {
+        files.push((inside, path.to_owned()));
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { fail(&format!("{} cannot be read", folder.display())) };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// The interface, for modules that do not say which world they are for.
+fn embed_wit(root: &Path, out: &Path) {
+    let mut files = Vec::new();
+    collect(&root.join("wit"), "wit", &mut files);
+    files.sort();
+    let mut table = String::from("/// The files of wit/: path and text.\nconst WIT: &[(&str, &str)] = &[\n");
+    for (path, file) in files {
+        let _ = writeln!(table, "    ({path:?}, {:?}),", read(&file));
+    }
+    table.push_str("];\n");
+    if let Err(error) = fs::write(out.join("wit.rs"), table) {
+        fail(&format!("cannot write the interface: {error}"));
+    }
+}
+
+/// What core modules are given, from text.
+fn assemble(root: &Path, out: &Path) {
+    for name in ["wasip1", "arena"] {
+        let file = root.join("proxy/src/filter/abi/component/encode").join(format!("{name}.wat"));
+        println!("cargo:rerun-if-changed={}", file.display());
+        match wat::parse_file(&file) {
+            Ok(module) => {
+                if let Err(error) = fs::write(out.join(format!("{name}.wasm")), module) {
+                    fail(&format!("cannot write {name}.wasm: {error}"));
+                }
+            }
+            Err(error) => fail(&format!("{} does not assemble: {error}", file.display())),
+        }
+    }
 }
 
 /// The SDK as one folder that needs nothing beside it: the interface lies inside, and the workspace has one member.
@@ -178,7 +277,7 @@ fn watch(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let path = entry.path();
-        if path.file_name().is_some_and(|name| name == "target") {
+        if path.file_name().is_some_and(|name| BUILT.iter().any(|built| name == *built)) {
             continue;
         }
         if path.is_dir() { watch(&path) } else { println!("cargo:rerun-if-changed={}", path.display()) }

@@ -58,7 +58,8 @@ fn watch(guests: &Path) {
     }
     for entry in std::fs::read_dir(guests).unwrap_or_else(|error| panic!("cannot read {}: {error}", guests.display())) {
         let path = entry.expect("an entry of a folder can be read").path();
-        if !path.ends_with("target") {
+        // A folder that is no package is not built here.
+        if !path.is_dir() || path.join("Cargo.toml").exists() {
             println!("cargo::rerun-if-changed={}", path.display());
         }
     }

@@ -76,6 +76,7 @@ pub fn record(path: &str) -> Record {
         peer: ([192, 0, 2, 7], 40_000).into(),
         local: ([192, 0, 2, 1], 443).into(),
         trusted: false,
+        original_destination: None,
         tls_version: None,
         server_name: None,
         client: None,

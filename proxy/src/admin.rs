@@ -19,11 +19,13 @@ mod routes;
 pub mod socket;
 pub mod stats;
 mod tap;
+pub mod upgrade;
 pub mod versions;
 mod views;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,6 +53,8 @@ use socket::{Bound, Stream};
 use stats::History;
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The answer that does not end.
+const TAP: &str = "/tap";
 
 /// What the admin shows, and whom it asks for changes.
 #[derive(Clone)]
@@ -59,6 +63,8 @@ pub struct Admin {
     pub ledger: Arc<Ledger>,
     /// Of the whole process.
     pub drain: Signal,
+    /// Connections end with the answers that are under way.
+    pub closing: Signal,
     pub api: Api,
     pub guard: Guard,
     /// As it was when the process began.
@@ -77,10 +83,15 @@ impl Admin {
             Err(error) => return tracing::error!(%error, "the admin socket cannot be served"),
         };
         tokio::spawn(self.history.clone().keep(Arc::clone(&self.live)));
+        let mut closing = self.closing.clone();
         let room = Arc::new(tokio::sync::Semaphore::new(self.config.connections));
         loop {
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-            let Ok((stream, peer)) = socket.accept().await else {
+            let accepted = tokio::select! {
+                accepted = socket.accept() => accepted,
+                () = closing.draining() => return,
+            };
+            let Ok((stream, peer)) = accepted else {
                 // Out of descriptors, most likely: closing ones need a moment.
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
@@ -97,10 +108,27 @@ impl Admin {
     }
 
     async fn connection(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
-        let service = service_fn(|request| async { Ok::<_, Infallible>(self.answer(request, peer).await) });
+        let watches = AtomicBool::new(false);
+        let service = service_fn(|request: Request<Incoming>| async {
+            watches.store(request.uri().path() == TAP, Ordering::Relaxed);
+            Ok::<_, Infallible>(self.answer(request, peer).await)
+        });
         let mut server = http1::Builder::new();
         server.timer(TokioTimer::new()).header_read_timeout(self.config.request_headers);
-        if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
+        let mut serving = std::pin::pin!(server.serve_connection(TokioIo::new(stream), service));
+        let mut closing = self.closing.clone();
+        let ended = tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = closing.draining() => {
+                // Whoever watches what happens does not end by itself.
+                if watches.load(Ordering::Relaxed) {
+                    return;
+                }
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "an admin connection ended");
         }
     }
@@ -125,6 +153,13 @@ impl Admin {
         if route.action == Action::Tap {
             let tap = tap::answer(&self.live.load().tap, request.uri().query(), &self.config.tap);
             return tap.unwrap_or_else(|refused| refused_answer(&refused).map(Body::Whole));
+        }
+        if route.action == Action::Upgrade {
+            let is_trusted = self.guard.is_as_its_user(peer);
+            let (head, body) = request.into_parts();
+            let done = upgrade::answer(&self.api, is_trusted, &head.headers, body).await;
+            let answer = done.map_or_else(|refused| refused_answer(&refused), |done| json_answer(StatusCode::OK, &done));
+            return answer.map(Body::Whole);
         }
         self.act(route.action, &named, request).await.map(Body::Whole)
     }
@@ -170,8 +205,8 @@ impl Admin {
             Action::History => json_answer(StatusCode::OK, &self.history.shown()),
             Action::Metrics => metrics::answer(&self.live.load(), &self.ledger, request.headers()),
             Action::Log | Action::LogSet | Action::LogReset => log::answer(request).await,
-            // Answered before, for it does not end.
-            Action::Tap => nothing(),
+            // Answered before: one does not end, the other asks who wants it.
+            Action::Tap | Action::Upgrade => nothing(),
         }
     }
 

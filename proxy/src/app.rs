@@ -3,11 +3,15 @@
 //! [`App::build`] does everything that can fail, so that a [`Bound`] has real addresses and only needs to run. What
 //! changes while it runs happens in `control`, one thing after the other.
 
+mod application;
 mod canary;
 mod certificates;
 mod control;
+mod handle;
+mod inherited;
 mod inputs;
 mod listeners;
+mod manager;
 mod prepare;
 mod push;
 mod reload;
@@ -15,11 +19,13 @@ mod restore;
 mod signals;
 mod state;
 mod trial;
+mod upgrade;
 mod waiting;
 mod wards;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -40,12 +46,16 @@ use crate::filter::source::Modules;
 use crate::filter::{Engine, Entry, Module};
 use crate::snapshot::{Live, Parts, Snapshot, filter_problems};
 use crate::tls::workload::{self, WorkloadError};
+use application::Application;
 use control::{Control, Event};
+pub use handle::Handle;
+pub use inherited::Inherited;
 use inputs::Contents;
 use listeners::Listeners;
 pub use restore::{Keep, RestoreError};
 use signals::Signals;
 use state::{AllVersions, Shelf};
+pub use upgrade::Launch;
 
 /// Events that wait for the control loop. Watchers wait when it is full.
 const EVENTS: usize = 1024;
@@ -73,6 +83,8 @@ pub enum StartError {
     Signals(io::Error),
     #[error("it was told to leave while its modules were loaded")]
     Told,
+    #[error("the service manager has opened addresses that nobody listens on here: {}", .0.join(", "))]
+    Activated(Vec<String>),
 }
 
 /// Why a running proxy ended other than by being told.
@@ -80,6 +92,8 @@ pub enum StartError {
 pub enum RunError {
     #[error("a worker cannot be started: {0}")]
     Worker(io::Error),
+    #[error("nothing is taken over: {0}")]
+    Handover(io::Error),
 }
 
 /// How it left.
@@ -89,6 +103,20 @@ pub enum Left {
     Drained,
     /// What was still under way at the deadline was cut.
     Cut,
+    /// The application that ran beside it has ended, with this.
+    With(u8),
+}
+
+/// What a process of its own is beside the proxy that it runs.
+#[derive(Debug, Default)]
+pub struct Own {
+    pub keep: Keep,
+    /// Sockets that were open before.
+    pub inherited: Inherited,
+    /// How another process of it is started; `None`: nobody takes over.
+    pub launch: Option<Launch>,
+    /// A program with its arguments, which runs as long as the proxy does.
+    pub with: Option<Vec<OsString>>,
 }
 
 /// Builds a proxy.
@@ -103,26 +131,29 @@ impl App {
 
     /// The same, where it is known what holds if the file has changed under what was pushed.
     pub fn build_keeping(loaded: Loaded, keep: Keep) -> Result<Bound, StartError> {
-        Self::build_for(loaded, keep, false)
+        Self::build_for(loaded, Own { keep, ..Own::default() }, false)
     }
 
     /// The same for a process of its own: SIGHUP reloads, SIGTERM and SIGINT drain, a second one stops at once. They are
     /// heeded before the first address is open, so that nobody who sees it serve can end it by accident.
-    pub fn build_with_signals(loaded: Loaded, keep: Keep) -> Result<Bound, StartError> {
-        Self::build_for(loaded, keep, true)
+    pub fn build_with_signals(loaded: Loaded, own: Own) -> Result<Bound, StartError> {
+        Self::build_for(loaded, own, true)
     }
 
-    fn build_for(loaded: Loaded, keep: Keep, signals: bool) -> Result<Bound, StartError> {
+    fn build_for(loaded: Loaded, own: Own, signals: bool) -> Result<Bound, StartError> {
+        let Own { keep, mut inherited, launch, with } = own;
         let file = Some(loaded.source.file().to_owned()).filter(|file| file.exists());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
         let mut signals = if signals {
             let _inside = runtime.enter();
-            Some(Signals::new().map_err(StartError::Signals)?)
+            Some(Signals::new(with.is_some()).map_err(StartError::Signals)?)
         } else {
             None
         };
         // Where it is kept is always what the file says.
-        let (shelf, versions) = Shelf::open(loaded.config.state.directory.as_deref()).map_err(RestoreError::from)?;
+        let directory = loaded.config.state.directory.clone();
+        let lock = directory.as_deref().and_then(|directory| inherited.lock(directory));
+        let (shelf, versions) = Shelf::open(directory.as_deref(), lock).map_err(RestoreError::from)?;
         let (Loaded { mut config, source }, configs) = restore::configuration(loaded, &shelf)?;
         let workers = *config.workers.get_or_insert_with(cores);
         let engine = Engine::new(config.limits.instances, Entry::of(&config.modules))
@@ -148,15 +179,22 @@ impl App {
             return Err(StartError::Told);
         };
         let (parts, modules, shelf, versions, snapshot) = loaded?;
-        let listeners = Listeners::bind(&parts, workers)?;
+        let listeners = Listeners::bind(&parts, workers, &mut inherited)?;
         let admin = match &parts.config.admin {
             Some(admin) => {
-                let bound = socket::Bound::bind(&admin.listen);
+                let bound = match inherited.admin(&admin.listen) {
+                    Some(socket) => socket::Bound::adopt(&admin.listen, socket),
+                    None => socket::Bound::bind(&admin.listen),
+                };
                 let socket = bound.map_err(|source| StartError::Admin { address: admin.listen.clone(), source })?;
                 Some(BoundAdmin { socket, guard, config: Arc::new(admin.clone()) })
             }
             None => None,
         };
+        let left = inherited.left();
+        if !inherited.is_heir() && !left.is_empty() {
+            return Err(StartError::Activated(left));
+        }
         let ledger = Arc::new(Ledger::default());
         ledger.live(&snapshot, restore::standings(&parts, &versions));
         let live = Arc::new(Live::from_pointee(snapshot));
@@ -178,6 +216,9 @@ impl App {
             events,
             queue,
             signals,
+            inherited,
+            launch,
+            application: with.map(Application::new),
         })
     }
 }
@@ -276,6 +317,10 @@ pub struct Bound {
     events: mpsc::Sender<Event>,
     queue: mpsc::Receiver<Event>,
     signals: Option<Signals>,
+    inherited: Inherited,
+    /// `None`: it is part of another program.
+    launch: Option<Launch>,
+    application: Option<Application>,
 }
 
 impl Bound {
@@ -295,38 +340,12 @@ impl Bound {
     }
 
     pub fn handle(&self) -> Handle {
-        Handle(self.events.clone())
+        Handle::new(self.events.clone())
     }
 
     /// Serves until it is told to leave.
     pub fn run(self) -> Result<Left, RunError> {
         Control::run(self)
-    }
-}
-
-/// Speaks to a running proxy from any thread. What is said to one that has ended is lost.
-#[derive(Debug, Clone)]
-pub struct Handle(mpsc::Sender<Event>);
-
-impl Handle {
-    /// Like SIGHUP: reads the configuration and every module again.
-    pub fn reload(&self) {
-        let _ = self.0.try_send(Event::Reload);
-    }
-
-    /// Like SIGUSR1: opens the access log's file anew.
-    pub fn reopen_log(&self) {
-        let _ = self.0.try_send(Event::ReopenLog);
-    }
-
-    /// Like SIGTERM: takes nothing new and ends when everything under way has.
-    pub fn drain(&self) {
-        let _ = self.0.try_send(Event::Drain);
-    }
-
-    /// Ends at once.
-    pub fn stop(&self) {
-        let _ = self.0.try_send(Event::Stop);
     }
 }
 

@@ -7,8 +7,11 @@ mod demo;
 mod filter;
 mod manual;
 mod run;
+mod sidecar;
 mod tap;
 mod top;
+mod upgrade;
+mod wait;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,7 +24,8 @@ use crate::telemetry::log;
 /// What scripts may rely on.
 const EXIT_CODES: &str = "\
 Exit codes: 0 where it did what was asked (`run` and `demo`: told to leave, and everything finished; `check`: no mistakes); \
-1 where it did not start, something was cut on leaving, there are mistakes, or the proxy refused; 2 for wrong arguments.";
+1 where it did not start, something was cut on leaving, there are mistakes, or the proxy refused; 2 for wrong arguments. \
+With `--with`, the exit code of the application: 128 and the number of the signal that ended it, 127 and 126 where it cannot be started.";
 
 /// A WebAssembly-extensible programmable proxy.
 #[derive(Debug, Parser)]
@@ -55,7 +59,15 @@ enum Command {
         /// proxy does not start.
         #[arg(long, value_enum)]
         state: Option<Holds>,
+        #[command(flatten)]
+        beside: run::Beside,
     },
+    /// Serve beside one service what a short file says: its calls, and those to it.
+    Sidecar(Box<sidecar::Sidecar>),
+    /// Have another process take over from a running proxy, without a connection that is refused; the old one drains.
+    Upgrade(upgrade::Upgrade),
+    /// Wait until a proxy is ready.
+    Wait(wait::Wait),
     /// List every mistake of a configuration, what its filters say included. Opens no address.
     Check {
         /// The configuration.
@@ -102,13 +114,13 @@ pub fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     match arguments.command {
-        Command::Run { config, state } => {
+        Command::Run { config, state, beside } => {
             let keep = match state {
                 None => Keep::Ask,
                 Some(Holds::Pushed) => Keep::Pushed,
                 Some(Holds::File) => Keep::File,
             };
-            run::run(&config, keep)
+            run::run(&config, keep, beside)
         }
         Command::Check { config, json } => check::check(&config, json),
         Command::Filter(command) => filter::run(*command),
@@ -116,6 +128,9 @@ pub fn main() -> ExitCode {
         Command::Config(command) => config::run(command),
         Command::Tap(tap) => tap.run(),
         Command::Top(top) => top.run(),
+        Command::Sidecar(sidecar) => sidecar.run(),
+        Command::Upgrade(upgrade) => upgrade.run(),
+        Command::Wait(wait) => wait.run(),
         Command::Completions(completions) => completions.run(Arguments::command()),
         Command::Man(man) => man.run(Arguments::command()),
         Command::Demo(options) => demo::demo(&options),
@@ -124,7 +139,7 @@ pub fn main() -> ExitCode {
 
 fn start_log(arguments: &Arguments) -> Result<(), String> {
     let usual = match arguments.command {
-        Command::Run { .. } | Command::Check { .. } | Command::Demo(_) => "info",
+        Command::Run { .. } | Command::Sidecar(_) | Command::Check { .. } | Command::Demo(_) => "info",
         _ => "off",
     };
     let format = match arguments.log_format {

@@ -3,8 +3,9 @@
 //! `wishes` is what an exchange wants; `call` is the way of a request, `attempt` one go of it, `hedge` two beside each other, with
 //! `retry` to say whether there is a further one, `budget` how many all exchanges have together, and `spare` and `replay` to
 //! keep what is sent again; `breaker` is what is in use and how much may be; `pool` keeps a worker's connections, which
-//! `connect` opens, and `form` gives a request the form that a connection wants; `discovery`
-//! knows where endpoints are; `health` and `outlier` say which of them are asked at all; `choices` remembers the last ones for
+//! `connect` opens, and `form` gives a request the form that a connection wants; `raw` opens connections that nobody shares; `discovery`
+//! knows where endpoints are, and `passing` where clients were going before they were redirected; `health` and `outlier` say which of
+//! them are asked at all; `choices` remembers the last ones for
 //! whoever wants to know, and `counts` adds them up where that is asked for. A cluster decides nothing about traffic: filters have chosen it before.
 
 pub mod attempt;
@@ -18,7 +19,7 @@ mod counted;
 pub mod counts;
 pub mod discovery;
 pub mod endpoint;
-mod form;
+pub mod form;
 pub mod hash;
 pub mod health;
 mod hedge;
@@ -26,7 +27,9 @@ pub mod kept;
 mod line;
 pub mod outgoing;
 pub mod outlier;
+pub mod passing;
 pub mod pool;
+pub mod raw;
 mod replay;
 mod retry;
 mod seen;
@@ -34,6 +37,7 @@ mod spare;
 mod wishes;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use attempt::{Answer, Lease};
@@ -135,24 +139,35 @@ impl Cluster {
         }
         balance::saw(&self.config, endpoint, seen);
         tracing::trace!(cluster = %self.name, address = %endpoint.address, ?seen, "attempted");
-        outlier::saw(endpoint, seen, &self.config.outliers, &self.kept.alarm);
+        // There is no other place to go to.
+        if !self.config.original_destination {
+            outlier::saw(endpoint, seen, &self.config.outliers, &self.kept.alarm);
+        }
         self.kept.choices.note(endpoint, seen);
     }
 
     /// The endpoint for the next attempt: rather one that has not been tried, then rather not the last one that was.
     /// `None` if the cluster has none that the exchange may use.
     pub fn pick(&self, wishes: &Wishes, tried: &[u64]) -> Option<Arc<Endpoint>> {
+        if self.config.original_destination {
+            return Some(passing::endpoint(self, self.original(wishes)?));
+        }
         self.balancer.pick(wishes, tried)
     }
 
     /// Whether there is an endpoint that the exchange may use.
     pub fn suits(&self, wishes: &Wishes) -> bool {
-        self.balancer.suits(wishes)
+        if self.config.original_destination { self.original(wishes).is_some() } else { self.balancer.suits(wishes) }
     }
 
     /// Whether there is one that has not been tried.
     fn has_another(&self, wishes: &Wishes, tried: &[u64]) -> bool {
-        self.balancer.has_another(wishes, tried)
+        !self.config.original_destination && self.balancer.has_another(wishes, tried)
+    }
+
+    /// Where the client was going, if a filter has not chosen another place.
+    fn original(&self, wishes: &Wishes) -> Option<SocketAddr> {
+        wishes.original.filter(|original| wishes.allow(*original, &config::Labels::new()))
     }
 
     /// What was said of the endpoints, each in its place.

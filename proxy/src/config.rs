@@ -8,11 +8,13 @@ mod check;
 pub mod defaults;
 mod kind;
 mod list;
+mod printed;
 mod problem;
 mod read;
 pub mod reference;
 mod sections;
 mod shown;
+mod sidecar;
 mod source;
 mod table;
 mod text;
@@ -110,7 +112,7 @@ pub fn read(path: &Path) -> Result<String, Problems> {
 fn examine_text(text: Text) -> Result<Examined, Problems> {
     let text = Arc::new(text);
     let tree = Node::parse(text.as_str()).map_err(|wrong| Problem::new(&text, wrong.span, wrong.message))?;
-    let source = Source::new(text, tree);
+    let source = sidecar::written_out(Source::new(text, tree));
     let reader = Reader::new(&source);
     let config = reader.top(sections::config);
     check::whole(&reader);

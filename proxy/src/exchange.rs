@@ -71,6 +71,8 @@ pub struct Exchange {
     /// How far the request has come, from the moment somebody owns the exchange.
     pub inflow: Option<Rc<Inflow>>,
     pub is_grpc: bool,
+    /// What a connection speaks that is none of HTTP and has no request.
+    pub raw: Option<&'static str>,
     /// An endpoint has answered.
     pub answered: bool,
     /// What it holds of quotas of concurrency, given back when it ends.
@@ -178,6 +180,7 @@ impl Exchange {
         id: String,
         clusters: Arc<Names>,
     ) -> Self {
+        let original = connection.original_destination;
         Self {
             source: connection.peer.ip(),
             scheme: connection.scheme(),
@@ -189,7 +192,7 @@ impl Exchange {
             origin: Origin::Upstream,
             request_body: Body::default(),
             response_body: Body::gone(),
-            destination: Destination::default(),
+            destination: Destination { original, ..Destination::default() },
             notes: Vec::new(),
             notes_dropped: false,
             clusters,
@@ -197,12 +200,21 @@ impl Exchange {
             deadline_field: None,
             inflow: None,
             is_grpc: false,
+            raw: None,
             answered: false,
             held: Vec::new(),
             mirrors: Vec::new(),
             trail: None,
             trace: None,
         }
+    }
+
+    /// A raw connection: what is said of requests is empty.
+    pub fn raw(connection: Arc<Connection>, protocol: &'static str, clusters: Arc<Names>) -> Self {
+        let (head, ()) = http::Request::new(()).into_parts();
+        let mut raw = Self::new(connection, head, String::new(), String::new(), clusters);
+        raw.raw = Some(protocol);
+        raw
     }
 
     /// For a filter that is only watched: nothing that is done to the copy reaches the exchange. Of bodies it has what has
@@ -227,6 +239,7 @@ impl Exchange {
             deadline_field: self.deadline_field.clone(),
             inflow: self.inflow.clone(),
             is_grpc: self.is_grpc,
+            raw: self.raw,
             answered: self.answered,
             held: Vec::new(),
             mirrors: Vec::new(),
@@ -236,9 +249,9 @@ impl Exchange {
         }
     }
 
-    /// `http/1.0`, `http/1.1` or `h2`, the way ALPN spells them.
+    /// `http/1.0`, `http/1.1` or `h2`, the way ALPN spells them, or `tcp`.
     pub fn protocol(&self) -> &'static str {
-        protocol(self.request.version)
+        self.raw.unwrap_or_else(|| protocol(self.request.version))
     }
 
     /// What is left of the time that it may take; `None`: it may take any.
@@ -272,19 +285,7 @@ pub mod tests {
 
     /// A request for `/` that has just come, with two clusters to go to.
     pub fn exchange() -> Exchange {
-        let connection = Connection {
-            listener: "edge".into(),
-            peer: ([127, 0, 0, 1], 1).into(),
-            local: ([127, 0, 0, 1], 2).into(),
-            trusted: false,
-            tls_version: None,
-            server_name: None,
-            client: None,
-            strict_sni: false,
-            permit: None,
-            open: None,
-            ended: std::sync::OnceLock::new(),
-        };
+        let connection = Connection::new("edge".into(), ([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
         let (head, ()) = http::Request::new(()).into_parts();
         let clusters = Names::from(["one".into(), "two".into()]);
         Exchange::new(Arc::new(connection), head, "a".to_owned(), "1".to_owned(), Arc::new(clusters))

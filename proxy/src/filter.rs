@@ -24,6 +24,7 @@ pub mod limits;
 pub mod module;
 pub mod observe;
 pub mod pool;
+mod progress;
 pub mod schema;
 pub mod source;
 pub mod tick;
@@ -86,6 +87,8 @@ pub enum Fault {
     Late(Duration),
     #[error("it wanted more than its {0} bytes of memory: {1}")]
     Memory(usize, String),
+    #[error("it begins with {wanted} bytes of memory and may have {allowed}: set its `memory` to {} or more", advised(*wanted))]
+    Small { allowed: usize, wanted: usize },
     #[error("no instance could be made: {0}")]
     Instance(String),
     /// `configure` accepted this configuration once and refuses it now.
@@ -93,6 +96,12 @@ pub enum Fault {
     Configure(String),
     #[error("all of its {max} instances stayed at work for {waited:?}; `instances-max` allows no more")]
     NoRoom { max: usize, waited: Duration },
+}
+
+/// What to set for so much at the beginning: half as much again, because hardly a filter never grows, in whole steps of 8 MiB.
+fn advised(wanted: usize) -> String {
+    const STEP: usize = 8 << 20;
+    format!("\"{}MiB\"", (wanted + wanted / 2).div_ceil(STEP) * 8)
 }
 
 impl Fault {
@@ -112,7 +121,7 @@ impl Fault {
             Fault::Trap(_) => "trap",
             Fault::Deadline(_) => "deadline",
             Fault::Late(_) => "timeout",
-            Fault::Memory(..) => "memory",
+            Fault::Memory(..) | Fault::Small { .. } => "memory",
             Fault::Instance(_) => "instance",
             Fault::Configure(_) => "configure",
             Fault::NoRoom { .. } => "no-room",
@@ -307,7 +316,7 @@ impl Filter {
         }
         let (first, setup, took) = self.configure_one()?;
         let mut spares = Vec::with_capacity(workers);
-        let why = if self.config.isolation == config::Isolation::Fresh || took > image::WORTH {
+        let why = if self.config.isolation == config::Isolation::Fresh || took > image::worth(&self.module) {
             // What it holds may be as large as the image, and that is made of another one.
             drop(first);
             match Image::make(&self.module, &self.identity, &self.config_json, &self.inputs) {
@@ -323,7 +332,8 @@ impl Filter {
             }
         } else {
             spares.push(first);
-            format!("to configure an instance took {took:?}, and an image is made from {:?} on", image::WORTH)
+            let worth = image::worth(&self.module);
+            format!("to configure an instance took {took:?}, and an image is made from {worth:?} on")
         };
         (self.setup, self.configured) = (setup, Configured::EachInstance { why });
         while spares.len() < workers {

@@ -12,6 +12,8 @@ pub mod listener;
 
 pub mod http;
 
+pub mod tcp;
+
 pub mod snapshot;
 
 pub mod filter;

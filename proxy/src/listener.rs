@@ -1,27 +1,27 @@
 //! Listeners: sockets, a worker's accept loop, and how many connections there may be.
 //!
 //! Every worker has a socket of its own in the kernel's group for the address (SO_REUSEPORT), so that accepting takes
-//! no lock. What is accepted is handed to `http/serve` on the same worker, after the TLS handshake (`handshake`) if there is one.
+//! no lock. What is accepted begins on the same worker (`begin`): after the TLS handshake (`handshake`) if there is one, and after what
+//! its first bytes tell (`detect`), it is handed to `http/serve` or to `tcp`.
 
+mod begin;
+mod detect;
 mod handshake;
+mod redirected;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use handshake::{Handshakes, Shaken};
+use begin::New;
+use handshake::Handshakes;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::server::TlsStream;
 
-use crate::config::ClientAuthMode;
 use crate::drain::Signal;
-use crate::exchange::{Connection, Gate, Kind};
-use crate::http::serve;
+use crate::exchange::{Connection, Gate};
 use crate::snapshot::{self, Live};
-use crate::telemetry::traffic::Mode;
-use crate::tls::{self, Peer};
 
 /// How long accepting pauses when the process is out of file descriptors: closing ones need a moment.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -44,7 +44,8 @@ pub fn bind(address: SocketAddr, backlog: u32, workers: usize, ours: bool) -> io
     (0..workers).map(|_| open(address, backlog, true)).collect()
 }
 
-fn open(address: SocketAddr, backlog: u32, shared: bool) -> io::Result<StdListener> {
+/// One socket; `shared`: as one of the group of its address.
+pub fn open(address: SocketAddr, backlog: u32, shared: bool) -> io::Result<StdListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
@@ -74,7 +75,12 @@ pub async fn accept(socket: StdListener, listener: Arc<snapshot::Listener>, live
     }
     // Closing the last socket of an address resets what waits in its queue.
     let Ok(socket) = socket.into_std() else { return };
-    while let Ok((stream, peer)) = socket.accept() {
+    // No more than that has waited: what a successor shares is filled again and again.
+    let mut left = acceptor.listener.config.limits.backlog;
+    while left > 0
+        && let Ok((stream, peer)) = socket.accept()
+    {
+        left -= 1;
         if stream.set_nonblocking(true).is_ok()
             && let Ok(stream) = TcpStream::from_std(stream)
         {
@@ -119,74 +125,20 @@ impl Acceptor {
         let _ = stream.set_nodelay(true);
         let Ok(local) = stream.local_addr() else { return };
         let (peer, local) = (unmapped(peer), unmapped(local));
+        let redirected = listener.config.original_destination;
+        let original_destination = if redirected { redirected::original(&stream, peer, local, &snapshot) } else { None };
         let connection = Connection {
-            listener: Arc::clone(&listener.name),
-            peer,
-            local,
+            original_destination,
             trusted: listener.config.trusted.iter().any(|range| range.contains(&peer.ip())),
-            tls_version: None,
-            server_name: None,
-            client: None,
-            strict_sni: false,
             permit: Some(permit),
             open: Some(listener.traffic.opened()),
-            ended: OnceLock::new(),
+            ..Connection::new(Arc::clone(&listener.name), peer, local)
         };
         let workers = snapshot.config.workers.unwrap_or(1);
         let handshakes = self.handshakes.with_at_most(listener.config.limits.handshakes.div_ceil(workers.max(1)));
-        let serving = serve_stream(stream, connection, listener, Arc::clone(&self.live), self.drain.clone(), handshakes);
-        tokio::task::spawn_local(serving);
+        let new = New { connection, listener, live: Arc::clone(&self.live), drain: self.drain.clone(), handshakes };
+        tokio::task::spawn_local(new.serve(stream));
     }
-}
-
-async fn serve_stream(
-    stream: TcpStream,
-    mut connection: Connection,
-    listener: Arc<snapshot::Listener>,
-    live: Arc<Live>,
-    drain: Signal,
-    handshakes: Handshakes,
-) {
-    let Some(server) = listener.tls.clone() else {
-        listener.traffic.is_of(Mode::Plain);
-        return serve::serve(stream, connection, None, live, listener, drain).await;
-    };
-    let shaken = handshake::shake(stream, &server, &listener, handshakes, drain.clone()).await;
-    match shaken {
-        Ok(Shaken::Tls(stream)) => {
-            listener.traffic.handshake(true);
-            let http2 = describe(&stream, &mut connection, &listener);
-            serve::serve(*stream, connection, http2, live, listener, drain).await;
-        }
-        Ok(Shaken::Plain(stream)) => {
-            listener.traffic.is_of(Mode::Plain);
-            serve::serve(stream, connection, None, live, listener, drain).await;
-        }
-        Ok(Shaken::Silent) => {}
-        Err(error) => {
-            listener.traffic.handshake(false);
-            let kind = if error.kind() == io::ErrorKind::TimedOut { Kind::ClientTimeout } else { Kind::MalformedRequest };
-            connection.log_unread(&listener.access_log, "tls", kind, 0, &tls::words(&error));
-        }
-    }
-}
-
-/// What the handshake has settled. `None`: the client speaks no ALPN, its first bytes will tell.
-fn describe(stream: &TlsStream<TcpStream>, connection: &mut Connection, listener: &snapshot::Listener) -> Option<bool> {
-    let (_, session) = stream.get_ref();
-    connection.server_name = session.server_name().map(str::to_owned);
-    connection.tls_version = Some(match session.protocol_version() {
-        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
-        _ => "TLSv1.3",
-    });
-    connection.client = session.peer_certificates().and_then(|chain| chain.first()).and_then(Peer::of);
-    let auth = listener.config.tls.as_ref().map(|tls| &tls.client_auth);
-    connection.strict_sni = auth.is_some_and(|auth| auth.mode != ClientAuthMode::None && auth.strict_sni);
-    if session.handshake_kind() == Some(rustls::HandshakeKind::Resumed) {
-        listener.traffic.resumed();
-    }
-    listener.traffic.is_of(if connection.client.is_some() { Mode::Mutual } else { Mode::Tls });
-    session.alpn_protocol().map(|protocol| protocol == b"h2")
 }
 
 /// A client of IPv4 on a socket of IPv6 is one of IPv4.

@@ -14,12 +14,12 @@ use certificates::{Certificates, Reread};
 
 use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
-use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source};
+use crate::config::{self, Config, ListenerProtocol, Mode, ModuleSource, Problem, Problems, Source};
 use crate::exchange::tap::{Showing, Tap};
 use crate::exchange::{Names, Onlooker, failure};
 use crate::filter::hand::CopyCounts;
 use crate::filter::host::inputs::{Input, Inputs};
-use crate::filter::{Around, Filter, Grants, LoadError, Module, Plan, Reach, Role, Taken, chain};
+use crate::filter::{Around, Filter, Grants, Hook, LoadError, Module, Plan, Reach, Role, Taken, chain};
 use crate::store::{Store, Stores};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{Family, Registry};
@@ -195,6 +195,7 @@ impl Snapshot {
                     continue;
                 }
             };
+            problems.extend(misplaced(&parts.source, name, listener.protocol, &chain));
             let previous = previous.and_then(|previous| previous.listeners.get(name));
             let tls = match certificates.server(name, listener, previous) {
                 Ok(tls) => tls,
@@ -254,6 +255,33 @@ fn access_log(parts: &Parts, redact: &Arc<Redact>, previous: Option<&Snapshot>) 
     AccessLog::open(config, redact, previous.map(|previous| &**previous)).map(Arc::new).map_err(|error| {
         let message = format!("cannot open the access log: {error}");
         parts.source.problem_at(&["access-log".into(), "output".into()], message)
+    })
+}
+
+/// Filters that would never be called where they stand, although somebody counts on them.
+fn misplaced<'a>(
+    source: &'a Source,
+    name: &'a str,
+    protocol: ListenerProtocol,
+    chain: &'a Arc<[Arc<Filter>]>,
+) -> impl Iterator<Item = Problem> + 'a {
+    const OF_HTTP: [Hook; 5] = [Hook::Request, Hook::RequestChunk, Hook::Response, Hook::ResponseChunk, Hook::Trailers];
+    chain.iter().filter_map(move |filter| {
+        let of_connections = filter.wants(Hook::Connection);
+        let of_http = OF_HTTP.iter().any(|hook| filter.wants(*hook));
+        let message = match protocol {
+            ListenerProtocol::Tcp if !of_connections => format!(
+                "filter `{}` has no connection hook, so that it would do nothing here; expected a filter of connections, for listener \
+                 `{name}` has `protocol = \"tcp\"`",
+                filter.name
+            ),
+            ListenerProtocol::Http if of_connections && !of_http => format!(
+                "filter `{}` works on raw connections only, so that it would do nothing here; listener `{name}` speaks HTTP",
+                filter.name
+            ),
+            _ => return None,
+        };
+        Some(source.problem_at(&["listeners".into(), name.into(), "filters".into()], message).of_filter(&filter.name))
     })
 }
 

@@ -72,6 +72,11 @@ impl Worker {
         self.mailbox.send(Box::new(job)).await.is_ok()
     }
 
+    /// The same without waiting for room in the mailbox, which a stuck worker may never make.
+    pub fn try_post(&self, job: impl FnOnce() + Send + 'static) -> bool {
+        self.mailbox.try_send(Box::new(job)).is_ok()
+    }
+
     /// Runs `job` on the worker's thread and brings its answer back.
     pub async fn ask<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let (answer, result) = oneshot::channel();

@@ -108,6 +108,29 @@ try {
     await page.locator("#filter").waitFor({ state: "hidden" });
   });
 
+  await step("a canary is taken back, then promoted", async () => {
+    const beside = async () => {
+      await page.getByLabel("the module").setInputFiles(good);
+      await page.locator("#filter-percent").fill("100");
+      await page.getByRole("button", { name: "load as a canary" }).click();
+      await says("#filter-second", "canary of 100 %");
+      await traffic(1, "/users/canary");
+      assert.equal(stamp, "b", "the canary has all of them");
+    };
+    await page.getByRole("button", { name: "change stamp" }).click();
+    await beside();
+    await page.getByRole("button", { name: "take it back" }).click();
+    await page.locator("#filter-second", { hasNotText: "canary" }).waitFor({ state: "attached" });
+    await traffic(1, "/users/taken-back");
+    assert.equal(stamp, "a");
+    await beside();
+    await page.getByRole("button", { name: "promote it" }).click();
+    await says("#filter-said.well", "version 3 is live");
+    await traffic(1, "/users/promoted");
+    assert.equal(stamp, "b");
+    await page.getByRole("button", { name: "close" }).click();
+  });
+
   await step("it is dark and light, and fits a phone", async () => {
     const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     const before = await ground();

@@ -54,8 +54,14 @@ pub struct Running {
 
 impl Running {
     pub fn start(program: impl AsRef<Path>, arguments: &[&str]) -> Self {
+        Self::start_with(program, arguments, |_| {})
+    }
+
+    /// The same, with what else the program is started with.
+    pub fn start_with(program: impl AsRef<Path>, arguments: &[&str], with: impl FnOnce(&mut Command)) -> Self {
         let mut command = command(program.as_ref(), arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        with(&mut command);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {}: {error}", program.as_ref().display()));
         let stdout: Box<dyn AsyncRead + Send + Unpin> = Box::new(child.stdout.take().expect("it was piped"));
         let stderr: Box<dyn AsyncRead + Send + Unpin> = Box::new(child.stderr.take().expect("it was piped"));
@@ -96,6 +102,15 @@ impl Running {
         let process = self.child.id().expect("it runs").to_string();
         let sent = output("kill", &[&format!("-{name}"), &process]).await;
         assert!(sent.status.success(), "kill -{name} failed: {}", stderr(&sent));
+    }
+
+    pub fn process(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// The same where somebody else goes on writing to its standard error.
+    pub async fn exit_code_alone(&mut self) -> Option<i32> {
+        self.child.wait().await.expect("it can be waited for").code()
     }
 
     /// Waits for its end and returns its exit code.

@@ -19,6 +19,7 @@ pub mod collector;
 pub mod command;
 pub mod edge;
 pub mod guests;
+pub mod languages;
 pub mod origin;
 pub mod proxy;
 pub mod raw;

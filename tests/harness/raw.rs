@@ -43,6 +43,13 @@ impl Raw {
         Self { stream: Box::new(stream), unread: Vec::new() }
     }
 
+    /// Over TLS, without a word of what is spoken.
+    pub async fn tls_without_alpn(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("the proxy accepts");
+        let stream = client::tls(stream, EDGE_NAME, &[]).await.expect("the proxy speaks TLS");
+        Self { stream: Box::new(stream), unread: Vec::new() }
+    }
+
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.expect("the proxy reads");
         self.stream.flush().await.expect("the proxy reads");

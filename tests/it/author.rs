@@ -183,11 +183,11 @@ async fn inspect_names_everything_that_is_missing() {
         (import "tamis:filter/clock@0.1.0" (instance (export "now-ns" (func (result u64)))))
         (import "tamis:filter/request@0.1.0" (instance (export "fortune" (func (result string)))))
         (import "tamis:filter/request@0.2.0" (instance (export "method" (func (result string)))))
-        (import "wasi:sockets/tcp@0.2.0" (instance)))"#;
+        (import "wasi:http/types@0.2.0" (instance)))"#;
     std::fs::write(&file, wat::parse_str(wat).unwrap()).unwrap();
     let ran = filter(&["inspect", name]).await;
     assert_eq!(ran.status.code(), Some(1), "{}", said(&ran));
-    let missing = ["tamis:filter/request@0.1.0#fortune", "tamis:filter/request@0.2.0", "wasi:sockets/tcp@0.2.0"];
+    let missing = ["tamis:filter/request@0.1.0#fortune", "tamis:filter/request@0.2.0", "wasi:http/types@0.2.0"];
     for missing in missing {
         assert!(stderr(&ran).contains(missing), "{missing}: {}", said(&ran));
     }

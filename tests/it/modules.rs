@@ -50,7 +50,7 @@ async fn an_interface_of_another_version_is_named() {
 
 scenario!(what_wasi_has_beyond_clocks_and_output_is_not_there);
 async fn what_wasi_has_beyond_clocks_and_output_is_not_there() {
-    for interface in ["wasi:sockets/tcp@0.2.0", "wasi:http/outgoing-handler@0.2.0", "wasi:cli/environment@0.3.0"] {
+    for interface in ["wasi:sockets/tcp@0.3.0", "wasi:http/outgoing-handler@0.2.0", "wasi:cli/environment@0.3.0"] {
         let said = refused_module(&format!(r#"(component (import "{interface}" (instance)))"#));
         assert!(said.contains(&format!("`{interface}`")), "{said}");
     }

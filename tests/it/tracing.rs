@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tamis_tests::collector::{Span, secure_collector};
-use tamis_tests::command::{output, python, python_script, stderr, stdout};
-use tamis_tests::{Collector, Edge, Origin, Proxy, Reply, certificates, chain, collector, matrix, origin, raw_origin};
+use tamis_tests::command::{Running, output, python, python_script, stderr, stdout};
+use tamis_tests::{
+    Collector, Edge, Origin, Proxy, Reply, certificates, chain, client, collector, matrix, origin, raw_origin, scenario,
+};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -49,7 +51,7 @@ async fn a_call_through_three_proxies_is_one_trace(edge: Edge) {
             all(&collector, protocol, "middle")
         ));
         let first = to(edge, middle.address(), &all(&collector, protocol, "first"), "");
-        assert_eq!(first.client().await.get("/a/path?secret=1").await.status, 200);
+        assert_eq!(first.client().await.get("/a/path?token=hidden-1").await.status, 200);
 
         // Three servers, four attempts, and the hooks of two filters.
         let hooks = first_hooks(&collector, 7).await;
@@ -95,12 +97,49 @@ async fn a_call_through_three_proxies_is_one_trace(edge: Edge) {
         ] {
             assert_eq!(told.attribute(name), Some(value), "{name}");
         }
-        assert!(!spans.iter().any(|span| format!("{span:?}").contains("secret")), "queries may hold secrets");
+        assert!(!spans.iter().any(|span| format!("{span:?}").contains("hidden-1")), "queries may hold secrets");
+        assert_eq!(attempts("middle")[0].attribute("url.full"), Some("http://edge.test/a/path?token=[redacted]"));
         let line = last.access_log().line().await;
         assert_eq!((&line["trace_id"], &line["span_id"]), (&Value::from(trace.as_str()), &Value::from(told.id.as_str())));
         assert_eq!(last.metric("tamis_trace_spans_dropped_total{reason=\"export\"}").await, Some(0.0));
         let told = spans.iter().filter(|span| span.service == "last").count() as f64;
         last.metric_becomes("tamis_trace_spans_exported_total", |spans| spans == told).await;
+    }
+}
+
+scenario!(a_call_through_three_processes_is_one_trace);
+async fn a_call_through_three_processes_is_one_trace() {
+    for protocol in ["otlp-http", "zipkin"] {
+        let collector = collector();
+        let origin = origin().route("/", "here").run();
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut processes = Vec::new();
+        let mut next = origin.to_string();
+        for service in ["last", "middle", "first"] {
+            let file = folder.path().join(format!("{service}.toml"));
+            let config = format!(
+                "workers = 1\n[listeners.edge]\nlisten = '127.0.0.1:0'\ncluster = 'next'\n[tracing]\n{}\n[clusters.next]\nendpoints = ['{next}']\n",
+                all(&collector, protocol, service)
+            );
+            std::fs::write(&file, config).expect("a file");
+            let mut running = Running::start(env!("CARGO_BIN_EXE_tamis-cli"), &["run", "-c", file.to_str().expect("UTF-8")]);
+            let line = running.logs("listen").await;
+            next = line.split([' ', '=', '"']).find(|word| word.starts_with("127.0.0.1:")).expect("its address").to_owned();
+            processes.push(running);
+        }
+        let client = client::connect(next.parse().expect("an address")).open().await;
+        assert_eq!(client.get("/").await.text(), "here");
+
+        let spans = collector.spans(6).await;
+        let of = |service, kind| one(&spans, service, |span| span.service == service && span.kind == kind);
+        assert!(spans.iter().all(|span| span.trace == spans[0].trace), "{spans:#?}");
+        assert_eq!(of("first", "server").parent, "");
+        for service in ["first", "middle", "last"] {
+            assert_eq!(of(service, "client").parent, of(service, "server").id);
+        }
+        for (service, next) in [("first", "middle"), ("middle", "last")] {
+            assert_eq!(of(next, "server").parent, of(service, "client").id, "{next} hangs under {service}");
+        }
     }
 }
 

@@ -98,13 +98,13 @@ async fn a_module_that_is_no_good_changes_nothing() {
     let origin = origin().route("/", "").run();
     let proxy = Edge::HTTP1_PLAIN.proxy(stamping(&origin, &guest("stamp-a").to_string(), ""));
     let before = proxy.filter("stamp").await;
-    let wants_sockets = wat::parse_str(r#"(component (import "wasi:sockets/tcp@0.2.0" (instance)))"#).unwrap();
+    let wants_http = wat::parse_str(r#"(component (import "wasi:http/types@0.2.0" (instance)))"#).unwrap();
     let cases: [(&[u8], &str); 6] = [
         (b"", "expected a WebAssembly module"),
         (b"no module", "expected a WebAssembly module"),
         (&guest("stamp-b").bytes()[..1000], "the module does not compile"),
         (b"\0asm\x01\0\0\0", "exports no hook"),
-        (&wants_sockets, "`wasi:sockets/tcp@0.2.0`"),
+        (&wants_http, "`wasi:http/types@0.2.0`"),
         (&guest("refuse").bytes(), "rules[1].limit: expected a number, found \"x\""),
     ];
     for (module, says) in cases {

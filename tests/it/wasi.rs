@@ -1,20 +1,22 @@
 //! A component that brings WASI along: what it is given, and that there is no more.
 
 use tamis_tests::command::Running;
-use tamis_tests::{chain, client, guest, origin, proxy, refused, scenario};
+use tamis_tests::{chain, client, guest, origin, proxy, scenario};
 
 scenario!(a_component_for_wasi_is_given_little);
 async fn a_component_for_wasi_is_given_little() {
     let origin = origin().run();
     let proxy = proxy(chain(&origin, &[("wasi", "allow = { environment = { GRANTED = 'yes' } }")]));
-    let seen = proxy.client().await.get("/").await.json();
+    // Somebody listens where the guest tries to go.
+    let seen = proxy.client().await.get("/").header("x-connect", &origin.to_string()).await.json();
     assert_eq!((&seen["granted"], &seen["not-granted"], &seen["all"]), (&"yes".into(), &().into(), &1.into()), "{seen}");
     assert_eq!(seen["arguments"], 0, "{seen}");
     assert!(seen["epoch-seconds"].as_u64().unwrap() > 1_700_000_000, "{seen}");
     assert_eq!(seen["goes-on"], true, "{seen}");
-    for what in ["read", "write", "list"] {
+    for what in ["read", "write", "list", "connect", "listen", "datagram", "look-up"] {
         assert!(seen[what].is_string(), "{what} is refused: {seen}");
     }
+    assert_eq!(origin.connections(), 0);
     // Seeds are drawn once an instance.
     let fresh = "isolation = 'fresh'\nallow = { environment = { GRANTED = 'yes' } }";
     let proxy = tamis_tests::proxy(chain(&origin, &[("wasi", fresh)]));
@@ -40,17 +42,4 @@ async fn what_it_prints_stands_in_the_log() {
     assert!(line.contains("INFO"), "{line}");
     let line = running.logs("said on the standard error about /here").await;
     assert!(line.contains("WARN"), "{line}");
-}
-
-scenario!(sockets_are_not_offered);
-async fn sockets_are_not_offered() {
-    let wat = r#"(component (import "wasi:sockets/tcp@0.2.0" (instance (export "tcp-socket" (type (sub resource))))))"#;
-    let folder = tempfile::tempdir().unwrap();
-    let module = folder.path().join("sockets.wasm");
-    std::fs::write(&module, wat::parse_str(wat).unwrap()).unwrap();
-    let said = refused(format!(
-        "[listeners.edge]\nlisten = '127.0.0.1:0'\nfilters = ['f']\n[filters.f]\nmodule = '{}'\n",
-        module.display()
-    ));
-    assert!(said.contains("wasi:sockets/tcp@0.2.0"), "what is missing: {said}");
 }

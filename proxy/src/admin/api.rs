@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::config::Reconfigure;
 use super::query::Query;
+use super::upgrade::Upgrade;
 use super::versions::Target;
 use super::views::shown;
 use crate::config;
@@ -86,6 +87,8 @@ pub enum Order {
     Config(Box<Reconfigure>),
     /// Like SIGTERM.
     Drain,
+    /// Like SIGUSR2.
+    Upgrade(Upgrade),
 }
 
 /// What went live.
@@ -129,6 +132,8 @@ pub enum Refused {
     #[error("the proxy is leaving; whether the change was kept shows at its next start")]
     Leaving,
     #[error("{0}")]
+    Forbidden(&'static str),
+    #[error("{0}")]
     Full(String),
     #[error("{0}")]
     Busy(String),
@@ -139,6 +144,7 @@ impl Refused {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,

@@ -93,6 +93,7 @@ fn of_check(check: &Check, run: u32) -> Value {
 fn ended(ended: Ended) -> Value {
     match ended {
         Ended::Answered(status) => status.as_u16().into(),
+        Ended::Connected => "connected".into(),
         Ended::Unconnected => "unconnected".into(),
         Ended::UnconnectedInTime => "connect-timeout".into(),
         Ended::Unanswered => "timeout".into(),

@@ -37,6 +37,7 @@ pub enum Action {
     Listeners,
     Certificates,
     Drain,
+    Upgrade,
     OpenApi,
     Log,
     LogSet,
@@ -85,6 +86,7 @@ pub static ROUTES: &[Route] = routes! {
     GET "/live", Nothing, Live, "200 while the process answers";
     GET "/version", Nothing, Version, "what this is, and since when it runs";
     POST "/drain", Permission, Drain, "leaves as after SIGTERM";
+    POST "/upgrade", Permission, Upgrade, "another process takes over; {\"binary\": PATH}, or the same program again";
     GET "/openapi.json", Nothing, OpenApi, "this list, for machines";
     GET "/config", Permission, Config, "the configuration as it runs; ?format=json";
     PUT "/config", Permission, ConfigPut, "the body is another one: checked whole, live, or refused; ?dry-run, ?version=N";

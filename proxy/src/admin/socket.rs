@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::TcpListener as StdTcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,27 @@ impl Bound {
                 socket.map(Self::Tcp).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
             }
             AdminListen::Unix(path) => bind_unix(path).map(|socket| Self::Unix(socket, path.clone())),
+        }
+    }
+
+    /// One that was open before this process was.
+    pub fn adopt(listen: &AdminListen, socket: OwnedFd) -> io::Result<Self> {
+        let adopted = match listen {
+            AdminListen::Address(_) => Self::Tcp(socket.into()),
+            AdminListen::Unix(path) => Self::Unix(socket.into(), path.clone()),
+        };
+        match &adopted {
+            Self::Tcp(socket) => socket.set_nonblocking(true)?,
+            Self::Unix(socket, _) => socket.set_nonblocking(true)?,
+        }
+        Ok(adopted)
+    }
+
+    /// The same socket, for whoever comes after.
+    pub fn share(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(socket) => socket.try_clone().map(OwnedFd::from),
+            Self::Unix(socket, _) => socket.try_clone().map(OwnedFd::from),
         }
     }
 

@@ -5,46 +5,53 @@
 //! Whatever fails changes nothing.
 
 mod change;
+mod leave;
+mod under_way;
+mod upgrade;
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
+use super::application::Application;
 use super::certificates::{self, Expiries};
 use super::listeners::Listeners;
-use super::prepare::Outcome;
+use super::manager::{self, Watchdog};
 use super::signals::Signals;
 use super::state::{AllVersions, Shelf};
-use super::trial::{self, Failed, Trials};
+use super::trial::{self, Trials};
+use super::upgrade::Launch;
 use super::waiting::{Change, Waiting};
 use super::wards::Wards;
 use super::watch::Watch;
 use super::{Bound, BoundAdmin, Left, RunError};
 use crate::admin::Admin;
-use crate::admin::api::{self, Api, Done, Order, Refused};
-use crate::admin::config::{NotConfigured, Reconfigured};
+use crate::admin::api::{self, Api, Order, Refused};
 use crate::admin::configs::Configs;
 use crate::admin::ledger::Ledger;
 use crate::admin::process::Process;
 use crate::admin::stats::History;
+use crate::admin::upgrade::Upgrade;
 use crate::cluster::discovery::{Answer, Query, Resolver};
 use crate::cluster::pool;
 use crate::config::{AdminListen, Input};
 use crate::drain;
-use crate::exchange;
 use crate::filter::{self, source::Modules};
 use crate::snapshot::{Live, Parts};
 use crate::tls::workload;
 use crate::worker::Worker;
+use under_way::{Running, finished};
+use upgrade::Upgrading;
 
 /// How long the last lines of the access log are waited for at the end.
 const FLUSH: Duration = Duration::from_secs(1);
-/// How long exchanges that are cut are given to tell the log.
-const CUT: Duration = Duration::from_millis(200);
+/// How long operators are given to hear what they have asked for.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Something to see to.
 #[derive(Debug)]
@@ -66,6 +73,18 @@ pub enum Event {
     },
     /// Somebody knows endpoints.
     Found(Query, Answer),
+    /// Another process is to take over.
+    Upgrade,
+    /// A signal that was the application's.
+    PassedOn,
+}
+
+/// Why the loop has ended calmly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Told,
+    /// A successor serves.
+    HandedOver,
 }
 
 /// See the module.
@@ -91,6 +110,10 @@ pub struct Control {
     /// Listeners that have left the configuration and still serve somebody.
     leaving: Vec<drain::Trigger>,
     expiries: Expiries,
+    /// `None`: nobody can start this program again.
+    launch: Option<Launch>,
+    /// What a successor is offered of it.
+    admin: Option<(AdminListen, OwnedFd)>,
 }
 
 /// What the loop hears of.
@@ -108,49 +131,27 @@ struct Following {
     changed: Arc<Notify>,
 }
 
-/// The change under way.
-struct Running {
-    about: About,
-    task: JoinHandle<Outcome>,
-}
-
-/// What is still to be said of a change when it is done.
-enum About {
-    Reload,
-    Module(PathBuf),
-    Input(Input),
-    Certificates,
-    GoBack(Failed),
-    Found(Query),
-    Command {
-        filter: Arc<str>,
-        what: &'static str,
-        answer: oneshot::Sender<Result<Done, Refused>>,
-        /// The place of its body.
-        _held: Option<OwnedSemaphorePermit>,
-    },
-    Configure {
-        answer: oneshot::Sender<Result<Reconfigured, NotConfigured>>,
-        _held: Option<OwnedSemaphorePermit>,
-    },
-}
-
 impl Control {
     /// Runs a proxy until it is told to leave.
     pub fn run(bound: Bound) -> Result<Left, RunError> {
         let Bound { runtime, workers, file, parts, modules, resolver, versions, shelf, configs, listeners, .. } = bound;
-        let Bound { admin, ledger, live, events, queue, signals, .. } = bound;
+        let Bound { admin, ledger, live, events, queue, signals, mut inherited, launch, mut application, .. } = bound;
         let workers = (0..workers).map(Worker::start).collect::<Result<Vec<_>, _>>().map_err(RunError::Worker)?;
+        // Everything is there: a predecessor may let go.
+        let is_heir = inherited.is_heir();
+        inherited.ready().map_err(RunError::Handover)?;
         let socket = admin.as_ref().and_then(|admin| admin.socket.address());
-        let left = runtime.block_on(async {
+        let shared = admin.as_ref().and_then(|admin| Some((admin.config.listen.clone(), admin.socket.share().ok()?)));
+        let (left, end) = runtime.block_on(async {
             let (trigger, leaving) = drain::channel();
+            let (ending, closing) = drain::channel();
             let (sender, commands) = mpsc::channel(api::COMMANDS);
-            if let Some(BoundAdmin { socket, guard, config }) = admin {
+            let serving = admin.map(|BoundAdmin { socket, guard, config }| {
                 let (live, ledger, history) = (Arc::clone(&live), Arc::clone(&ledger), History::default());
                 let (drain, api, process) = (leaving, Api::new(sender), Process::default());
-                let admin = Admin { live, ledger, drain, api, guard, config, history, process };
-                tokio::spawn(admin.serve(socket));
-            }
+                let admin = Admin { live, ledger, drain, closing, api, guard, config, history, process };
+                tokio::spawn(admin.serve(socket))
+            });
             let watch = Watch::new(events.clone());
             let mut control = Self {
                 file,
@@ -172,18 +173,31 @@ impl Control {
                 watch,
                 leaving: Vec::new(),
                 expiries: Expiries::default(),
+                launch,
+                admin: shared,
             };
             control.begin().await;
-            let left = control.serve(Ears { queue, signals, commands }, trigger).await;
+            inherited.serving();
+            if !is_heir {
+                manager::ready();
+            }
+            if let Some(application) = &mut application {
+                application.start();
+            }
+            let ears = Ears { queue, signals, commands };
+            let (left, end) = control.serve(ears, &mut application, trigger, serving.as_ref()).await;
             control.end();
-            Ok(left)
+            ending.drain();
+            let _ = tokio::time::timeout(LAST_ANSWERS, ending.finished()).await;
+            (left, end)
         });
-        if let Some(AdminListen::Unix(path)) = socket {
+        // The successor has the socket.
+        if let (Some(AdminListen::Unix(path)), End::Told) = (socket, end) {
             let _ = std::fs::remove_file(path);
         }
         // A compilation that nobody waits for any more is not waited for either.
         runtime.shutdown_background();
-        left
+        Ok(application.and_then(|application| application.code()).map_or(left, Left::With))
     }
 
     async fn begin(&mut self) {
@@ -201,6 +215,7 @@ impl Control {
         self.follow_sources();
         self.follow_inputs();
         self.watch_files();
+        tokio::task::spawn_blocking(filter::heap::let_go_of_program);
     }
 
     fn end(&mut self) {
@@ -215,22 +230,61 @@ impl Control {
         }
     }
 
-    async fn serve(&mut self, mut ears: Ears, trigger: drain::Trigger) -> Left {
+    /// Until there is a reason to leave; then leaves.
+    async fn serve(
+        &mut self,
+        mut ears: Ears,
+        application: &mut Option<Application>,
+        trigger: drain::Trigger,
+        admin: Option<&JoinHandle<()>>,
+    ) -> (Left, End) {
         let mut waiting = Waiting::default();
         let mut running: Option<Running> = None;
+        let mut wanted: Option<Upgrade> = None;
+        let mut upgrading: Option<Upgrading> = None;
         let mut looks = certificates::looks();
-        let left = loop {
-            if running.is_none() {
-                running = waiting.next().map(|change| self.prepare(change));
+        let mut watchdog = Watchdog::of_this_process();
+        let end = loop {
+            // A successor reads what a change would be about to write.
+            if running.is_none() && upgrading.is_none() {
+                match wanted.take() {
+                    Some(wanted) => upgrading = self.begin_upgrade(wanted, application.as_ref()),
+                    None => running = waiting.next().map(|change| self.prepare(change)),
+                }
+            }
+            let hears = application.as_ref().and_then(Application::hears);
+            if application.as_ref().is_some_and(|application| application.code().is_some()) {
+                break Some(End::Told);
             }
             let event = tokio::select! {
                 Some(event) = ears.queue.recv() => event,
-                event = Signals::next(&mut ears.signals) => event,
+                event = Signals::next_with(&mut ears.signals, hears) => event,
+                () = Application::end_of(application) => continue,
+                () = watchdog.due() => {
+                    watchdog.beat(&self.workers);
+                    continue;
+                }
+                ready = Upgrading::ready(&mut upgrading) => {
+                    if let Some(upgrading) = upgrading.take()
+                        && self.finish_upgrade(upgrading, ready).await
+                    {
+                        break Some(End::HandedOver);
+                    }
+                    continue;
+                }
                 Some(order) = ears.commands.recv() => {
                     waiting.add(match order {
                         Order::Filter(command) => Change::Command(command),
                         Order::Config(wanted) => Change::Configure(wanted),
-                        Order::Drain => break Left::Drained,
+                        Order::Drain if Application::is_told(application.as_ref()) => continue,
+                        Order::Drain => break Some(End::Told),
+                        Order::Upgrade(asked) => {
+                            match &wanted {
+                                None if upgrading.is_none() => wanted = Some(asked),
+                                _ => asked.tell(Err(Refused::Conflict("another upgrade is under way".to_owned()))),
+                            }
+                            continue;
+                        }
                     });
                     continue;
                 }
@@ -273,7 +327,10 @@ impl Control {
                 }
             };
             match event {
-                Event::Reload => waiting.add(Change::Reload { if_changed: false }),
+                Event::Reload => {
+                    manager::reloading();
+                    waiting.add(Change::Reload { if_changed: false });
+                }
                 Event::Touched { paths, renamed } => self.watch.touched(&paths, renamed),
                 Event::Fetched { input, content } => {
                     if self.parts.inputs.get(&input).is_some_and(|known| *known != content) {
@@ -282,8 +339,11 @@ impl Control {
                 }
                 Event::Found(query, answer) => waiting.add(Change::Found(query, answer)),
                 Event::ReopenLog => self.live.load().access_log.reopen(),
-                Event::Stop => break Left::Cut,
-                Event::Drain => break Left::Drained,
+                Event::Upgrade if wanted.is_none() && upgrading.is_none() => wanted = Some(Upgrade::nobodys()),
+                Event::Upgrade | Event::PassedOn => {}
+                Event::Stop => break None,
+                Event::Drain if Application::is_told(application.as_ref()) => {}
+                Event::Drain => break Some(End::Told),
             }
         };
         // Nothing goes live any more; whoever waits for an answer is told by losing it.
@@ -292,83 +352,22 @@ impl Control {
             drop(about);
         }
         let Ears { queue, signals, commands } = ears;
-        drop((waiting, commands));
-        match left {
-            Left::Cut => {
+        drop((waiting, commands, wanted, upgrading));
+        match end {
+            None => {
                 let triggers = self.listeners.drain();
                 self.cut(&triggers).await;
-                Left::Cut
+                (Left::Cut, End::Told)
             }
-            Left::Drained => {
+            Some(end) => {
+                match end {
+                    End::Told => manager::stopping(),
+                    // Operators reach the successor from here on.
+                    End::HandedOver => admin.into_iter().for_each(JoinHandle::abort),
+                }
                 trigger.drain();
-                self.drain(queue, signals).await
+                (self.drain(end, queue, signals).await, end)
             }
         }
-    }
-
-    /// Fails readiness, waits until others have noticed, closes the listeners and lets what is under way finish.
-    async fn drain(&mut self, mut queue: mpsc::Receiver<Event>, mut signals: Option<Signals>) -> Left {
-        let drain = self.parts.config.drain.clone();
-        tracing::info!(pre_stop = ?drain.pre_stop, timeout = ?drain.timeout, "draining; a second signal stops at once");
-        let mut triggers = std::mem::take(&mut self.leaving);
-        let (listeners, live) = (&mut self.listeners, &self.live);
-        let calmly = async {
-            tokio::time::sleep(drain.pre_stop).await;
-            triggers.extend(listeners.drain());
-            let all = async {
-                for trigger in &triggers {
-                    trigger.finished().await;
-                }
-            };
-            tokio::time::timeout(drain.timeout, all).await.is_ok()
-        };
-        let told_again = async {
-            loop {
-                let event = tokio::select! {
-                    Some(event) = queue.recv() => event,
-                    event = Signals::next(&mut signals) => event,
-                };
-                match event {
-                    Event::Stop | Event::Drain => return,
-                    Event::ReopenLog => live.load().access_log.reopen(),
-                    _ => {}
-                }
-            }
-        };
-        let drained = tokio::select! {
-            drained = calmly => drained,
-            () = told_again => false,
-        };
-        if drained {
-            tracing::info!("drained");
-            return Left::Drained;
-        }
-        triggers.extend(self.listeners.drain());
-        let remaining: usize = triggers.iter().map(drain::Trigger::remaining).sum();
-        tracing::warn!(connections = remaining, "not everything finished in time; the rest is cut");
-        self.cut(&triggers).await;
-        Left::Cut
-    }
-
-    /// Ends what is under way, and lets the log say so.
-    async fn cut(&self, triggers: &[drain::Trigger]) {
-        for worker in &self.workers {
-            worker.post(exchange::cutting).await;
-        }
-        triggers.iter().for_each(drain::Trigger::cut);
-        let finished = async {
-            for trigger in triggers {
-                trigger.finished().await;
-            }
-        };
-        let _ = tokio::time::timeout(CUT, finished).await;
-    }
-}
-
-/// Waits for the change under way, or for ever.
-async fn finished(running: &mut Option<Running>) -> Outcome {
-    match running {
-        Some(Running { task, .. }) => task.await.unwrap_or_else(|error| Outcome { built: Err(error.into()), modules: None }),
-        None => std::future::pending().await,
     }
 }

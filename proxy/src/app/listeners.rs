@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use super::inherited::Inherited;
+use super::upgrade::{Offer, Place};
 use crate::config::{self, Problem, Problems};
 use crate::drain;
 use crate::exchange::Gate;
@@ -24,7 +27,8 @@ struct Running {
     listen: SocketAddr,
     backlog: u32,
     address: SocketAddr,
-    /// One a worker; the accept loops have copies. As long as one copy is there, the kernel keeps queueing.
+    /// One a worker, or more where a predecessor had more workers: each is accepted from, for what the kernel has queued in one of
+    /// the group is in no other. The accept loops have copies; as long as one copy is there, the kernel keeps queueing.
     sockets: Vec<TcpListener>,
     trigger: drain::Trigger,
     signal: Option<drain::Signal>,
@@ -39,22 +43,22 @@ impl Running {
 
 impl Listeners {
     /// Opens the sockets of every listener.
-    pub fn bind(parts: &Parts, workers: usize) -> Result<Self, Problems> {
+    pub fn bind(parts: &Parts, workers: usize, inherited: &mut Inherited) -> Result<Self, Problems> {
         let mut listeners = Self::default();
-        let opened = listeners.open(parts, workers)?;
+        let opened = listeners.open(parts, workers, inherited)?;
         listeners.running.extend(opened.0);
         Ok(listeners)
     }
 
     /// Opens the sockets that the configuration wants and that are not there yet. Nothing else changes.
-    pub fn open(&self, parts: &Parts, workers: usize) -> Result<Opened, Problems> {
+    pub fn open(&self, parts: &Parts, workers: usize, inherited: &mut Inherited) -> Result<Opened, Problems> {
         let mut opened = BTreeMap::new();
         let mut problems: Vec<Problem> = Vec::new();
         for (name, config) in &parts.config.listeners {
             if self.running.get(name).is_some_and(|running| running.serves(config)) {
                 continue;
             }
-            let bound = self.sockets(config, workers);
+            let bound = self.sockets(name, config, workers, inherited);
             let bound = bound.and_then(|sockets| Ok((sockets[0].local_addr()?, sockets)));
             match bound {
                 Ok((address, sockets)) => {
@@ -80,7 +84,16 @@ impl Listeners {
     }
 
     /// A listener that is only renamed, or queues more, goes on with the sockets it has: nothing that waits is lost.
-    fn sockets(&self, config: &config::Listener, workers: usize) -> io::Result<Vec<TcpListener>> {
+    fn sockets(
+        &self,
+        name: &str,
+        config: &config::Listener,
+        workers: usize,
+        inherited: &mut Inherited,
+    ) -> io::Result<Vec<TcpListener>> {
+        if let Some(sockets) = inherited.listener(name, &config.listen.to_string(), config.listen.port() != 0) {
+            return widened(sockets?, config.limits.backlog, workers);
+        }
         let same = self.running.values().find(|running| running.listen == config.listen && config.listen.port() != 0);
         if let Some(running) = same {
             let sockets = running.sockets.iter().map(|socket| {
@@ -111,7 +124,8 @@ impl Listeners {
         for (name, running) in &mut self.running {
             let Some(listener) = live.load().listeners.get(name).cloned() else { continue };
             let Some(signal) = running.signal.take() else { continue };
-            for (worker, socket) in workers.iter().zip(&running.sockets) {
+            let count = if workers.is_empty() { 0 } else { workers.len().max(running.sockets.len()) };
+            for (worker, socket) in workers.iter().cycle().zip(running.sockets.iter().cycle()).take(count) {
                 let socket = match socket.try_clone() {
                     Ok(socket) => socket,
                     Err(error) => {
@@ -125,6 +139,16 @@ impl Listeners {
             }
             tracing::info!(listener = %name, address = %running.address, "listening");
         }
+    }
+
+    /// What a successor is offered.
+    pub fn offers(&self) -> io::Result<Vec<(Offer, Vec<OwnedFd>)>> {
+        let offer = |(name, running): (&Arc<str>, &Running)| {
+            let sockets = running.sockets.iter().map(|socket| socket.try_clone().map(OwnedFd::from));
+            let offer = Offer { place: Place::Listener, name: name.to_string(), listen: running.listen.to_string() };
+            Ok((offer, sockets.collect::<io::Result<_>>()?))
+        };
+        self.running.iter().map(offer).collect()
     }
 
     pub fn address(&self, name: &str) -> Option<SocketAddr> {
@@ -144,6 +168,26 @@ impl Listeners {
         });
         triggers.collect()
     }
+}
+
+/// Each worker gets one of the group. Where the address takes no further one, because whoever opened it has no group, workers share
+/// what there is.
+fn widened(mut sockets: Vec<TcpListener>, backlog: u32, workers: usize) -> io::Result<Vec<TcpListener>> {
+    for socket in &sockets {
+        socket2::SockRef::from(socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    }
+    let Some(first) = sockets.first() else { return Ok(sockets) };
+    let (address, shared) = (first.local_addr()?, socket2::SockRef::from(first).reuse_port()?);
+    while shared && sockets.len() < workers {
+        match listener::open(address, backlog, true) {
+            Ok(socket) => sockets.push(socket),
+            Err(error) => {
+                tracing::warn!(%address, %error, "workers share sockets: no further one can be opened");
+                break;
+            }
+        }
+    }
+    Ok(sockets)
 }
 
 /// Sockets that are open and not served yet. Dropping them closes them.

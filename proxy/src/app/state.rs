@@ -6,7 +6,9 @@ mod directory;
 mod manifest;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -68,13 +70,22 @@ pub enum Shelf {
 
 impl Shelf {
     /// With everything that is kept there, all of it as whole as it was.
-    pub fn open(directory: Option<&Path>) -> Result<(Self, AllVersions), StateError> {
+    /// `lock`: of this directory, from whoever had it before.
+    pub fn open(directory: Option<&Path>, lock: Option<File>) -> Result<(Self, AllVersions), StateError> {
         match directory {
             None => Ok((Self::Memory(Mutex::default()), AllVersions::new())),
             Some(path) => {
-                let (directory, versions) = Directory::open(path)?;
+                let (directory, versions) = Directory::open(path, lock)?;
                 Ok((Self::Directory(directory), versions))
             }
+        }
+    }
+
+    /// The directory and its lock, for whoever comes after.
+    pub fn lock(&self) -> Option<io::Result<OwnedFd>> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Directory(directory) => Some(directory.lock()),
         }
     }
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::app::{App, Bound, Keep, StartError};
+use crate::app::{App, Bound, Own, StartError};
 use crate::config;
 use services::{Behaviour, Service};
 
@@ -58,7 +58,7 @@ fn build(options: &Options, services: &[Service]) -> Result<Bound, StartError> {
     for service in services {
         text = text.replace(&format!("{{{}}}", service.name), &service.address.to_string());
     }
-    App::build_with_signals(config::parse(&text, Path::new("demo.toml"))?, Keep::Ask)
+    App::build_with_signals(config::parse(&text, Path::new("demo.toml"))?, Own::default())
 }
 
 fn introduce(bound: &Bound, services: &[Service]) {

@@ -132,6 +132,9 @@ impl Means<'_> {
         let step = trail.begin(What::Attempt(trail::Attempt {
             by: self.wishes.by,
             method: request.method().clone(),
+            target: request.uri().clone(),
+            host: request.headers().get(http::header::HOST).cloned(),
+            is_tls: self.cluster.config.tls.is_some(),
             cluster: Arc::clone(&self.cluster.name),
             endpoint: endpoint.address,
             number: self.number,

@@ -121,8 +121,11 @@ fn done(cluster: &Arc<Cluster>, last: Tried, place: Taken) -> Result<Answer, Fai
     Ok(answer)
 }
 
-fn no_endpoint(cluster: &Cluster, wishes: &Wishes) -> Failure {
+pub fn no_endpoint(cluster: &Cluster, wishes: &Wishes) -> Failure {
     let name = &cluster.name;
+    if cluster.config.original_destination && wishes.original.is_none() {
+        return Failure::new(Kind::Loop, "the destination is the proxy itself");
+    }
     Failure::new(
         Kind::NoEndpoint,
         match wishes.endpoint {

@@ -97,13 +97,14 @@ fn now_ms() -> u64 {
 }
 
 /// A status stands for itself.
-const CODES: [(Ended, u16); 6] = [
+const CODES: [(Ended, u16); 7] = [
     (Ended::Unconnected, 1),
     (Ended::UnconnectedInTime, 2),
     (Ended::Unanswered, 3),
     (Ended::Reset, 4),
     (Ended::Refused, 5),
     (Ended::Useless, 6),
+    (Ended::Connected, 7),
 ];
 
 /// Above the status, one more than the code of gRPC.

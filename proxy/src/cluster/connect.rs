@@ -1,13 +1,15 @@
 //! A connection to an endpoint: TCP, and TLS over it where the cluster says so, within one deadline.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::client::TlsStream;
 
+use super::passing::Own;
 use super::{Cluster, Endpoint};
 use crate::exchange::{Failure, Kind};
 use crate::tls::{self, Offer, Why};
@@ -16,6 +18,8 @@ use crate::tls::{self, Offer, Why};
 #[derive(Debug)]
 pub enum Stream {
     Plain(TcpStream),
+    /// To where a client was going.
+    Passed(TcpStream, Own),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -23,7 +27,7 @@ impl Stream {
     /// Whether HTTP/2 was agreed on.
     pub fn agreed_on_http2(&self) -> bool {
         match self {
-            Self::Plain(_) => false,
+            Self::Plain(_) | Self::Passed(..) => false,
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
@@ -39,9 +43,13 @@ pub async fn connect(cluster: &Cluster, endpoint: &Endpoint, offer: Offer) -> Re
 async fn open(cluster: &Cluster, endpoint: &Endpoint, offer: Offer) -> Result<Stream, Failure> {
     let limit = cluster.config.timeouts.connect;
     let connecting = async {
-        let stream = TcpStream::connect(endpoint.address).await.map_err(refused_by)?;
+        let stream = reach(endpoint.address, cluster.config.mark).await.map_err(refused_by)?;
         // Requests are written whole; waiting for more to write only delays them.
         let _ = stream.set_nodelay(true);
+        if cluster.config.original_destination {
+            let own = Own::new(stream.local_addr().map_err(refused_by)?);
+            return Ok(Stream::Passed(stream, own));
+        }
         if cluster.config.tls.is_none() {
             return Ok(Stream::Plain(stream));
         }
@@ -53,6 +61,14 @@ async fn open(cluster: &Cluster, endpoint: &Endpoint, offer: Offer) -> Result<St
     }
     let late = || Failure::new(Kind::ConnectTimeout, "the upstream did not accept a connection in time");
     tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// Connects, with the firewall mark that the cluster's connections have.
+pub async fn reach(address: SocketAddr, mark: Option<u32>) -> io::Result<TcpStream> {
+    let Some(mark) = mark else { return TcpStream::connect(address).await };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket2::SockRef::from(&socket).set_mark(mark)?;
+    socket.connect(address).await
 }
 
 async fn shake(cluster: &Cluster, endpoint: &Endpoint, stream: TcpStream, offer: Offer) -> Result<Stream, Failure> {
@@ -93,7 +109,7 @@ pub fn refused_by(error: impl Into<crate::exchange::failure::BoxError>) -> Failu
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Plain(stream) | Self::Passed(stream, _) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
@@ -102,35 +118,35 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Plain(stream) | Self::Passed(stream, _) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Plain(stream) | Self::Passed(stream, _) => Pin::new(stream).poll_write_vectored(context, slices),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Plain(stream) | Self::Passed(stream, _) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Plain(stream) | Self::Passed(stream, _) => Pin::new(stream).poll_flush(context),
             Self::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Plain(stream) | Self::Passed(stream, _) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }

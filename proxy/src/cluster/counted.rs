@@ -23,6 +23,10 @@ impl<S> Counted<S> {
     pub fn new(stream: S, open: Taken) -> Self {
         Self { stream, open }
     }
+
+    pub fn get_ref(&self) -> &S {
+        &self.stream
+    }
 }
 
 impl<S: AsyncRead> AsyncRead for Counted<S> {

@@ -3,8 +3,8 @@
 use super::{Cluster, Ended, Endpoint, Seen};
 use crate::telemetry::metrics::{Count, Durations, Exposition, Kind};
 
-/// What came of an attempt: a status of this class, or none.
-const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
+/// What came of an attempt: a status of this class, a raw connection, or nothing.
+const CLASSES: [&str; 7] = ["1xx", "2xx", "3xx", "4xx", "5xx", "connected", "none"];
 
 /// See the module. Carried from snapshot to snapshot with its endpoint; all workers add to it.
 #[derive(Debug, Default)]
@@ -18,6 +18,7 @@ impl Counts {
     pub fn add(&self, seen: &Seen) {
         let class = match seen.ended {
             Ended::Answered(status) => usize::from(status.as_u16() / 100),
+            Ended::Connected => CLASSES.len() - 1,
             _ => CLASSES.len(),
         };
         if let Some(count) = self.classes.get(class.wrapping_sub(1)) {

@@ -20,6 +20,8 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// The name by which it is listed, where TLS asks for it.
     pub host: Option<Arc<str>>,
+    /// It is where a client was going, and listed nowhere.
+    pub passing: bool,
     /// Of the address alone, so that every proxy and every restart sends a hash key to the same place.
     pub hash: u64,
     pub health: Health,
@@ -42,6 +44,7 @@ impl Endpoint {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             address,
             host: None,
+            passing: false,
             hash: hash::of_address(address),
             health: Health::default(),
             cost: Cost::default(),

@@ -17,9 +17,18 @@ pub enum Spoken {
     Either,
 }
 
+/// What a cluster speaks for a client that speaks this: who goes where the client was going speaks as the client does.
+pub fn protocol(config: &config::Cluster, client: Version) -> UpstreamProtocol {
+    match config.protocol {
+        UpstreamProtocol::Auto if config.original_destination && client == Version::HTTP_2 => UpstreamProtocol::Http2,
+        protocol => protocol,
+    }
+}
+
 /// What is to be spoken for a request. Only HTTP/1 can become another protocol.
 pub fn spoken<B>(config: &config::Cluster, request: Option<&Request<B>>) -> Spoken {
-    match config.protocol {
+    let version = request.map_or(Version::HTTP_11, Request::version);
+    match protocol(config, version) {
         UpstreamProtocol::Http1 => Spoken::Http1,
         UpstreamProtocol::Http2 => Spoken::Http2,
         UpstreamProtocol::Auto if config.tls.is_none() => Spoken::Http1,

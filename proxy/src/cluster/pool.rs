@@ -22,7 +22,7 @@ use super::breaker::{Limit, Load, Taken};
 use super::connect::{Stream, connect, refused_by};
 use super::counted::Counted;
 use super::line::{Line, Stood};
-use super::{Cluster, Endpoint, Outgoing};
+use super::{Cluster, Endpoint, Outgoing, passing};
 use crate::config::{Breakers, ClusterLimits, ClusterTimeouts};
 use crate::exchange::{Failure, Kind};
 use crate::tls::Offer;
@@ -136,7 +136,7 @@ pub fn of(endpoint: &Endpoint, timeouts: &ClusterTimeouts, limits: &ClusterLimit
             refused: RefCell::default(),
             speaks_http1: Cell::new(false),
         });
-        if KEPT.with_borrow(|kept| kept.as_ref().is_none_or(|kept| kept.contains(&endpoint.id))) {
+        if endpoint.passing || KEPT.with_borrow(|kept| kept.as_ref().is_none_or(|kept| kept.contains(&endpoint.id))) {
             pools.insert(endpoint.id, Rc::clone(&pool));
         }
         pool
@@ -146,6 +146,7 @@ pub fn of(endpoint: &Endpoint, timeouts: &ClusterTimeouts, limits: &ClusterLimit
 /// From now on only connections to these endpoints are kept; exchanges under way on others finish.
 pub fn sweep(keep: &Arc<BTreeSet<u64>>) {
     KEPT.set(Some(Arc::clone(keep)));
+    passing::forget();
     POOLS.with_borrow_mut(|pools| pools.retain(|id, _| keep.contains(id)));
 }
 
@@ -156,6 +157,16 @@ pub async fn tend() {
         interval.tick().await;
         let now = Instant::now();
         POOLS.with_borrow(|pools| pools.values().for_each(|pool| pool.expire(now)));
+        let unused = |id| {
+            POOLS.with_borrow_mut(|pools| {
+                let is_unused = pools.get(&id).is_none_or(|pool| Rc::strong_count(pool) == 1 && pool.is_empty());
+                if is_unused {
+                    pools.remove(&id);
+                }
+                is_unused
+            })
+        };
+        passing::tend(unused);
     }
 }
 
@@ -168,6 +179,10 @@ impl Pool {
                 return Some(connection);
             }
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.idle.borrow().is_empty() && self.shared.borrow().is_empty()
     }
 
     /// Keeps an HTTP/1 connection whose exchange is over, unless somebody waits for one.
@@ -415,7 +430,7 @@ impl Http1 {
 }
 
 /// Closes a connection of this cluster that nobody uses, whichever endpoint it is to.
-fn give_up_an_idle_one(load: &Arc<Load>) {
+pub fn give_up_an_idle_one(load: &Arc<Load>) {
     let give_up = |pool: &Rc<Pool>| {
         let mut shared = pool.shared.borrow_mut();
         let unused = shared.iter().position(|connection| connection.active.get() == 0);

@@ -87,7 +87,7 @@ impl<'a> Policy<'a> {
             Ended::Unanswered => any(&[Occasion::Timeout]),
             Ended::Reset => any(&[Occasion::Reset]),
             Ended::Refused => any(&[Occasion::Reset, Occasion::RefusedStream]),
-            Ended::Useless => false,
+            Ended::Connected | Ended::Useless => false,
         }
     }
 

@@ -68,6 +68,8 @@ fn number(fields: &HeaderMap, name: &str) -> Option<u64> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     Answered(StatusCode),
+    /// A raw connection is there; what it is for, nobody here knows.
+    Connected,
     /// No connection; nothing was sent.
     Unconnected,
     /// The same, for it took too long.

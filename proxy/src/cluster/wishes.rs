@@ -15,6 +15,8 @@ use crate::exchange::{Deadline, Destination, Failure, Inflow, Kind, Retry, Trail
 pub struct Wishes {
     /// This endpoint and no other.
     pub endpoint: Option<SocketAddr>,
+    /// Where the client was going before it was redirected.
+    pub original: Option<SocketAddr>,
     /// Labels that an endpoint must carry.
     pub subset: Vec<(String, String)>,
     /// The hash of the key that a filter set.
@@ -67,6 +69,7 @@ impl Wishes {
     fn of(destination: &mut Destination) -> Self {
         Self {
             endpoint: destination.endpoint,
+            original: destination.original,
             subset: std::mem::take(&mut destination.subset),
             key: destination.hash_key,
             retry: destination.retry.take(),

@@ -46,11 +46,21 @@ pub const FRAME_BYTES_MAX: u32 = (1 << 24) - 1;
 pub const SEND_BUFFER_BYTES_MIN: usize = 16 * KIB;
 /// A buffer of every stream, not of the process.
 pub const SEND_BUFFER_BYTES_MAX: usize = GIB;
+/// Less would be a call of the system for hardly any bytes.
+pub const TCP_BUFFER_BYTES_MIN: usize = 4 * KIB;
+/// A buffer of every raw connection that waits to be written, not of the process.
+pub const TCP_BUFFER_BYTES_MAX: usize = 4 * MIB;
+/// Less would refuse ordinary clients.
+pub const CLIENT_HELLO_BYTES_MIN: usize = KIB;
+/// What rustls takes at most.
+pub const CLIENT_HELLO_BYTES_MAX: usize = 64 * KIB;
 /// Resets counted on one connection: past this a count protects from nothing.
 pub const RESETS_MAX: usize = 1_000_000;
 
 /// Idle connections to one endpoint: more than there are ports to open them from.
 pub const IDLE_CONNECTIONS_MAX: usize = 65_536;
+/// Each is some hundred bytes, and what it keeps open.
+pub const DESTINATIONS_MAX: usize = 65_536;
 
 /// Of an endpoint, so that sums of a whole cluster fit; finer shares than this nobody measures.
 pub const WEIGHT_MAX: u32 = 10_000;
@@ -95,6 +105,8 @@ pub const RETRY_FIELDS_MAX: usize = 16;
 pub const DURATION_MIN: Duration = Duration::from_millis(1);
 /// An orchestrator has killed the process long before.
 pub const DRAIN_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Whoever asked for the upgrade waits for it.
+pub const UPGRADE_DEADLINE_MAX: Duration = Duration::from_secs(300);
 /// A query that nobody waits for any more.
 pub const DNS_QUERY_MAX: Duration = Duration::from_secs(60);
 /// A name that is looked up once a day might as well be an address.

@@ -20,6 +20,8 @@ pub const LISTENER_BACKLOG: u32 = 4096;
 pub const DRAIN_PRE_STOP: Duration = Duration::from_secs(5);
 /// Longest time that exchanges under way are given: orchestrators usually kill after 30 to 90 s.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Until a process that takes over is ready: modules are fetched and compiled in it, or it never will be.
+pub const UPGRADE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// TLS handshake of a client: a slow mobile network, not a scanner that says nothing.
 pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
@@ -38,7 +40,7 @@ pub const ALPN: [Alpn; 2] = [Alpn::Http2, Alpn::Http1];
 pub const STRICT_SNI: bool = true;
 /// Whom a client is, is told to those who ask for it.
 pub const FORWARD_CLIENT_CERT: bool = false;
-/// Until the first bytes tell HTTP/1 from HTTP/2.
+/// Until the first bytes tell what a connection is. Where servers speak first, it is what each connection waits in vain.
 pub const PROTOCOL_DETECT: Duration = Duration::from_secs(10);
 /// A whole request head: the usual bound against clients that send a byte at a time.
 pub const REQUEST_HEADERS: Duration = Duration::from_secs(30);
@@ -52,6 +54,14 @@ pub const CONNECTION_AGE: Duration = Duration::from_secs(3600);
 pub const STREAM_IDLE: Duration = Duration::from_secs(300);
 /// Neither direction of an upgraded connection moved. WebSocket clients ping more often than this.
 pub const UPGRADE_IDLE: Duration = Duration::from_secs(300);
+
+/// Neither direction of a raw connection moved: pools of database clients keep theirs for hours, and most ask now and then.
+pub const TCP_IDLE: Duration = Duration::from_secs(3600);
+/// What is read at once of a raw connection, and so the most that the proxy holds of it in each direction: few calls of the
+/// system at full speed. A connection on which nothing waits holds nothing.
+pub const TCP_BUFFER_BYTES: usize = 64 * KIB;
+/// The first message of a TLS connection that passes through: with hybrid key shares and many extensions 2 KiB.
+pub const CLIENT_HELLO_BYTES: usize = 16 * KIB;
 
 /// Bytes of all request fields, names included; 431 past it. Cookies of real sites stay under it.
 pub const HEADER_BYTES: usize = 32 * KIB;
@@ -89,6 +99,8 @@ pub const REQUEST: Duration = Duration::from_secs(15);
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(60);
 /// Idle HTTP/1 connections a worker keeps to one endpoint.
 pub const UPSTREAM_IDLE_CONNECTIONS: usize = 128;
+/// Places that clients were going to before they were redirected: a service talks to dozens, a scanner to all there are.
+pub const DESTINATIONS: usize = 1024;
 /// Exchanges on one upstream HTTP/2 connection.
 pub const UPSTREAM_STREAMS: u32 = 100;
 /// What an upstream may send on one HTTP/2 stream before the client reads it.
@@ -323,3 +335,7 @@ pub const OUTLIER_EJECTION_MAX: Duration = Duration::from_secs(300);
 pub const OUTLIER_EJECTION_JITTER: Duration = Duration::from_secs(3);
 /// Of a hundred endpoints, how many are out at a time: the other half may still bear the load; fewer than that could not.
 pub const OUTLIER_EJECTED_PERCENT: u32 = 50;
+
+/// Where the calls of a service are redirected to, and those to it: what other meshes use, so that firewalls know them.
+pub const SIDECAR_OUTBOUND_PORT: u16 = 15001;
+pub const SIDECAR_INBOUND_PORT: u16 = 15006;

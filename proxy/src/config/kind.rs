@@ -2,6 +2,7 @@
 
 mod address;
 mod choice;
+mod destinations;
 mod digest;
 mod duration;
 mod endpoint;
@@ -20,6 +21,7 @@ mod prime;
 mod probe;
 mod redis;
 mod reference;
+mod routes;
 mod share;
 mod size;
 mod tracing;
@@ -27,6 +29,7 @@ mod word;
 
 pub use address::{AdminAddress, Listen, NameServer, Network, Service};
 pub use choice::{Choice, Flag};
+pub use destinations::Addresses;
 pub use digest::Digest;
 pub use duration::Time;
 pub use endpoint::EndpointKind;
@@ -45,6 +48,7 @@ pub use prime::Prime;
 pub use probe::{Statuses, Target, Text};
 pub use redis::RedisNode;
 pub use reference::Reference;
+pub use routes::{Sni, Weights};
 pub use share::Share;
 pub use size::Size;
 pub use tracing::{Collector, Texts};

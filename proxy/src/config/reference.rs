@@ -57,6 +57,7 @@ pub fn limit_rows() -> Vec<(String, String)> {
         "admin.tap.queue",
         "admin.tap.body-bytes",
         "state.versions",
+        "upgrade.deadline",
         "dns.query-timeout",
         "dns.ttl-min",
         "dns.retry",

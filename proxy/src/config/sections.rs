@@ -6,19 +6,26 @@ mod clusters;
 mod filters;
 mod listeners;
 mod redact;
+mod sidecar;
 mod stores;
+mod tcp;
 mod tls;
 mod tracing;
+mod upgrade;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::bounds::*;
 use super::kind::{CacheFolder, Choice, File, Folder, Integer, List, NameServer, Reference, Size, Time, Word};
 use super::table::Table;
-use super::types::{Chain, Config, Dns, Drain, Modules, ProcessLimits, State};
+use super::types::{Chain, Config, Dns, Drain, Modules, ProcessLimits, Service, Sidecar, State};
 
 const DIRECT_OR_COMPONENT: Choice<bool> = Choice::of(&[("direct", true), ("component", false)]);
 
 /// Reads the top of the file.
 pub fn config(top: &mut Table<'_>) -> Config {
+    let (sidecar, services) = of_a_sidecar(top);
     let zone = top.optional("zone", &Word, "Where this proxy is: clusters prefer endpoints of the same zone.");
     Config {
         workers: top.optional(
@@ -43,6 +50,7 @@ pub fn config(top: &mut Table<'_>) -> Config {
             .map(std::sync::Arc::new),
         limits: top.table("limits", "What holds for the whole process.", process_limits),
         drain: top.table("drain", "How the proxy leaves after SIGTERM.", drain),
+        upgrade: top.table("upgrade", "Another process takes over from this one.", upgrade::upgrade),
         dns: top.table("dns", "How host names in `endpoints` are resolved.", dns),
         modules: top.table("modules", "How modules are fetched, and what is kept of them.", modules),
         spiffe: top.optional_table(
@@ -50,6 +58,8 @@ pub fn config(top: &mut Table<'_>) -> Config {
             "Who the proxy itself is, as the SPIFFE Workload API says. Takes effect at the next start.",
             tls::spiffe,
         ),
+        sidecar,
+        services,
         listeners: top.named("listeners", "A socket that clients connect to; at least one.", listeners::listener),
         clusters: top
             .named("clusters", "A named set of endpoints that exchanges go to.", |table| clusters::cluster(table, zone.as_ref())),
@@ -57,6 +67,18 @@ pub fn config(top: &mut Table<'_>) -> Config {
         chains: top.named("chains", "Filters that a filter may append to those of the listener.", chain),
         stores: top.named("stores", "Small state that filters share; `allow` of a filter grants it.", stores::store),
     }
+}
+
+/// What stands for listeners, clusters and filters.
+pub fn of_a_sidecar(top: &mut Table<'_>) -> (Option<Sidecar>, BTreeMap<Arc<str>, Arc<Service>>) {
+    let meaning = "A proxy beside a service, which takes the service's calls and those to it ([sidecar.md](sidecar.md)): it stands for \
+                   listeners and clusters, which `tamis sidecar --print` shows.";
+    let sidecar = top.optional_table("sidecar", meaning, sidecar::sidecar);
+    let services = top.named("services", "A service that is called from beside a sidecar.", sidecar::service);
+    if let (true, Some(node)) = (top.node("sidecar").is_none(), top.node("services")) {
+        top.reader().report(node.span.clone(), "`services` are those of a sidecar, and there is no [sidecar]");
+    }
+    (sidecar, services)
 }
 
 fn state(table: &mut Table<'_>) -> State {

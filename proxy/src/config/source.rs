@@ -45,6 +45,11 @@ impl Source {
         Self { text, tree: Arc::new(tree) }
     }
 
+    /// The same text, understood in another way.
+    pub(super) fn with_tree(self, tree: Node) -> Self {
+        Self { tree: Arc::new(tree), ..self }
+    }
+
     pub fn file(&self) -> &Path {
         self.text.file()
     }

@@ -98,16 +98,20 @@ fn everything_has_a_default_but_what_cannot() {
         tracing,
         limits,
         drain,
+        upgrade,
         dns,
         modules,
         spiffe,
+        sidecar,
+        services,
         listeners,
         clusters,
         filters,
         chains,
         stores,
     } = loaded.config;
-    assert_eq!(spiffe, None);
+    assert_eq!((spiffe, sidecar, upgrade), (None, None, Upgrade::default()));
+    assert!(services.is_empty());
     assert_eq!((workers, admin, state), (None, None, State::default()));
     assert_eq!((access_log, redact, tracing), (AccessLog::default(), Redact::default(), None));
     assert_eq!((limits, drain, dns), (ProcessLimits::default(), Drain::default(), Dns::default()));

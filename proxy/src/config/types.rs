@@ -13,9 +13,12 @@ pub use admin::*;
 pub use clusters::*;
 pub use listeners::*;
 pub use redact::*;
+pub use sidecar::*;
 pub use stores::*;
+pub use tcp::*;
 pub use tls::*;
 pub use tracing::*;
+pub use upgrade::*;
 
 use super::defaults;
 
@@ -34,9 +37,12 @@ mod admin;
 mod clusters;
 mod listeners;
 mod redact;
+mod sidecar;
 mod stores;
+mod tcp;
 mod tls;
 mod tracing;
+mod upgrade;
 
 /// Everything one instance of the proxy is told. Maps are keyed by the name in the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,9 +57,13 @@ pub struct Config {
     pub tracing: Option<Arc<Tracing>>,
     pub limits: ProcessLimits,
     pub drain: Drain,
+    pub upgrade: Upgrade,
     pub dns: Dns,
     pub modules: Modules,
     pub spiffe: Option<Spiffe>,
+    /// What stands for some of what follows.
+    pub sidecar: Option<Sidecar>,
+    pub services: BTreeMap<Arc<str>, Arc<Service>>,
     pub listeners: BTreeMap<Arc<str>, Arc<Listener>>,
     pub clusters: BTreeMap<Arc<str>, Arc<Cluster>>,
     pub filters: BTreeMap<Arc<str>, Arc<Filter>>,

@@ -18,6 +18,8 @@ pub struct Connection {
     /// The socket's other end.
     pub peer: SocketAddr,
     pub local: SocketAddr,
+    /// Where the client wanted to go before its connection was redirected here.
+    pub original_destination: Option<SocketAddr>,
     /// The peer is in one of the listener's trusted ranges.
     pub trusted: bool,
     /// `TLSv1.2` or `TLSv1.3`.
@@ -37,6 +39,24 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// One in plain text of which no more is known.
+    pub fn new(listener: Arc<str>, peer: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            listener,
+            peer,
+            local,
+            original_destination: None,
+            trusted: false,
+            tls_version: None,
+            server_name: None,
+            client: None,
+            strict_sni: false,
+            permit: None,
+            open: None,
+            ended: OnceLock::new(),
+        }
+    }
+
     pub fn scheme(&self) -> &'static str {
         if self.tls_version.is_some() { "https" } else { "http" }
     }
@@ -115,17 +135,10 @@ mod tests {
 
     fn connection(server_name: Option<&str>) -> Connection {
         Connection {
-            listener: "edge".into(),
-            peer: ([127, 0, 0, 1], 1).into(),
-            local: ([127, 0, 0, 1], 2).into(),
-            trusted: false,
             tls_version: Some("TLSv1.3"),
             server_name: server_name.map(str::to_owned),
-            client: None,
             strict_sni: true,
-            permit: None,
-            open: None,
-            ended: OnceLock::new(),
+            ..Connection::new("edge".into(), ([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into())
         }
     }
 

@@ -17,6 +17,8 @@ pub struct Destination {
     pub fallback: Option<Arc<str>>,
     /// This endpoint of the cluster and no other.
     pub endpoint: Option<SocketAddr>,
+    /// Where the client was going before it was redirected.
+    pub original: Option<SocketAddr>,
     /// Labels that an endpoint must carry; empty: any will do.
     pub subset: Vec<(String, String)>,
     /// The hash of what `balance = "hash"` goes by.

@@ -68,6 +68,8 @@ macro_rules! kinds {
 kinds! {
     /// The request breaks a rule of HTTP, or one of this listener.
     MalformedRequest = Downstream, BAD_REQUEST, "malformed-request", Useless;
+    /// What a trusted peer says of its client by the PROXY protocol is missing, late or wrong.
+    ProxyHeader = Downstream, BAD_REQUEST, "proxy-header", Useless;
     HeadersTooLarge = Downstream, REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", Useless;
     UriTooLong = Downstream, URI_TOO_LONG, "uri-too-long", Useless;
     /// For another host than the TLS handshake named, where that decides who the client is.
@@ -78,6 +80,8 @@ kinds! {
     ClientTimeout = Downstream, REQUEST_TIMEOUT, "client-timeout", Useless;
     /// The client left before its answer was complete; it sees nothing of this.
     ClientGone = Downstream, BAD_REQUEST, "client-gone", Useless;
+    /// Nothing moved on a raw connection for too long.
+    Idle = Proxy, REQUEST_TIMEOUT, "idle", Useless;
     /// The deadline that the client sent along has passed.
     Deadline = Downstream, GATEWAY_TIMEOUT, "deadline", Useless;
     /// The proxy was told to leave and the exchange did not end in time. The client sees a cut connection.
@@ -86,6 +90,8 @@ kinds! {
     Overloaded = Proxy, SERVICE_UNAVAILABLE, "overloaded", Safe;
     /// No filter chose a cluster and the listener names none.
     NoRoute = Proxy, NOT_FOUND, "no-route", Useless;
+    /// It was to go where the client was going, and that is here.
+    Loop = Proxy, LOOP_DETECTED, "loop", Useless;
     /// The cluster that was chosen is gone from the configuration.
     NoCluster = Proxy, SERVICE_UNAVAILABLE, "no-cluster", Useless;
     /// What the filters left of the request cannot be sent.

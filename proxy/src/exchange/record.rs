@@ -77,7 +77,9 @@ pub struct Record {
 
 impl Record {
     pub fn new(mut exchange: Exchange, inflow: Rc<Inflow>, log: Arc<AccessLog>, traffic: Arc<Traffic>) -> Self {
-        traffic.begun();
+        if exchange.raw.is_none() {
+            traffic.begun();
+        }
         exchange.inflow = Some(Rc::clone(&inflow));
         Self {
             started: Instant::now(),
@@ -153,13 +155,14 @@ impl Drop for Record {
         let origin = self.origin(&exchange);
         let status = self.status.map_or(0, |status| status.as_u16());
         let duration = self.started.elapsed();
+        let of_request = exchange.raw.is_none();
         self.log.write(&Entry {
             time: self.time,
             listener: &exchange.connection.listener,
-            method: Some(self.method.as_str()),
-            scheme: Some(exchange.scheme),
-            authority: Some(&self.host),
-            path: self.target.as_ref().map(PathAndQuery::path),
+            method: of_request.then_some(self.method.as_str()),
+            scheme: of_request.then_some(exchange.scheme),
+            authority: of_request.then_some(&self.host),
+            path: self.target.as_ref().filter(|_| of_request).map(PathAndQuery::path),
             query: self.target.as_ref().and_then(PathAndQuery::query),
             protocol: exchange.protocol(),
             status,
@@ -173,7 +176,7 @@ impl Drop for Record {
             request_bytes: self.inflow.bytes(),
             response_bytes: self.response_bytes,
             duration,
-            request_id: Some(&exchange.id),
+            request_id: of_request.then_some(&exchange.id),
             trace_id: exchange.trace.map(|trace| Hex(trace.context.trace)),
             span_id: exchange.trace.map(|trace| Hex(trace.context.span)),
             source: exchange.source,
@@ -190,14 +193,13 @@ impl Drop for Record {
             Origin::Failure(kind) => Some(kind as usize),
             Origin::Upstream | Origin::Filter => None,
         };
-        self.traffic.ended(&Ended {
-            cluster: exchange.destination.cluster.as_deref(),
-            status,
-            reason,
-            duration,
-            request_bytes: self.inflow.bytes(),
-            response_bytes: self.response_bytes,
-        });
+        let cluster = exchange.destination.cluster.as_deref();
+        let (request_bytes, response_bytes) = (self.inflow.bytes(), self.response_bytes);
+        match exchange.raw {
+            None => self.traffic.ended(&Ended { cluster, status, reason, duration, request_bytes, response_bytes }),
+            // What has moved was counted when it did.
+            Some(_) => self.traffic.tcp.ended(cluster, reason, duration),
+        }
         if let Some(trail) = &exchange.trail {
             let over = Over {
                 exchange: &exchange,

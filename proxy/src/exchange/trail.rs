@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
 use super::onlooker::Onlooker;
 use super::{Failure, Kind};
@@ -77,6 +77,11 @@ pub struct Attempt {
     /// The step of the hook that made the request; `None`: it is the client's.
     pub by: Option<u64>,
     pub method: Method,
+    /// As it stood in the head; of HTTP/1 the path and the query.
+    pub target: Uri,
+    /// Where the target does not say it.
+    pub host: Option<HeaderValue>,
+    pub is_tls: bool,
     pub cluster: Arc<str>,
     pub endpoint: SocketAddr,
     /// From 1 on.
@@ -248,7 +253,9 @@ mod tests {
 
     fn attempt(number: u32) -> What {
         let (cluster, endpoint) = ("users".into(), ([127, 0, 0, 1], 80).into());
-        What::Attempt(Attempt { by: None, method: Method::GET, cluster, endpoint, number, hedged: number > 1, result: None })
+        let (target, host, is_tls) = (Uri::from_static("/a"), None, false);
+        let (method, hedged) = (Method::GET, number > 1);
+        What::Attempt(Attempt { by: None, method, target, host, is_tls, cluster, endpoint, number, hedged, result: None })
     }
 
     fn result(trail: &Trail, place: usize) -> Option<Result<StatusCode, Kind>> {

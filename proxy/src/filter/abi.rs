@@ -105,6 +105,7 @@ pub enum Call {
     ResponseTrailers,
     Complete,
     Tick,
+    Connection,
 }
 
 impl Call {
@@ -117,6 +118,7 @@ impl Call {
             Call::RequestTrailers | Call::ResponseTrailers => Hook::Trailers,
             Call::Complete => Hook::Complete,
             Call::Tick => Hook::Tick,
+            Call::Connection => Hook::Connection,
         }
     }
 }

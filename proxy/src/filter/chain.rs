@@ -102,16 +102,25 @@ impl Chain {
     }
 
     /// The request hooks, first to last, then those of the chain that one of them has set. `None`: all said `next`.
-    pub async fn request(&self, record: &Record) -> Option<Step> {
+    pub fn request(&self, record: &Record) -> impl Future<Output = Option<Step>> {
+        self.inward(record, Call::Request)
+    }
+
+    /// The same for a raw connection.
+    pub fn connection(&self, record: &Record) -> impl Future<Output = Option<Step>> {
+        self.inward(record, Call::Connection)
+    }
+
+    async fn inward(&self, record: &Record, call: Call) -> Option<Step> {
         if self.filters.borrow().is_empty() {
             return None;
         }
-        let mut hand = Hand::new(Hook::Request, record.shared(), &self.reach);
+        let mut hand = Hand::new(call.hook(), record.shared(), &self.reach);
         let mut index = 0;
         loop {
             let filters = Arc::clone(&self.filters.borrow());
             while let Some(filter) = filters.get(index) {
-                match self.step(filter, Call::Request, &mut hand).await {
+                match self.step(filter, call.clone(), &mut hand).await {
                     Ok(Passed::Well) => set(&self.entered, index),
                     Ok(Passed::FailedOpen) => {}
                     Err(step) => {
@@ -334,7 +343,7 @@ impl Chain {
         let hook = call.hook();
         // Whoever has entered goes on: a trip in the middle of an exchange would cut it off.
         let admission = match hook {
-            Hook::Request | Hook::Response => match filter.health.admits() {
+            Hook::Request | Hook::Response | Hook::Connection => match filter.health.admits() {
                 Ok(admission) => admission,
                 Err(wait) => {
                     if let Some(trail) = trail(hand) {

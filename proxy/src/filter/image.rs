@@ -15,11 +15,18 @@ use super::abi::component::snapshot::{self, Unfit};
 use super::abi::{self, Instance};
 use super::cache::{Compiled, Key};
 use super::host::inputs::Inputs;
-use super::{Fault, Identity, LoadError, Module, Setup, block_on};
+use super::{Fault, Identity, LoadError, Module, Setup, block_on, progress};
 
-/// CPU time of `configure` from which an image is made. Below it, configuring instances one by one costs less in a day than
-/// compiling once more.
+/// CPU time of `configure` from which an image is made of a small module. Below it, configuring instances one by one costs less
+/// in a day than compiling once more.
 pub const WORTH: Duration = Duration::from_millis(1);
+/// Bytes of a module that make it worth so much more: a language runtime takes 15 s to compile, and an image does it twice.
+const WORTH_BYTES: usize = 1 << 20;
+
+/// The same for this module.
+pub fn worth(module: &Module) -> Duration {
+    WORTH.saturating_mul(u32::try_from(module.length / WORTH_BYTES).unwrap_or(u32::MAX).saturating_add(1))
+}
 
 /// How the instances of a filter come to be configured.
 #[derive(Debug)]
@@ -77,7 +84,8 @@ impl Image {
         let made = snapshot::configured((prepared, &module.bytes), (&module.engine, &module.cache), identity, config, inputs);
         let (bytes, mut setup) = made?;
         setup.settle(&module.prepared.hooks()).map_err(|why| LoadError::Refused(vec![why]))?;
-        let (prepared, code) = prepared.compile_image(&module.engine, &bytes)?;
+        let made = || prepared.compile_image(&module.engine, &bytes);
+        let (prepared, code) = progress::told(bytes.len(), "an image", made)?;
         drop(bytes);
         let (image, spare) = Self::begin(prepared, identity, began, Compiled::Now)?;
         if let Some(key) = key(module, identity, config, inputs) {

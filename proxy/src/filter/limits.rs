@@ -104,13 +104,15 @@ pub struct Memory {
     /// All linear memories of the instance together.
     pub bytes: usize,
     pub refused: bool,
+    /// The most that it would have had, had it been allowed.
+    pub wanted: usize,
     /// Its part of what the filter takes.
     share: Share,
 }
 
 impl Memory {
     pub fn new(bytes_max: usize, usage: &Arc<Usage>) -> Self {
-        Self { bytes_max, bytes: 0, refused: false, share: usage.share() }
+        Self { bytes_max, bytes: 0, refused: false, wanted: 0, share: usage.share() }
     }
 }
 
@@ -122,7 +124,9 @@ impl ResourceLimiter for Memory {
             self.bytes = together;
             self.share.has(together);
         }
-        self.refused |= !allowed;
+        if !allowed {
+            (self.refused, self.wanted) = (true, self.wanted.max(together));
+        }
         Ok(allowed)
     }
 

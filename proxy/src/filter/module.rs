@@ -63,6 +63,8 @@ pub struct Module {
     /// What made it, and makes its images.
     pub engine: Engine,
     pub cache: Arc<Cache>,
+    /// How many bytes it was made of.
+    pub length: usize,
     /// What it was made of; empty if no image can be made of it.
     pub bytes: Box<[u8]>,
 }
@@ -89,6 +91,7 @@ impl Module {
             schema,
             engine: engine.clone(),
             cache: Arc::clone(cache),
+            length: bytes.len(),
             bytes: kept.into(),
         }))
     }

@@ -14,6 +14,7 @@ use super::mirror::Copies;
 use super::outbound::outbound;
 use super::passage::Passage;
 use super::upgrade;
+use crate::cluster::form::protocol;
 use crate::cluster::{self, Cluster};
 use crate::config::UpstreamProtocol;
 use crate::exchange::failure::At;
@@ -36,7 +37,8 @@ pub async fn forward(
     // HTTP/2 knows no other, and it has no body.
     let is_plain = record.method == Method::GET && record.inflow.ended_at().is_some();
     let can_connect = |asked: &&Upgrade| asked.is_websocket() && is_plain;
-    let upgrade = upgrade.filter(|asked| cluster.config.protocol != UpstreamProtocol::Http2 || can_connect(asked));
+    let protocol = protocol(&cluster.config, record.exchange().request.version);
+    let upgrade = upgrade.filter(|asked| protocol != UpstreamProtocol::Http2 || can_connect(asked));
     let request = request(record, chain, cluster, upgrade).inspect_err(|failure| {
         if failure.kind == Kind::Deadline {
             cluster.kept.counts.expired.more();
@@ -125,7 +127,7 @@ fn render(
     let mut target = http::uri::Parts::default();
     target.path_and_query = exchange.request.uri.path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));
     join_cookies(&mut headers);
-    let version = match cluster.config.protocol {
+    let version = match protocol(&cluster.config, exchange.request.version) {
         // Where TLS decides, it is given another form when the connection is there.
         UpstreamProtocol::Http1 | UpstreamProtocol::Auto => {
             headers.insert(header::HOST, HeaderValue::from_str(authority).map_err(|_| unsendable("authority"))?);

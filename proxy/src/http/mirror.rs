@@ -1,5 +1,7 @@
 //! Copies of a request for other clusters: sent when the request itself has gone out whole, waited for by nobody.
 
+mod room;
+
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,8 +19,8 @@ use crate::filter::Reach;
 use crate::filter::hand::{CopyCounts, CopyResult};
 use crate::worker;
 
-/// Copies under way on one worker: past this a slow cluster of copies would eat the memory of the proxy.
-pub const UNDER_WAY_MAX: usize = 256;
+use room::Room;
+
 /// How often a worker tells of copies that it did not send.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of the head of a copy's answer that are kept for complete hooks: more than the fields of most.
@@ -27,7 +29,6 @@ pub const HEAD_BYTES_MAX: usize = 16 << 10;
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 thread_local! {
-    static UNDER_WAY: Cell<usize> = const { Cell::new(0) };
     /// Copies that were not sent, and of which nothing was told yet; when something last was.
     static UNSENT: Cell<(u64, Option<Instant>)> = const { Cell::new((0, None)) };
 }
@@ -39,7 +40,8 @@ fn tell_of_unsent(cluster: &Cluster) {
         return UNSENT.set((untold + 1, told));
     }
     let copies = untold + 1;
-    tracing::warn!(cluster = %cluster.name, copies, "copies were not sent: {UNDER_WAY_MAX} are under way on this worker");
+    let (under_way, most) = room::of(&cluster.name);
+    tracing::warn!(cluster = %cluster.name, copies, under_way, most, "copies were not sent: their cluster is behind with its answers");
     UNSENT.set((0, Some(Instant::now())));
 }
 
@@ -105,12 +107,11 @@ impl Copies {
     pub fn send(mut self) {
         let body = std::mem::take(&mut self.body).freeze();
         for Pending { ticket, cluster, head, .. } in std::mem::take(&mut self.copies) {
-            if !has_room(&cluster) {
+            let Some(room) = Room::take(&cluster.name) else {
+                tell_of_unsent(&cluster);
                 leave_out(&ticket, &cluster, &self.counts);
                 continue;
-            }
-            UNDER_WAY.set(UNDER_WAY.get() + 1);
-            let counted = Counted;
+            };
             ticket.sent.set(true);
             let body = match (body.is_empty(), &self.trailers) {
                 (true, None) => Outgoing::Empty,
@@ -119,11 +120,11 @@ impl Copies {
             let request = head.map(|()| body);
             let counts = self.counts.clone();
             worker::spawn(async move {
-                let _counted = counted;
                 let began = Instant::now();
                 let usual = cluster.config.timeouts.request;
                 let limit = if usual.is_zero() { TIMEOUT } else { usual };
                 let answer = tokio::time::timeout(limit, answer(&cluster, request)).await.ok().flatten();
+                room.end(answer.is_some());
                 counts.count(&cluster.name, if answer.is_some() { CopyResult::Answered } else { CopyResult::Unanswered });
                 let (status, headers, body_hash) = answer.unwrap_or_default();
                 ticket.end(Some(MirrorResult { status, body_hash, headers, duration: began.elapsed() }));
@@ -141,7 +142,7 @@ impl Drop for Copies {
 
 /// Whether one more may be under way; it is told if not.
 fn has_room(cluster: &Cluster) -> bool {
-    let room = UNDER_WAY.get() < UNDER_WAY_MAX;
+    let room = room::has(&cluster.name);
     if !room {
         tell_of_unsent(cluster);
     }
@@ -151,14 +152,6 @@ fn has_room(cluster: &Cluster) -> bool {
 fn leave_out(ticket: &Ticket, cluster: &Cluster, counts: &CopyCounts) {
     counts.count(&cluster.name, CopyResult::Unsent);
     ticket.end(None);
-}
-
-struct Counted;
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        UNDER_WAY.set(UNDER_WAY.get() - 1);
-    }
 }
 
 /// Status, fields and hash of a whole answer.

@@ -37,10 +37,12 @@ fn grpc_status(kind: Kind) -> u32 {
     const INTERNAL: u32 = 13;
     const UNAVAILABLE: u32 = 14;
     match kind {
-        Kind::Timeout | Kind::Deadline | Kind::ConnectTimeout | Kind::ClientTimeout => DEADLINE_EXCEEDED,
+        Kind::Timeout | Kind::Deadline | Kind::ConnectTimeout | Kind::ClientTimeout | Kind::Idle => DEADLINE_EXCEEDED,
         Kind::NoRoute | Kind::NotImplemented => UNIMPLEMENTED,
         Kind::MalformedRequest
+        | Kind::ProxyHeader
         | Kind::Misdirected
+        | Kind::Loop
         | Kind::HeadersTooLarge
         | Kind::UriTooLong
         | Kind::BadRequestByFilter

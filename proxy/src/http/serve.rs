@@ -25,7 +25,7 @@ use crate::snapshot::{Listener, Live, Snapshot};
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// A connection that has sent nothing when a drain begins is waited for this long: its first request may be on its way.
+/// A connection with nothing under way when a drain begins is waited for this long: a request may be on its way.
 const UNUSED_DRAIN: Duration = Duration::from_secs(1);
 /// A connection that has been told to end and has nothing under way is given this long to close.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -290,8 +290,9 @@ async fn watch(served: &Served, mut connection: Pin<&mut impl Future<Output = hy
     let told = served.drained.get().is_some();
     let leave = async {
         drain.draining().await;
-        if served.exchanges.get() == 0 {
-            // Its first request may be on its way; that one will be its last.
+        // A request may be on its way, and HTTP/1 has no word for one that comes too late; whatever is answered now ends the
+        // connection, with a field that says so.
+        if !served.http2 || served.exchanges.get() == 0 {
             tokio::time::sleep(UNUSED_DRAIN).await;
         }
     };

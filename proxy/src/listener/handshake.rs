@@ -1,4 +1,4 @@
-//! The beginning of a connection over TLS: whether it is one at all, its turn, and the handshake itself, all within one deadline.
+//! The beginning of a connection over TLS: its turn, and the handshake itself, within one deadline.
 
 use std::io;
 use std::sync::Arc;
@@ -10,17 +10,12 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
-use crate::config::TlsMode;
-use crate::drain::Signal;
 use crate::snapshot::Listener;
+use crate::tcp::Rewound;
 use crate::tls::{Peer, Server};
 
-/// The content type of a handshake, the first byte of every TLS connection (RFC 8446, 5.1). No request begins with it.
-const HANDSHAKE: u8 = 0x16;
 /// Of the deadline, one part in so many may be spent waiting for a turn: whoever gets one then has time for it.
 const WAITING_PART: u32 = 2;
-/// A connection that has sent nothing when a drain begins is waited for this long.
-const UNUSED_DRAIN: Duration = Duration::from_secs(1);
 
 /// The handshakes of one listener on one worker.
 #[derive(Debug, Clone, Default)]
@@ -61,37 +56,22 @@ impl Handshakes {
     }
 }
 
-/// What has become of a new connection.
-pub enum Shaken {
-    Tls(Box<TlsStream<TcpStream>>),
-    /// Where both are served, the first byte was none of TLS.
-    Plain(TcpStream),
-    /// Nothing came.
-    Silent,
-}
+/// A client, with what was read of it already.
+pub type Client = Rewound<TcpStream>;
 
 /// Everything until the first byte of a request.
 pub async fn shake(
-    stream: TcpStream,
+    stream: Client,
     tls: &Server,
     listener: &Listener,
     handshakes: Handshakes,
-    drain: Signal,
-) -> io::Result<Shaken> {
-    let permissive = listener.config.tls.as_ref().is_some_and(|tls| tls.mode == TlsMode::Permissive);
-    if permissive {
-        match first_byte(&stream, listener.config.timeouts.idle, drain).await? {
-            None => return Ok(Shaken::Silent),
-            Some(HANDSHAKE) => {}
-            Some(_) => return Ok(Shaken::Plain(stream)),
-        }
-    }
+) -> io::Result<Box<TlsStream<Client>>> {
     let limit = listener.config.timeouts.tls_handshake;
     let late = |why| io::Error::new(io::ErrorKind::TimedOut, why);
     let shaking = async {
-        if !permissive {
+        if stream.seen().is_empty() {
             // Who says nothing takes no turn.
-            stream.peek(&mut [0]).await?;
+            stream.get_ref().peek(&mut [0]).await?;
         }
         let _turn = within(limit / WAITING_PART, handshakes.turn()).await.ok_or_else(|| {
             listener.traffic.late_for_handshake();
@@ -101,32 +81,16 @@ pub async fn shake(
     };
     let stream = within(limit, shaking).await.unwrap_or_else(|| Err(late("the TLS handshake took too long")))?;
     refuse_expired(&stream)?;
-    Ok(Shaken::Tls(Box::new(stream)))
+    Ok(Box::new(stream))
 }
 
 /// `None`: it took too long. Zero: for as long as it takes.
-async fn within<T>(limit: Duration, job: impl Future<Output = T>) -> Option<T> {
+pub async fn within<T>(limit: Duration, job: impl Future<Output = T>) -> Option<T> {
     if limit.is_zero() { Some(job.await) } else { timeout(limit, job).await.ok() }
 }
 
-/// Until the first byte a connection is merely idle.
-async fn first_byte(stream: &TcpStream, idle: Duration, mut drain: Signal) -> io::Result<Option<u8>> {
-    let mut first = [0];
-    let peeking = async {
-        tokio::select! {
-            count = stream.peek(&mut first) => count,
-            () = async {
-                drain.draining().await;
-                tokio::time::sleep(UNUSED_DRAIN).await;
-            } => Ok(0),
-        }
-    };
-    let count = within(idle, peeking).await.unwrap_or(Ok(0))?;
-    Ok((count > 0).then_some(first[0]))
-}
-
 /// A session that is taken up brings the client's certificate from before, which may have expired since.
-fn refuse_expired(stream: &TlsStream<TcpStream>) -> io::Result<()> {
+fn refuse_expired(stream: &TlsStream<Client>) -> io::Result<()> {
     let (_, session) = stream.get_ref();
     if session.handshake_kind() != Some(rustls::HandshakeKind::Resumed) {
         return Ok(());

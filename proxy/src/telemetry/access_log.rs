@@ -1,10 +1,11 @@
 //! The access log: one line an exchange, written by a thread of its own.
 //!
-//! A worker never waits for the output: lines go through a bounded queue, and what does not fit is counted and dropped. One
-//! buffer is allocated for each line, and nothing for an exchange that has none.
+//! A worker never waits for the output: it appends lines to a bounded place of its own, and what does not fit is counted and dropped.
+//! Nothing is allocated for a line.
 
 mod entry;
 mod line;
+mod plain;
 mod trail;
 mod value;
 mod writer;
@@ -19,16 +20,15 @@ use super::metrics::{Exposition, Kind};
 use super::redact::Redact;
 use crate::config::{self, LogValue};
 pub use entry::{Entry, Fields};
+use line::Format;
 pub use trail::{AttemptStep, HookStep, Trail};
 use writer::{Counts, Writer};
-
-/// Bytes that a line usually fits in.
-const LINE_BYTES: usize = 1024;
 
 /// The running log. When the last one of an output is dropped, what is queued is still written.
 #[derive(Debug)]
 pub struct AccessLog {
     config: config::AccessLog,
+    format: Format,
     redact: Arc<Redact>,
     /// Fields that the lines show, of requests and of responses.
     request_fields: Box<[HeaderName]>,
@@ -70,8 +70,8 @@ impl AccessLog {
         });
         let wants_trail = |value: &&LogValue| matches!(value, LogValue::Filters | LogValue::UpstreamAttempts);
         let wants_trail = writer.is_some() && config.format.values().iter().any(wants_trail);
-        let (config, redact) = (config.clone(), Arc::clone(redact));
-        Self { config, redact, request_fields, response_fields, wants_trail, writer, counts }
+        let (format, config, redact) = (Format::new(&config.format), config.clone(), Arc::clone(redact));
+        Self { config, format, redact, request_fields, response_fields, wants_trail, writer, counts }
     }
 
     /// The same log for a listener that has no lines in it.
@@ -103,11 +103,7 @@ impl AccessLog {
     /// Queues one line, if the exchange is to have one. Never waits.
     pub fn write(&self, entry: &Entry<'_>) {
         let Some(writer) = self.writer.as_ref().filter(|_| self.is_for(entry)) else { return };
-        let mut line = Vec::with_capacity(LINE_BYTES);
-        if line::write(&mut line, &self.config.format, entry, &self.redact) {
-            line.push(b'\n');
-            writer.queue(line, &self.counts);
-        }
+        writer.append(&self.counts, |line| self.format.write(line, entry, &self.redact));
     }
 
     fn is_for(&self, entry: &Entry<'_>) -> bool {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use cells::{Count, DURATIONS_US, Durations, PerWorker};
-pub use family::{BUCKETS, Family, Ignored, OTHER};
+pub use family::{BUCKETS, Family, Ignored, OTHER, SHARDS, shard};
 pub use text::{Exposition, Format, Lines};
 
 /// Series of one of the proxy's own metrics. Their labels come from the configuration alone, so this is never reached.

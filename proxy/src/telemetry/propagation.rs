@@ -147,14 +147,20 @@ pub struct Hex<T>(pub T);
 
 impl fmt::Display for Hex<u128> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        show::<32>(f, self.0)
     }
 }
 
 impl fmt::Display for Hex<u64> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        show::<16>(f, self.0.into())
     }
+}
+
+fn show<const DIGITS: usize>(f: &mut fmt::Formatter<'_>, id: u128) -> fmt::Result {
+    let mut text = [0; DIGITS];
+    digits(&mut text, id);
+    f.write_str(std::str::from_utf8(&text).unwrap_or_default())
 }
 
 /// Exactly so many digits, lower case only, and not zero.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::metrics::{Count, DURATIONS_US, Durations, Exposition, Kind, Lines, PerWorker};
+use super::streams::Streams;
 
 /// What a client got: a status of this class, or no answer at all.
 const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
@@ -24,6 +25,9 @@ pub struct Traffic {
     reasons: &'static [&'static str],
     front: Arc<PerWorker<Front>>,
     own: Arc<PerWorker<Own>>,
+    /// What of it is no HTTP.
+    pub tcp: Streams,
+    pub udp: Streams,
     /// What went to clusters that have left the configuration.
     gone: Totals,
     /// By cluster, made when the first exchange has ended.
@@ -67,10 +71,13 @@ pub enum Mode {
     Tls,
     /// With a certificate of the client that was verified.
     Mutual,
+    /// TLS with somebody behind the proxy.
+    Passed,
 }
 
 impl Mode {
-    const ALL: [(Mode, &str); 3] = [(Mode::Plain, "plain"), (Mode::Tls, "tls"), (Mode::Mutual, "mtls")];
+    const ALL: [(Mode, &str); 4] =
+        [(Mode::Plain, "plain"), (Mode::Tls, "tls"), (Mode::Mutual, "mtls"), (Mode::Passed, "passthrough")];
 }
 
 /// Of one cluster behind the listener.
@@ -143,7 +150,10 @@ impl Traffic {
             let series = previous.and_then(|previous| previous.back.get(&cluster)).cloned().unwrap_or_default();
             (cluster, series)
         };
-        let back: HashMap<_, _> = clusters.cloned().chain([Arc::from(NO_CLUSTER)]).map(known).collect();
+        let clusters: Vec<_> = clusters.collect();
+        let streams = |of: fn(&Self) -> &Streams| Streams::new(clusters.iter().copied(), workers, previous.map(of));
+        let (tcp, udp) = (streams(|traffic| &traffic.tcp), streams(|traffic| &traffic.udp));
+        let back: HashMap<_, _> = clusters.iter().copied().cloned().chain([Arc::from(NO_CLUSTER)]).map(known).collect();
         let mut gone = previous.map(|previous| previous.gone.clone()).unwrap_or_default();
         for (_, totals) in
             previous.iter().flat_map(|previous| previous.totals()).filter(|(cluster, _)| !back.contains_key(*cluster))
@@ -151,6 +161,8 @@ impl Traffic {
             gone += &totals;
         }
         Self {
+            tcp,
+            udp,
             gone,
             listener: Arc::clone(listener),
             workers,
@@ -247,6 +259,7 @@ impl Traffic {
     /// Writes everything of these listeners. A series that nothing was counted in is left out.
     pub fn render<'a>(all: impl Iterator<Item = &'a Traffic> + Clone, exposition: &mut Exposition) {
         Self::render_front(all.clone(), exposition);
+        Self::render_streams(all.clone(), exposition);
         let mut answers = exposition.metric("tamis_own_answers_total", "Answers of the proxy's own, by reason.", Kind::Counter);
         for traffic in all.clone() {
             for (reason, word) in traffic.reasons.iter().enumerate().take(REASONS_MAX) {
@@ -285,6 +298,13 @@ impl Traffic {
         each("tamis_response_bytes_total", "Bytes of the bodies of answers.", Kind::Counter, |lines, labels, back| {
             lines.sample("", labels, None, back.sum(|back| &back.response_bytes) as f64);
         });
+    }
+
+    /// Of raw connections and datagrams.
+    fn render_streams<'a>(all: impl Iterator<Item = &'a Traffic> + Clone, exposition: &mut Exposition) {
+        let reasons = all.clone().next().map_or(&[][..], |traffic| traffic.reasons);
+        Streams::render_tcp(all.clone().map(|traffic| (&*traffic.listener, &traffic.tcp)), reasons, exposition);
+        Streams::render_udp(all.map(|traffic| (&*traffic.listener, &traffic.udp)), reasons, exposition);
     }
 
     fn render_front<'a>(all: impl Iterator<Item = &'a Traffic> + Clone, exposition: &mut Exposition) {

@@ -30,6 +30,8 @@ pub enum Offer {
     Either,
     Http1,
     Http2,
+    /// Nothing: what is spoken is not known here.
+    Nothing,
 }
 
 /// What a cluster needs to connect by TLS, ready to use by all workers.
@@ -41,6 +43,7 @@ pub struct Client {
     either: TlsConnector,
     http1: TlsConnector,
     http2: TlsConnector,
+    nothing: TlsConnector,
 }
 
 impl fmt::Debug for Client {
@@ -126,6 +129,7 @@ impl Client {
             either: offering(&[Alpn::Http2, Alpn::Http1]),
             http1: offering(&[Alpn::Http1]),
             http2: offering(&[Alpn::Http2]),
+            nothing: offering(&[]),
         }))
     }
 
@@ -146,6 +150,7 @@ impl Client {
             Offer::Either => &self.either,
             Offer::Http1 => &self.http1,
             Offer::Http2 => &self.http2,
+            Offer::Nothing => &self.nothing,
         };
         let name = match self.config.server_name.as_deref().or(host) {
             Some(name) => ServerName::try_from(name.trim_end_matches('.').to_owned()).map_err(|error| Refused {

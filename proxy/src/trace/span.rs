@@ -2,9 +2,11 @@
 //! OpenTelemetry's semantic conventions for HTTP, or begin with `tamis.`.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
+use http::uri::Authority;
 use http::{Method, Version};
 
 use crate::exchange::trail::{Attempt, Hook, Step, What};
@@ -107,7 +109,7 @@ pub fn of(over: &Over<'_>, redact: &Redact) -> Vec<Span> {
         let span = Span { id: step.id, parent: context.span, began, took, ..blank.clone() };
         spans.push(match &step.what {
             What::Hook(hook) => of_hook(hook, span),
-            What::Attempt(attempt) => of_attempt(attempt, span),
+            What::Attempt(attempt) => of_attempt(attempt, redact, span),
         });
     }
     spans
@@ -184,7 +186,7 @@ fn of_hook(hook: &Hook, mut span: Span) -> Span {
     span
 }
 
-fn of_attempt(attempt: &Attempt, mut span: Span) -> Span {
+fn of_attempt(attempt: &Attempt, redact: &Redact, mut span: Span) -> Span {
     span.kind = Kind::Client;
     span.name = method(&attempt.method).to_owned();
     span.remote = Some(attempt.endpoint);
@@ -192,6 +194,7 @@ fn of_attempt(attempt: &Attempt, mut span: Span) -> Span {
         span.parent = by;
     }
     told_method(&mut span, &attempt.method);
+    span.tell("url.full", url(attempt, redact));
     span.tell("server.address", attempt.endpoint.ip().to_string());
     span.tell("server.port", u64::from(attempt.endpoint.port()));
     span.tell("tamis.cluster", attempt.cluster.to_string());
@@ -212,6 +215,18 @@ fn of_attempt(attempt: &Attempt, mut span: Span) -> Span {
         None => span.tell("tamis.given_up", true),
     }
     span
+}
+
+/// Where it went to, with what is secret in the query hidden.
+fn url(attempt: &Attempt, redact: &Redact) -> String {
+    let scheme = if attempt.is_tls { "https" } else { "http" };
+    let host = attempt.host.as_ref().and_then(|host| host.to_str().ok());
+    let authority = attempt.target.authority().map(Authority::as_str).or(host).unwrap_or_default();
+    let mut url = format!("{scheme}://{authority}{}", attempt.target.path());
+    if let Some(query) = attempt.target.query() {
+        let _ = write!(url, "?{}", redact.query(query));
+    }
+    url
 }
 
 /// A method that anybody could have made up would make a name of it.

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::{About, Control, Event, Following, Running};
+use super::under_way::{About, Running};
+use super::{Control, Event, Following};
 use crate::admin::api::{Command, Refused};
 use crate::admin::config::{self as admin_config, NotConfigured, Reconfigure, Reconfigured};
+use crate::app::inherited::Inherited;
 use crate::app::prepare::{Ground, NotReady, Outcome, Ready, Task, prepare};
 use crate::app::restore::standings;
 use crate::app::trial::Failed;
 use crate::app::waiting::{Change, Waiting};
-use crate::app::{certificates, inputs, push};
+use crate::app::{certificates, inputs, manager, push};
 use crate::cluster::discovery::{self, Query};
 use crate::cluster::pool;
 use crate::config::{self, Input, ModuleSource, Problems};
@@ -138,6 +140,7 @@ impl Control {
     }
 
     fn reloaded(&self, done: Result<bool, NotReady>) {
+        manager::ready();
         match done {
             Ok(true) => {
                 self.ledger.healed(self.parts.config.filters.keys().map(|name| &**name));
@@ -232,7 +235,7 @@ impl Control {
     /// Opens what the snapshot needs, and swaps it in.
     async fn go_live(&mut self, ready: Ready) -> Result<(), Problems> {
         let Ready { parts, snapshot, versions, resolver, configs, .. } = ready;
-        let opened = self.listeners.open(&parts, self.workers.len())?;
+        let opened = self.listeners.open(&parts, self.workers.len(), &mut Inherited::default())?;
         let standings = standings(&parts, &versions);
         for (filter, standing) in &standings {
             let conflicts = standing.conflicts();

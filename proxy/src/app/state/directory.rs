@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,19 +38,27 @@ pub struct Directory {
     filters: PathBuf,
     config: PathBuf,
     /// The lock is on the folder itself and goes with the process.
-    _locked: File,
+    locked: File,
 }
 
 impl Directory {
     /// Makes it if it is not there.
-    pub fn open(path: &Path) -> Result<(Self, AllVersions), StateError> {
+    ///
+    /// A lock belongs to everybody who has the same open file: a successor holds the one that its predecessor gave it.
+    pub fn open(path: &Path, given: Option<File>) -> Result<(Self, AllVersions), StateError> {
         make(path)?;
         let locked = File::open(path).map_err(StateError::io("open", path))?;
         let mode = locked.metadata().map_err(StateError::io("look at", path))?.mode() & 0o777;
         if mode & 0o022 != 0 {
             return Err(StateError::Open { path: path.to_owned(), mode });
         }
-        lock(path, &locked)?;
+        let locked = match given.filter(|given| is_same(given, &locked)) {
+            Some(given) => given,
+            None => {
+                lock(path, &locked)?;
+                locked
+            }
+        };
         mark(path)?;
         let filters = path.join(FILTERS);
         make(&filters)?;
@@ -62,7 +71,12 @@ impl Directory {
                 versions.insert(name, Arc::new(of_filter));
             }
         }
-        Ok((Self { filters, config: path.join(CONFIG), _locked: locked }, versions))
+        Ok((Self { filters, config: path.join(CONFIG), locked }, versions))
+    }
+
+    /// For a process that takes over.
+    pub fn lock(&self) -> io::Result<OwnedFd> {
+        self.locked.try_clone().map(OwnedFd::from)
     }
 
     pub fn keep(&self, filter: &str, versions: &Versions, new: Option<&Blob>) -> Result<(), StateError> {
@@ -116,6 +130,11 @@ impl Directory {
     pub fn folder(&self, filter: &str) -> PathBuf {
         self.filters.join(folder_name(filter))
     }
+}
+
+fn is_same(one: &File, other: &File) -> bool {
+    let which = |file: &File| file.metadata().map(|found| (found.dev(), found.ino())).ok();
+    which(one).is_some() && which(one) == which(other)
 }
 
 fn lock(path: &Path, folder: &File) -> Result<(), StateError> {

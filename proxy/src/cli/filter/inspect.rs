@@ -81,7 +81,7 @@ struct Found {
 
 impl Found {
     fn of(engine: &Engine, named: &Named) -> Self {
-        let component = component::component_of(engine, &named.bytes).and_then(|bytes| component::compile(engine, &bytes));
+        let component = component::compiled(engine, &module::cache(), &named.bytes).map(|(component, _)| component);
         let (interfaces, refused) = match component {
             Err(error) => (Interfaces::default(), Some(error.to_string())),
             Ok(component) => {

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::say::Trouble;
-use crate::config::ModuleSource;
+use crate::config::{self, ModuleSource};
+use crate::filter::cache::Cache;
 use crate::filter::module::MODULE_BYTES_MAX;
-use crate::filter::source::BUILT_IN;
+use crate::filter::source::{BUILT_IN, Modules};
 use crate::filter::{Engine, Entry};
 
 /// See the module.
@@ -34,8 +35,7 @@ impl Named {
         }
         let bytes = std::fs::read(module).map_err(|error| {
             let trouble = Trouble::new(format!("cannot read {shown}: {error}"));
-            let is_project = module.join("Cargo.toml").is_file();
-            if is_project {
+            if super::build::is_project(module) {
                 trouble.hint(format!("`tamis filter build {shown}` builds that project and says where its module is"))
             } else {
                 trouble.hint("expected a module, such as `tamis filter build` makes")
@@ -54,6 +54,18 @@ impl Named {
         };
         Ok(Self { shown, name, source: ModuleSource::Path { path, sha256: None }, bytes })
     }
+}
+
+/// What proxies of this user keep of modules: a large one, compiled once by any command, is at hand for all of them.
+pub fn cache() -> Cache {
+    Cache::new(&config::Modules::default())
+}
+
+/// Modules, with that cache.
+pub fn modules(instances: usize) -> Result<Modules, Trouble> {
+    let mut modules = Modules::new(engine(instances)?);
+    modules.configure(&config::Modules::default()).map_err(|error| Trouble::new(error.to_string()))?;
+    Ok(modules)
 }
 
 /// An engine for so many instances at once.

@@ -51,7 +51,7 @@ pub fn counts_as(seen: &Seen, balancing: &Balancing) -> Option<Duration> {
     match seen.ended {
         Ended::Answered(_) if seen.grpc.is_some_and(|code| GRPC_FAILED.contains(&code)) => Some(penalty),
         Ended::Answered(status) if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => Some(penalty),
-        Ended::Answered(_) => Some(seen.took),
+        Ended::Answered(_) | Ended::Connected => Some(seen.took),
         Ended::Unconnected | Ended::UnconnectedInTime | Ended::Unanswered | Ended::Reset | Ended::Refused => Some(penalty),
         Ended::Useless => None,
     }

@@ -1,7 +1,6 @@
 //! One check of one endpoint, on a connection of its own: what traffic leaves behind on kept ones says nothing of new ones.
 
 use std::error::Error;
-use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, TE, USER_AGENT};
@@ -10,10 +9,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::cluster::connect::connect;
+use crate::cluster::connect::{connect, reach};
 use crate::cluster::form::{self, Spoken};
 use crate::cluster::{Cluster, Endpoint};
 use crate::config::{HealthCheck, HttpProbe, HttpProbeMethod, Probe};
@@ -32,7 +30,7 @@ pub async fn check(cluster: &Cluster, endpoint: &Endpoint, config: &HealthCheck)
     let to = To { cluster, endpoint };
     let checked = async {
         match &config.probe {
-            Probe::Tcp => connected(endpoint.address).await,
+            Probe::Tcp => connected(to).await,
             Probe::Http(probe) => http(to, probe).await,
             Probe::Grpc { service } => grpc(to, service).await,
         }
@@ -48,8 +46,9 @@ struct To<'a> {
     endpoint: &'a Endpoint,
 }
 
-async fn connected(address: SocketAddr) -> Result<(), String> {
-    TcpStream::connect(address).await.map(drop).map_err(|error| format!("no connection: {error}"))
+async fn connected(to: To<'_>) -> Result<(), String> {
+    let stream = reach(to.endpoint.address, to.cluster.config.mark).await;
+    stream.map(drop).map_err(|error| format!("no connection: {error}"))
 }
 
 async fn http(to: To<'_>, probe: &HttpProbe) -> Result<(), String> {

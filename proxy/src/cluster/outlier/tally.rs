@@ -50,7 +50,7 @@ impl Verdict {
             Ended::Answered(status) if status.is_server_error() => {
                 Self::ServerError { gateway: matches!(status.as_u16(), 502..=504) }
             }
-            Ended::Answered(_) => Self::Good,
+            Ended::Answered(_) | Ended::Connected => Self::Good,
             Ended::Unconnected | Ended::UnconnectedInTime | Ended::Unanswered | Ended::Reset => Self::Local,
             Ended::Refused | Ended::Useless => return None,
         })

@@ -181,7 +181,7 @@ pub fn endpoint(text: &str) -> Result<EndpointSpec, &'static str> {
     host_problem(host).map_or_else(|| Ok(EndpointSpec::Name { host: host.to_ascii_lowercase().into(), port }), Err)
 }
 
-fn host_problem(host: &str) -> Option<&'static str> {
+pub(super) fn host_problem(host: &str) -> Option<&'static str> {
     let host = host.strip_suffix('.').unwrap_or(host);
     let label_fits = |label: &str| {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';

@@ -1,5 +1,6 @@
 //! The name of another part of the file.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::read::{Kind, Reader};
@@ -22,7 +23,16 @@ impl Reference {
     pub const FILTER: Self = Self { section: "filters", noun: "filter" };
     pub const STORE: Self = Self { section: "stores", noun: "store" };
 
-    fn refuse(&self, name: &str, node: &Node, reader: &Reader<'_>) {
+    /// The same for a name that stands at another place than a value.
+    pub fn named(&self, name: &str, span: Range<usize>, reader: &Reader<'_>) -> Option<Arc<str>> {
+        let known = reader.source().tree().get(self.section).is_some_and(|section| section.get(name).is_some());
+        if !known {
+            self.refuse(name, span, reader);
+        }
+        known.then(|| Arc::from(name))
+    }
+
+    fn refuse(&self, name: &str, span: Range<usize>, reader: &Reader<'_>) {
         let known = reader.source().tree().get(self.section).map_or(&[][..], Node::entries);
         let names = || known.iter().map(|entry| entry.key.as_str());
         let help = match nearest(name, names()) {
@@ -32,7 +42,7 @@ impl Reference {
             None => format!("known {}: {}", self.section, listed(names())),
         };
         let message = format!("there is no {} named {name:?}", self.noun);
-        reader.add(reader.problem(node.span.clone(), message).with_help(help));
+        reader.add(reader.problem(span, message).with_help(help));
     }
 }
 
@@ -45,11 +55,7 @@ impl Kind for Reference {
 
     fn read(&self, node: &Node, reader: &Reader<'_>) -> Option<Arc<str>> {
         let Some(name) = node.as_str() else { return reader.mismatch(&self.expected(), node) };
-        let known = reader.source().tree().get(self.section).is_some_and(|section| section.get(name).is_some());
-        if !known {
-            self.refuse(name, node, reader);
-        }
-        known.then(|| Arc::from(name))
+        self.named(name, node.span.clone(), reader)
     }
 
     fn show(&self, value: &Arc<str>) -> String {

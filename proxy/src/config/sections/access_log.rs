@@ -39,7 +39,7 @@ pub fn access_log(table: &mut Table<'_>) -> AccessLog {
             "queue",
             &Integer::within(1, ACCESS_LOG_QUEUE_MAX),
             default.queue,
-            "Lines that wait for a slow output before further ones are dropped and counted.",
+            "Lines of one worker that wait for a slow output before further ones are dropped and counted.",
         ),
     }
 }

@@ -8,7 +8,7 @@ mod retry;
 
 use std::sync::Arc;
 
-use crate::config::kind::{Choice, Flag, Time};
+use crate::config::kind::{Choice, Flag, Integer, Time};
 use crate::config::table::Table;
 use crate::config::types::{Balance, Cluster, ClusterTimeouts, UpstreamProtocol};
 
@@ -20,6 +20,19 @@ const PROTOCOL: Choice<UpstreamProtocol> =
 /// `zone`: where the proxy is.
 pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster> {
     let discovered = discovery::read(table);
+    let original_destination = table.or(
+        "original-destination",
+        &Flag,
+        false,
+        "It goes where the client was going before it was redirected to a listener with `original-destination = true`, and lists no \
+         endpoints. With `protocol = \"auto\"` it speaks HTTP/2 with whom the client does. Where that is the proxy itself, 508 `loop`.",
+    );
+    let mark = table.optional(
+        "mark",
+        &Integer::within(1, u32::MAX),
+        "The firewall mark (SO_MARK) of connections to its endpoints, which takes CAP_NET_ADMIN: by it, what redirects leaves \
+         them out.",
+    );
     let balance = table.or("balance", &balance::BALANCE, Balance::LeastRequest, balance::BALANCE_MEANING);
     let balancing = table.table("balancing", "How endpoints are chosen, in figures.", balance::balancing);
     let protocol = table.or(
@@ -70,10 +83,13 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
         "Whether each endpoint has metrics of its own: some thirty series for each, for as long as it is there.",
     );
     let (endpoints, srv, endpoints_file) = discovered?;
+    check_original(table, original_destination, endpoints.is_empty() && srv.is_none() && endpoints_file.is_none());
     Some(Cluster {
         endpoints,
         srv,
         endpoints_file,
+        original_destination,
+        mark,
         balance,
         balancing,
         zone: zone.cloned(),
@@ -88,6 +104,19 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
         outliers,
         endpoint_metrics,
     })
+}
+
+/// Whoever goes where the client was going knows no other place, and nobody's name.
+fn check_original(table: &Table<'_>, original: bool, lists_nothing: bool) {
+    let Some(node) = table.node("original-destination").filter(|_| original) else { return };
+    if !lists_nothing {
+        table.reader().report(node.span.clone(), "a cluster with `original-destination` lists no endpoints");
+    }
+    if let Some(node) = ["tls", "health"].into_iter().find_map(|key| table.node(key)) {
+        table
+            .reader()
+            .report(node.span.clone(), "a cluster with `original-destination` speaks as the client does, to whoever is there");
+    }
 }
 
 fn timeouts(table: &mut Table<'_>) -> ClusterTimeouts {

@@ -7,9 +7,9 @@ use crate::config::bounds::*;
 use crate::config::defaults;
 use crate::config::kind::{Choice, FieldName, Flag, Integer, List, Listen, Network, Reference, Size, Time};
 use crate::config::table::Table;
-use crate::config::types::{Listener, ListenerLimits, ListenerTimeouts, Paths};
+use crate::config::types::{Listener, ListenerLimits, ListenerProtocol, ListenerTimeouts, Paths};
 
-use super::tls;
+use super::{tcp, tls};
 
 const REJECT_OR_KEEP: Choice<bool> = Choice::of(&[("reject", true), ("keep", false)]);
 const ON_OR_OFF: Choice<bool> = Choice::of(&[("on", true), ("off", false)]);
@@ -17,7 +17,20 @@ const REJECT_OR_PASS: Choice<bool> = Choice::of(&[("reject", true), ("pass", fal
 
 pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
     let listen = table.required("listen", &Listen, "The address; port 0 lets the system choose.");
-    let tls = table.optional_table("tls", "TLS with clients. Without it, plain text.", tls::server);
+    let protocol = table.or("protocol", &tcp::PROTOCOL, ListenerProtocol::Http, tcp::PROTOCOL_MEANING);
+    let original_destination = table.or(
+        "original-destination",
+        &Flag,
+        false,
+        "Clients are redirected to it by iptables or nftables: where they were going is asked of the system, for filters and for \
+         clusters with `original-destination`.",
+    );
+    let mut tls =
+        table.optional_table("tls", "TLS with clients. Without it, plain text, or TLS that passes through.", tls::server);
+    if let (ListenerProtocol::Tcp, Some(tls), None) = (protocol, &mut tls, table.node("tls").and_then(|tls| tls.get("alpn"))) {
+        // Nobody here knows what clients want to speak.
+        tls.alpn.clear();
+    }
     let tls_is_wrong = tls.is_none() && table.node("tls").is_some();
     let filters = table.or(
         "filters",
@@ -28,7 +41,7 @@ pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
     let cluster = table.optional(
         "cluster",
         &Reference::CLUSTER,
-        "Where an exchange goes when no filter says otherwise. Without it, 404 `no-route`.",
+        "Where an exchange goes when no filter says otherwise. Without it, 404 `no-route`. Raw connections and datagrams go there too.",
     );
     let trusted = table.or(
         "trusted",
@@ -36,6 +49,8 @@ pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
         Vec::new(),
         "Peers whose X-Forwarded-* fields are believed. Empty: nobody.",
     );
+    let raw = table.table("tcp", "Where connections go that are no HTTP.", tcp::tcp);
+    tcp::check_protocol(table, protocol);
     let paths = table.table("paths", "What becomes of a path before any filter sees it.", paths);
     let reject_underscores = table.or(
         "header-underscores",
@@ -64,10 +79,13 @@ pub fn listener(table: &mut Table<'_>) -> Option<Listener> {
     let listen = listen?;
     Some(Listener {
         listen,
+        protocol,
+        original_destination,
         tls,
         filters,
         cluster,
         trusted,
+        tcp: raw,
         paths,
         reject_underscores,
         timeout_header,
@@ -160,6 +178,19 @@ fn limits(table: &mut Table<'_>) -> ListenerLimits {
             "The read and write buffer of one HTTP/1 connection. It holds a whole request head, so it is at least \
              `header-bytes` and `uri-bytes` together.",
         ),
+        client_hello_bytes: table.or(
+            "client-hello-bytes",
+            &Size::within(CLIENT_HELLO_BYTES_MIN, CLIENT_HELLO_BYTES_MAX),
+            default.client_hello_bytes,
+            "The first message of a TLS connection that passes through, where it is read for the name that the client asks for; past \
+             it, the connection is closed.",
+        ),
+        tcp_buffer_bytes: table.or(
+            "tcp-buffer-bytes",
+            &Size::within(TCP_BUFFER_BYTES_MIN, TCP_BUFFER_BYTES_MAX),
+            default.tcp_buffer_bytes,
+            "What is read at once of a raw connection, and held until the other side takes it, in each direction.",
+        ),
         ..http2_limits(table, default)
     };
     check_head_fits(table, &limits);
@@ -236,7 +267,8 @@ fn timeouts(table: &mut Table<'_>) -> ListenerTimeouts {
         protocol_detect: time(
             "protocol-detect",
             default.protocol_detect,
-            "From the first byte of a connection without ALPN until it is told whether it speaks HTTP/1 or HTTP/2.",
+            "From the first byte of a connection without ALPN until it is told whether it speaks HTTP/1 or HTTP/2. With `protocol = \
+             \"auto\"`, and where `tcp.sni` is read, from the beginning of the connection; what has not told by then passes as it is.",
         ),
         request_headers: time(
             "request-headers",
@@ -260,5 +292,6 @@ fn timeouts(table: &mut Table<'_>) -> ListenerTimeouts {
             "Nothing moved in either direction of an exchange that is past its head.",
         ),
         upgrade_idle: time("upgrade-idle", default.upgrade_idle, "Nothing moved in either direction after an upgrade."),
+        tcp_idle: time("tcp-idle", default.tcp_idle, "Nothing moved in either direction of a raw connection."),
     }
 }

@@ -18,7 +18,7 @@ pub struct AccessLog {
     /// Of the exchanges that `when` does not name, how many have a line: from 0 to 1.
     pub sample: f64,
     pub when: LogWhen,
-    /// Lines that wait for a slow output before further ones are dropped and counted.
+    /// Lines of one worker that wait for a slow output before further ones are dropped and counted.
     pub queue: usize,
 }
 

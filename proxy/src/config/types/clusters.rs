@@ -27,6 +27,10 @@ pub struct Cluster {
     pub srv: Option<Arc<str>>,
     /// A file that lists further ones.
     pub endpoints_file: Option<Arc<Path>>,
+    /// It goes where the client was going before it was redirected, and lists nothing.
+    pub original_destination: bool,
+    /// What connections to its endpoints are marked with, for firewalls and routes.
+    pub mark: Option<u32>,
     pub balance: Balance,
     pub balancing: Balancing,
     /// Where the proxy itself is; the top of the file says it.
@@ -53,6 +57,8 @@ impl Cluster {
             endpoints,
             srv: None,
             endpoints_file: None,
+            original_destination: false,
+            mark: None,
             balance: Balance::LeastRequest,
             balancing: Balancing::default(),
             zone: None,

@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ServerTls, defaults};
+use super::{ListenerProtocol, ServerTls, Tcp, defaults};
 
 /// `[listeners.NAME]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     pub listen: SocketAddr,
+    pub protocol: ListenerProtocol,
+    /// Its clients are redirected to it: where they were going is asked of the system.
+    pub original_destination: bool,
     pub tls: Option<ServerTls>,
     /// The chain: names of `[filters.…]`, in the order in which request hooks run.
     pub filters: Vec<Arc<str>>,
@@ -17,6 +20,8 @@ pub struct Listener {
     pub cluster: Option<Arc<str>>,
     /// Peers whose X-Forwarded-* fields are believed.
     pub trusted: Vec<ipnet::IpNet>,
+    /// Where connections go that are no HTTP.
+    pub tcp: Tcp,
     pub paths: Paths,
     /// `header-underscores = "reject" | "pass"`: field names with `_` are 400, or go on.
     pub reject_underscores: bool,
@@ -59,6 +64,10 @@ pub struct ListenerLimits {
     pub connection_window_bytes: u32,
     pub frame_bytes: u32,
     pub send_buffer_bytes: usize,
+    /// The first message of a TLS connection that passes through.
+    pub client_hello_bytes: usize,
+    /// What is read at once of a raw connection, in each direction.
+    pub tcp_buffer_bytes: usize,
     /// Streams reset by the peer before they were accepted, after which the connection is ended.
     pub pending_resets: usize,
     /// Streams reset by this side because the peer broke the protocol, after which the connection is ended.
@@ -81,6 +90,8 @@ pub struct ListenerTimeouts {
     pub stream_idle: Duration,
     /// Nothing moved in either direction after an upgrade.
     pub upgrade_idle: Duration,
+    /// Nothing moved in either direction of a raw connection.
+    pub tcp_idle: Duration,
 }
 
 from_defaults!(ListenerLimits {
@@ -98,6 +109,8 @@ from_defaults!(ListenerLimits {
     connection_window_bytes: CONNECTION_WINDOW_BYTES,
     frame_bytes: FRAME_BYTES,
     send_buffer_bytes: SEND_BUFFER_BYTES,
+    client_hello_bytes: CLIENT_HELLO_BYTES,
+    tcp_buffer_bytes: TCP_BUFFER_BYTES,
     pending_resets: PENDING_RESETS,
     local_resets: LOCAL_RESETS,
 });
@@ -110,6 +123,7 @@ from_defaults!(ListenerTimeouts {
     connection_age: CONNECTION_AGE,
     stream_idle: STREAM_IDLE,
     upgrade_idle: UPGRADE_IDLE,
+    tcp_idle: TCP_IDLE,
 });
 from_defaults!(Paths {
     normalize: NORMALIZE_PATHS,

@@ -1,9 +1,10 @@
 //! Our own ABI: components that import and export the interfaces of wit/, and the core modules that wit-bindgen makes for it.
 //!
-//! A core module is entered as such where that can be told to be the same (`direct`); any other is made a component first. Every
-//! import is checked by name before anything runs, so that a filter made for another version is told what is missing. A guest that
-//! imports something that waits runs on a fiber, any other without one.
+//! A core module is entered as such where that can be told to be the same (`direct`); any other is made a component first (`encode`).
+//! Every import is checked by name before anything runs, so that a filter made for another version is told what is missing. A guest
+//! that imports something that waits runs on a fiber, any other without one.
 
+mod encode;
 mod hooks;
 mod instance;
 pub mod snapshot;
@@ -24,7 +25,7 @@ use super::linker::{PACKAGE, ours};
 use crate::filter::cache::code::{self, Code};
 use crate::filter::cache::{Cache, Compiled, Key};
 use crate::filter::limits::Slices;
-use crate::filter::{Engine, Fault, Guest, Hook, Identity, LoadError};
+use crate::filter::{Engine, Fault, Guest, Hook, Identity, LoadError, progress};
 
 /// What the arguments of one call of the host may take, at least: a filter with little memory still gets along.
 const HOSTCALL_BYTES_MIN: usize = 1 << 20;
@@ -59,7 +60,8 @@ impl Prepared {
                 if !shape.agrees(bytes) {
                     return Err(None);
                 }
-                Module::from_binary(engine.wasmtime(), bytes).map_err(|error| Some(LoadError::Compile(format!("{error:#}"))))
+                let made = || Module::from_binary(engine.wasmtime(), bytes);
+                progress::told(bytes.len(), "a module", made).map_err(|error| Some(LoadError::Compile(format!("{error:#}"))))
             };
             match cache.code(engine.wasmtime(), key, compile) {
                 Ok((module, compiled)) => return Ok((Self::link_direct(engine, &module, false)?, compiled)),
@@ -67,8 +69,7 @@ impl Prepared {
                 Err(None) => {}
             }
         }
-        let key = Key::of(&[b"component", bytes]);
-        let (component, compiled) = cache.code(engine.wasmtime(), key, || compile(engine, &component_of(engine, bytes)?))?;
+        let (component, compiled) = compiled(engine, cache, bytes)?;
         Ok((Self::link(engine, &component)?, compiled))
     }
 
@@ -126,7 +127,10 @@ impl Prepared {
             }
             None => at_once(made),
         };
-        let (hooks, made) = made.map_err(|error| Fault::Instance(format!("{error:#}")))?;
+        let (hooks, made) = made.map_err(|error| match store.data().memory.wanted {
+            0 => Fault::Instance(format!("{error:#}")),
+            wanted => Fault::Small { allowed: identity.config.memory, wanted },
+        })?;
         Ok((Instance::new(store, hooks?, slices), made))
     }
 
@@ -224,19 +228,14 @@ fn unfit(error: wasmtime::Error) -> LoadError {
     LoadError::Link(format!("{error:#}"))
 }
 
-/// The bytes as a component. A core module of wit-bindgen says in a custom section which world it was built for.
+/// The bytes as a component; [`encode`] tells how one is made of a core module.
 pub fn component_of<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow::Cow<'a, [u8]>, LoadError> {
     match bytes.get(..8) {
         Some(b"\0asm\x0d\0\x01\0") => Ok(bytes.into()),
         Some(b"\0asm\x01\0\0\0") => {
             // What comes next trusts the lengths that the module tells.
             wasmtime::Module::validate(engine.wasmtime(), bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-            wit_component::ComponentEncoder::default()
-                .validate(true)
-                .module(bytes)
-                .and_then(|mut encoder| encoder.encode())
-                .map(Into::into)
-                .map_err(|error| LoadError::NotAFilter(format!("{error:#}")))
+            encode::encode(bytes).map(Into::into).map_err(|error| LoadError::NotAFilter(format!("{error:#}")))
         }
         _ => Err(LoadError::NotWasm { found: bytes.iter().take(8).copied().collect() }),
     }
@@ -245,6 +244,13 @@ pub fn component_of<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow:
 /// Whether it is entered as the core module that it is.
 pub fn is_entered_directly(bytes: &[u8]) -> bool {
     Shape::of(bytes).is_some_and(|shape| shape.agrees(bytes))
+}
+
+/// The compiled component, from the cache or made now.
+pub fn compiled(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Component, Compiled), LoadError> {
+    let key = Key::of(&[b"component", bytes]);
+    let made = || progress::told(bytes.len(), "a module", || compile(engine, &component_of(engine, bytes)?));
+    cache.code(engine.wasmtime(), key, made)
 }
 
 /// Compiles a component.

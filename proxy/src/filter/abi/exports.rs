@@ -13,6 +13,7 @@ pub struct Exports<T> {
     pub response_trailers: Option<T>,
     pub complete: Option<T>,
     pub tick: Option<T>,
+    pub connection: Option<T>,
 }
 
 /// The functions of an interface.
@@ -26,6 +27,7 @@ pub fn functions(interface: &str) -> &'static [&'static str] {
         "trailers-hook" => &["on-request-trailers", "on-response-trailers"],
         "complete-hook" => &["on-complete"],
         "tick-hook" => &["on-tick"],
+        "connection-hook" => &["on-connection"],
         _ => &[],
     }
 }
@@ -42,6 +44,7 @@ impl<T> Default for Exports<T> {
             response_trailers: None,
             complete: None,
             tick: None,
+            connection: None,
         }
     }
 }
@@ -59,6 +62,7 @@ impl<T> Exports<T> {
             "on-response-trailers" => &mut self.response_trailers,
             "on-complete" => &mut self.complete,
             "on-tick" => &mut self.tick,
+            "on-connection" => &mut self.connection,
             _ => return None,
         })
     }
@@ -73,6 +77,7 @@ impl<T> Exports<T> {
             Hook::Trailers => self.request_trailers.is_some() || self.response_trailers.is_some(),
             Hook::Complete => self.complete.is_some(),
             Hook::Tick => self.tick.is_some(),
+            Hook::Connection => self.connection.is_some(),
         };
         Hook::ALL.iter().copied().filter(there).collect()
     }

@@ -141,7 +141,7 @@ fn connection(mut interface: Interface<'_>) -> Result<()> {
         .get("source-address", connection::source_address)?
         .get("peer-address", connection::peer_address)?
         .get("local-address", connection::local_address)?
-        .get("original-destination", |_| None::<String>)?
+        .get("original-destination", connection::original_destination)?
         .get("trusted", |exchange| exchange.connection.trusted)?
         .get("listener", |exchange| Arc::clone(&exchange.connection.listener))?
         .get("protocol", |exchange| exchange.protocol())?

@@ -15,3 +15,8 @@ pub fn peer_address(exchange: &Exchange) -> String {
 pub fn local_address(exchange: &Exchange) -> String {
     exchange.connection.local.to_string()
 }
+
+/// Where the client was going before it was redirected to the proxy, with port.
+pub fn original_destination(exchange: &Exchange) -> Option<String> {
+    exchange.connection.original_destination.map(|address| address.to_string())
+}

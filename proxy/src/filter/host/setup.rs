@@ -17,11 +17,20 @@ pub enum Hook {
     Trailers,
     Complete,
     Tick,
+    Connection,
 }
 
 impl Hook {
-    pub const ALL: &[Hook] =
-        &[Hook::Request, Hook::RequestChunk, Hook::Response, Hook::ResponseChunk, Hook::Trailers, Hook::Complete, Hook::Tick];
+    pub const ALL: &[Hook] = &[
+        Hook::Request,
+        Hook::RequestChunk,
+        Hook::Response,
+        Hook::ResponseChunk,
+        Hook::Trailers,
+        Hook::Complete,
+        Hook::Tick,
+        Hook::Connection,
+    ];
 
     /// The name that `want` takes.
     pub const fn name(self) -> &'static str {
@@ -33,6 +42,7 @@ impl Hook {
             Hook::Trailers => "trailers",
             Hook::Complete => "complete",
             Hook::Tick => "tick",
+            Hook::Connection => "connection",
         }
     }
 

@@ -1,5 +1,5 @@
 //! WASI 0.2 for components that bring it along: clocks, randomness, standard output into the log, and the environment
-//! that the grants name. No files, no sockets, no arguments.
+//! that the grants name. No files, no arguments; sockets are there, because runtimes import them, and lead nowhere.
 
 use std::io;
 use std::pin::Pin;
@@ -17,8 +17,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::{log, system};
 use crate::filter::{Guest, Identity};
 
-/// The interfaces that are there; those of files are, and there are no files in them.
-const OFFERED: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
+/// The interfaces that are there. Those of files and sockets are for runtimes that import them and may never call them: there
+/// are no files, and a socket is refused before it is opened.
+const OFFERED: [&str; 6] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
 /// Streams, polls and the like that one instance holds at once: they are not in its memory, so nothing else bounds them.
 const HANDLES_MAX: usize = 1000;

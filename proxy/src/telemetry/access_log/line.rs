@@ -1,46 +1,92 @@
 //! A line as JSON, or as a template says. What comes from a client or an endpoint cannot end a line, a quoted text or a column.
 
 use std::fmt::{self, Write};
-use std::sync::Arc;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{Serialize, Serializer};
 
 use super::entry::Entry;
+use super::plain;
 use super::value::{Found, find};
 use crate::config::{LogField, LogFormat, LogPart, LogTemplate};
 use crate::telemetry::redact::Redact;
 
-/// Writes the line of an exchange, without its end. False: it cannot be written.
-pub fn write(line: &mut Vec<u8>, format: &LogFormat, entry: &Entry<'_>, redact: &Redact) -> bool {
-    match format {
-        LogFormat::Json(fields) => serde_json::to_writer(line, &Json { fields, entry, redact }).is_ok(),
-        LogFormat::Text(template) => write!(Bytes(line), "{}", Text { template, entry, redact, escaped: true }).is_ok(),
+/// How lines look, made ready to write many.
+#[derive(Debug)]
+pub enum Format {
+    /// `"name":` as JSON has it, and what follows.
+    Json(Box<[(String, LogField)]>),
+    Text(LogTemplate),
+}
+
+impl Format {
+    pub fn new(config: &LogFormat) -> Self {
+        match config {
+            LogFormat::Json(fields) => {
+                let key = |name: &str| format!("{}:", serde_json::Value::from(name));
+                Self::Json(fields.iter().map(|(name, field)| (key(name), field.clone())).collect())
+            }
+            LogFormat::Text(template) => Self::Text(template.clone()),
+        }
+    }
+
+    /// Appends the line of an exchange, or nothing if it cannot be written.
+    pub fn write(&self, lines: &mut Vec<u8>, entry: &Entry<'_>, redact: &Redact) {
+        let begin = lines.len();
+        let written = match self {
+            Self::Json(fields) => json(lines, fields, entry, redact).is_ok(),
+            Self::Text(template) => write!(Bytes(lines), "{}", Text { template, entry, redact, escaped: true }).is_ok(),
+        };
+        if written {
+            lines.push(b'\n');
+        } else {
+            lines.truncate(begin);
+        }
     }
 }
 
-struct Json<'a> {
-    fields: &'a [(Arc<str>, LogField)],
-    entry: &'a Entry<'a>,
-    redact: &'a Redact,
-}
-
-impl Serialize for Json<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { fields, entry, redact } = *self;
-        let mut map = serializer.serialize_map(None)?;
-        for (name, field) in fields {
-            match field {
-                LogField::Value(value) => match find(value, entry, redact) {
-                    Found::Nothing => {}
-                    found => map.serialize_entry(&**name, &found)?,
-                },
-                LogField::Text(template) => {
-                    map.serialize_entry(&**name, &Text { template, entry, redact, escaped: false })?;
+fn json(line: &mut Vec<u8>, fields: &[(String, LogField)], entry: &Entry<'_>, redact: &Redact) -> Result<(), ()> {
+    let mut before = b'{';
+    let mut key = |line: &mut Vec<u8>, key: &str| {
+        line.push(std::mem::replace(&mut before, b','));
+        line.extend_from_slice(key.as_bytes());
+    };
+    for (name, field) in fields {
+        match field {
+            LogField::Value(value) => {
+                let found = find(value, entry, redact);
+                if !matches!(found, Found::Nothing) {
+                    key(line, name);
+                    json_value(line, found)?;
                 }
             }
+            LogField::Text(template) => {
+                key(line, name);
+                serde_json::to_writer(&mut *line, &Text { template, entry, redact, escaped: false }).map_err(drop)?;
+            }
         }
-        map.end()
     }
+    if before == b'{' {
+        line.push(before);
+    }
+    line.push(b'}');
+    Ok(())
+}
+
+/// What is the proxy's own needs no escapes.
+fn json_value(line: &mut Vec<u8>, found: Found<'_>) -> Result<(), ()> {
+    let mut quoted = |write: &dyn Fn(&mut Vec<u8>)| {
+        line.push(b'"');
+        write(line);
+        line.push(b'"');
+    };
+    match found {
+        Found::Number(number) => plain::number(line, number),
+        Found::Time(time) => quoted(&|line| plain::time(line, time)),
+        Found::Ip(address) => quoted(&|line| plain::ip(line, address)),
+        Found::Address(address) => quoted(&|line| plain::address(line, address)),
+        found => return serde_json::to_writer(line, &found).map_err(drop),
+    }
+    Ok(())
 }
 
 struct Text<'a> {
@@ -73,7 +119,8 @@ impl Serialize for Text<'_> {
     }
 }
 
-struct Bytes<'a>(&'a mut Vec<u8>);
+/// Takes text where bytes are wanted.
+pub(super) struct Bytes<'a>(pub &'a mut Vec<u8>);
 
 impl Write for Bytes<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -116,6 +163,8 @@ impl Write for Escaped<'_, '_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     use super::super::entry::{Fields, example};
@@ -124,7 +173,8 @@ mod tests {
 
     fn line(format: &LogFormat, entry: &Entry<'_>) -> String {
         let mut line = Vec::new();
-        assert!(write(&mut line, format, entry, &Redact::new(&crate::config::Redact::default())));
+        Format::new(format).write(&mut line, entry, &Redact::new(&crate::config::Redact::default()));
+        assert_eq!(line.pop(), Some(b'\n'));
         String::from_utf8(line).expect("ASCII")
     }
 

@@ -1,22 +1,25 @@
-//! The thread that writes the lines, and the queue before it.
+//! The lines that wait, a place for each worker, and the thread that writes them.
+//!
+//! A worker appends to a place of its own and locks nobody out but the thread, which comes by every few milliseconds and takes all
+//! there is in the time of a swap. Nobody is woken and nothing is allocated for a line.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crate::config::AccessLogOutput;
+use crate::telemetry::metrics::{SHARDS, shard};
 
-/// Bytes that are written at once.
-const BATCH_BYTES: usize = 64 * 1024;
 /// The thread rests this long when it has written what there was: a worker that finds it asleep wakes it with a system call, and a line
 /// that is written alone costs another.
 const PAUSE: Duration = Duration::from_millis(10);
-/// How often a full queue is looked at when the proxy leaves.
-const FLUSH_LOOK: Duration = Duration::from_millis(5);
+/// What a place or the thread keeps for the next lines; what a slow output has made larger is given back.
+const KEPT_BYTES_MAX: usize = 1 << 20;
 /// A queue that is full again and again is told of once in this time.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
@@ -39,67 +42,106 @@ impl Counts {
 /// One output. When it is dropped, what is queued is still written.
 #[derive(Debug)]
 pub struct Writer {
-    messages: SyncSender<Message>,
-    reopen: Arc<AtomicBool>,
+    queue: Arc<Queue>,
+    thread: Thread,
 }
 
+/// What workers and the thread share.
 #[derive(Debug)]
-enum Message {
-    Line(Vec<u8>),
-    /// Something else than a line is to be seen to.
-    Wake,
+struct Queue {
+    places: [Place; SHARDS],
+    /// Lines that one place holds.
+    lines_max: usize,
+    /// The thread has found nothing, and waits to be woken.
+    asleep: AtomicBool,
+    reopen: AtomicBool,
+    /// Nobody writes lines any more.
+    closed: AtomicBool,
     /// Answered when everything before it has been written.
-    Flush(SyncSender<()>),
+    flushes: Mutex<Vec<SyncSender<()>>>,
+}
+
+/// On a cache line of its own, that workers do not meet.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Place(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    lines: usize,
+}
+
+impl Place {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Writer {
     /// `None` where nothing is to be written.
-    pub fn open(output: &AccessLogOutput, queue: usize, counts: &Arc<Counts>) -> io::Result<Option<Self>> {
+    pub fn open(output: &AccessLogOutput, lines_max: usize, counts: &Arc<Counts>) -> io::Result<Option<Self>> {
         let output = match output {
             AccessLogOutput::Off => return Ok(None),
             AccessLogOutput::Stdout => Output::Stdout(io::stdout()),
             AccessLogOutput::File(path) => Output::File(path.clone(), append(path)?),
         };
-        let (messages, lines) = sync_channel(queue);
-        let reopen = Arc::new(AtomicBool::new(false));
+        let queue = Arc::new(Queue {
+            places: Default::default(),
+            lines_max,
+            asleep: AtomicBool::new(false),
+            reopen: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            flushes: Mutex::default(),
+        });
         let scribe = Scribe {
             output,
             counts: Arc::clone(counts),
-            reopen: Arc::clone(&reopen),
+            queue: Arc::clone(&queue),
             failing: false,
             torn: false,
             no_room_told: Counts::get(&counts.no_room),
             told_at: None,
         };
-        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || scribe.write_lines(&lines))?;
-        Ok(Some(Self { messages, reopen }))
+        let running = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || scribe.write_lines())?;
+        Ok(Some(Self { queue, thread: running.thread().clone() }))
     }
 
-    pub fn queue(&self, line: Vec<u8>, counts: &Counts) {
-        if self.messages.try_send(Message::Line(line)).is_err() {
+    /// Lets `line` append one to what waits, with its end, or leave it as it is.
+    pub fn append(&self, counts: &Counts, line: impl FnOnce(&mut Vec<u8>)) {
+        let mut waiting = self.queue.places[shard()].lock();
+        if waiting.lines >= self.queue.lines_max {
             counts.no_room.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let before = waiting.bytes.len();
+        line(&mut waiting.bytes);
+        waiting.lines += usize::from(waiting.bytes.len() > before);
+        // A place that fills up is not left to the pause.
+        let hurry = waiting.lines == self.queue.lines_max.div_ceil(2);
+        drop(waiting);
+        if hurry || self.queue.asleep.load(Ordering::SeqCst) {
+            self.thread.unpark();
         }
     }
 
     pub fn reopen(&self) {
-        self.reopen.store(true, Ordering::Release);
-        // Where there is no room, the thread is about to look by itself.
-        let _ = self.messages.try_send(Message::Wake);
+        self.queue.reopen.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 
     pub fn flush(&self, within: Duration) -> bool {
-        let until = Instant::now() + within;
         let (done, written) = sync_channel(1);
-        let mut message = Message::Flush(done);
-        // A queue that is full gets its chance as well.
-        while let Err(TrySendError::Full(back)) = self.messages.try_send(message) {
-            if Instant::now() >= until {
-                return false;
-            }
-            std::thread::sleep(FLUSH_LOOK);
-            message = back;
-        }
-        written.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok()
+        self.queue.flushes.lock().unwrap_or_else(PoisonError::into_inner).push(done);
+        self.thread.unpark();
+        written.recv_timeout(within).is_ok()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.closed.store(true, Ordering::SeqCst);
+        self.thread.unpark();
     }
 }
 
@@ -132,7 +174,7 @@ fn append(path: &PathBuf) -> io::Result<File> {
 struct Scribe {
     output: Output,
     counts: Arc<Counts>,
-    reopen: Arc<AtomicBool>,
+    queue: Arc<Queue>,
     /// The last write failed, and the log has been told.
     failing: bool,
     /// The output ends in the middle of a line.
@@ -142,40 +184,59 @@ struct Scribe {
 }
 
 impl Scribe {
-    /// Writes what is queued, as much at once as there is.
-    fn write_lines(mut self, queue: &Receiver<Message>) {
-        let mut batch = Vec::with_capacity(BATCH_BYTES);
-        while let Ok(first) = queue.recv() {
-            batch.clear();
-            let mut flushed = Vec::new();
-            let mut lines = 0;
-            let mut next = Some(first);
-            while let Some(message) = next {
-                match message {
-                    Message::Line(line) => {
-                        batch.extend_from_slice(&line);
-                        lines += 1;
-                    }
-                    Message::Wake => {}
-                    Message::Flush(done) => flushed.push(done),
-                }
-                next = if batch.len() < BATCH_BYTES { queue.try_recv().ok() } else { None };
-            }
-            if self.reopen.swap(false, Ordering::Acquire) {
+    /// Writes what waits, as much at once as there is, until nobody writes lines any more.
+    fn write_lines(mut self) {
+        let mut taken = Waiting::default();
+        loop {
+            let closed = self.queue.closed.load(Ordering::SeqCst);
+            let flushes = std::mem::take(&mut *self.queue.flushes.lock().unwrap_or_else(PoisonError::into_inner));
+            if self.queue.reopen.swap(false, Ordering::Acquire) {
                 self.open_anew();
             }
-            if lines > 0 {
-                self.write(&batch, lines);
-            }
-            let is_flushed = !flushed.is_empty();
-            for done in flushed {
-                let _ = done.send(());
-            }
+            let any = self.write_all(&mut taken);
+            flushes.iter().for_each(|done| _ = done.send(()));
             self.tell_of_the_queue();
-            if batch.len() < BATCH_BYTES && !is_flushed {
-                std::thread::sleep(PAUSE);
+            if closed {
+                return;
+            }
+            if any {
+                std::thread::park_timeout(PAUSE);
+            } else {
+                self.sleep();
+                // One line has come; those that follow it closely are written with it.
+                std::thread::park_timeout(PAUSE);
             }
         }
+    }
+
+    /// Takes what waits place by place. False: there was nothing.
+    fn write_all(&mut self, taken: &mut Waiting) -> bool {
+        let mut any = false;
+        for place in 0..SHARDS {
+            std::mem::swap(&mut *self.queue.places[place].lock(), taken);
+            if taken.lines > 0 {
+                any = true;
+                self.write(&taken.bytes, taken.lines as u64);
+            }
+            taken.lines = 0;
+            taken.bytes.clear();
+            taken.bytes.shrink_to(KEPT_BYTES_MAX);
+        }
+        any
+    }
+
+    /// Until somebody has something for it to do. Whoever comes after the flag is set wakes the thread, and whoever came before is seen.
+    fn sleep(&self) {
+        let queue = &self.queue;
+        queue.asleep.store(true, Ordering::SeqCst);
+        let is_idle = queue.places.iter().all(|place| place.lock().lines == 0)
+            && !queue.closed.load(Ordering::SeqCst)
+            && !queue.reopen.load(Ordering::Acquire)
+            && queue.flushes.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        if is_idle {
+            std::thread::park();
+        }
+        queue.asleep.store(false, Ordering::SeqCst);
     }
 
     /// What was queued before the file was moved away goes into the new one as well.
@@ -248,7 +309,7 @@ mod tests {
     fn a_full_disk_loses_lines_which_are_counted() {
         let (writer, counts) = writer("/dev/full", 100);
         for _ in 0..10 {
-            writer.queue(b"a line\n".to_vec(), &counts);
+            writer.append(&counts, |lines| lines.extend_from_slice(b"a line\n"));
         }
         assert!(writer.flush(Duration::from_secs(60)));
         assert_eq!((Counts::get(&counts.written), Counts::get(&counts.unwritten)), (0, 10));
@@ -265,7 +326,7 @@ mod tests {
         let line = vec![b'x'; 64 * 1024];
         // A pipe holds some, the thread holds a batch, the queue two; the rest finds no room.
         for _ in 0..100 {
-            writer.queue(line.clone(), &counts);
+            writer.append(&counts, |lines| lines.extend_from_slice(&line));
         }
         assert!(Counts::get(&counts.no_room) > 50, "{counts:?}");
     }
@@ -276,7 +337,7 @@ mod tests {
         let (path, moved) = (folder.path().join("a.log"), folder.path().join("a.log.1"));
         let (writer, counts) = writer(path.to_str().expect("UTF-8"), 100);
         let line = |text: &str| {
-            writer.queue(format!("{text}\n").into_bytes(), &counts);
+            writer.append(&counts, |lines| lines.extend_from_slice(format!("{text}\n").as_bytes()));
             assert!(writer.flush(Duration::from_secs(60)));
         };
         line("one");

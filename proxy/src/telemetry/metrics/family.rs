@@ -18,7 +18,7 @@ pub const BUCKETS: [f64; 22] = [
 ];
 
 /// Shards of a metric: as many workers count without meeting another.
-const SHARDS: usize = 16;
+pub const SHARDS: usize = 16;
 /// Bytes of the value of a label; the rest is cut off.
 const LABEL_BYTES_MAX: usize = 256;
 /// Between two values of a key: no byte of any text in UTF-8.
@@ -83,6 +83,11 @@ thread_local! {
     };
     /// Where keys are put together.
     static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The shard of this thread.
+pub fn shard() -> usize {
+    SHARD.with(|shard| *shard)
 }
 
 impl Family {
@@ -173,7 +178,7 @@ impl Values {
                 room
             }
             Series::Added { known, shards } => {
-                let mut shard = locked(&shards[SHARD.with(|shard| *shard)]);
+                let mut shard = locked(&shards[shard()]);
                 if let Some(sum) = shard.get_mut(key) {
                     sum.add(value);
                     return true;

@@ -17,7 +17,7 @@ impl Folder {
     }
 
     fn open(&self) -> Result<(Directory, AllVersions), StateError> {
-        Directory::open(&self.0)
+        Directory::open(&self.0, None)
     }
 
     /// The folder of the filter that `pushed` pushes to.

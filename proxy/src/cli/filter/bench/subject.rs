@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,7 +18,6 @@ use crate::filter::abi::Instance;
 use crate::filter::hand::Hand;
 use crate::filter::host::inputs::{Input, Inputs};
 use crate::filter::host::store::grant;
-use crate::filter::source::Modules;
 use crate::filter::witness::{self, Event, Missing};
 use crate::filter::{Around, Filter, Grants, Hook, LoadError, Module, Plan, Reach, Taken, Verdict};
 use crate::store::{Store, Stores};
@@ -52,7 +51,7 @@ pub struct Took {
 impl Subject {
     /// Grants the stores that the filter asks for, as `test` does.
     pub fn build(named: &Named, given: &Given) -> Result<Self, Trouble> {
-        let module = Modules::new(module::engine(INSTANCES)?).take(&named.bytes).map_err(|error| {
+        let module = module::modules(INSTANCES)?.take(&named.bytes).map_err(|error| {
             Trouble::new(format!("{} cannot be used: {error}", named.shown))
                 .hint(format!("`tamis filter inspect {}` says more", named.shown))
         })?;
@@ -114,19 +113,7 @@ impl Subject {
         *request.method_mut() = given.request.0.clone();
         *request.uri_mut() = given.request.1.parse().map_err(Trouble::new)?;
         *request.headers_mut() = given.headers();
-        let connection = Connection {
-            listener: "bench".into(),
-            peer: ([192, 0, 2, 7], 40_000).into(),
-            local: ([192, 0, 2, 1], 443).into(),
-            trusted: false,
-            tls_version: None,
-            server_name: None,
-            client: None,
-            strict_sni: false,
-            permit: None,
-            open: None,
-            ended: OnceLock::new(),
-        };
+        let connection = Connection::new("bench".into(), ([192, 0, 2, 7], 40_000).into(), ([192, 0, 2, 1], 443).into());
         Ok(Self {
             filter,
             config: text,

@@ -193,7 +193,7 @@ fn word(hook: Hook, verdict: Verdict) -> &'static str {
     match (hook, verdict) {
         (Hook::RequestChunk | Hook::ResponseChunk, Verdict::Next) => "keep",
         (Hook::RequestChunk | Hook::ResponseChunk, Verdict::Replied) => "replaced",
-        (Hook::Trailers | Hook::Complete | Hook::Tick, Verdict::Next) => "done",
+        (Hook::Trailers | Hook::Complete | Hook::Tick | Hook::Connection, Verdict::Next) => "done",
         (_, Verdict::Next) => "next",
         (_, Verdict::Replied) => "replied",
         (_, Verdict::Reset) => "reset",

@@ -13,9 +13,9 @@ type Discovered = (Vec<Endpoint>, Option<Arc<str>>, Option<Arc<Path>>);
 pub fn read(table: &mut Table<'_>) -> Option<Discovered> {
     const ENDPOINTS: &str = "Where the service is. A host name stands for all of its addresses, which have its labels and its \
          weight. Labels are what filters choose endpoints by; `weight` is an endpoint's share beside the others', `priority` 0 is \
-         asked first, `zone` (else the label of that name) is where it is. It may be left out where `srv` or `endpoints-file` is given. An empty array alone is a \
+         asked first, `zone` (else the label of that name) is where it is. It may be left out where `srv`, `endpoints-file` or `original-destination` is given. An empty array alone is a \
          cluster that answers 503 `no-endpoint`.";
-    let others = ["srv", "endpoints-file"].iter().any(|key| table.node(key).is_some());
+    let others = ["srv", "endpoints-file", "original-destination"].iter().any(|key| table.node(key).is_some());
     let kind = List::of_distinct(EndpointKind);
     let endpoints = match others {
         true => Some(table.or("endpoints", &kind, Vec::new(), ENDPOINTS)),

@@ -14,6 +14,12 @@ pub fn limits(table: &mut Table<'_>) -> ClusterLimits {
             default.idle_connections,
             "Idle HTTP/1 connections that are kept.",
         ),
+        destinations: table.or(
+            "destinations",
+            &Integer::within(0, DESTINATIONS_MAX),
+            default.destinations,
+            "With `original-destination`: places to which connections are kept; those to a further one serve one exchange.",
+        ),
         streams: table.or(
             "streams",
             &Integer::within(1, STREAMS_MAX),

@@ -6,6 +6,8 @@ use crate::config::defaults;
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterLimits {
     pub idle_connections: usize,
+    /// With `original-destination`: places to which a worker keeps connections.
+    pub destinations: usize,
     /// Exchanges on one HTTP/2 connection; a further connection is opened at 80 % of it.
     pub streams: u32,
     pub stream_window_bytes: u32,
@@ -33,6 +35,7 @@ pub struct Breakers {
 
 from_defaults!(ClusterLimits {
     idle_connections: UPSTREAM_IDLE_CONNECTIONS,
+    destinations: DESTINATIONS,
     streams: UPSTREAM_STREAMS,
     stream_window_bytes: UPSTREAM_STREAM_WINDOW_BYTES,
     connection_window_bytes: UPSTREAM_CONNECTION_WINDOW_BYTES,

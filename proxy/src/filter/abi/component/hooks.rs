@@ -27,6 +27,7 @@ pub struct Hooks {
     response_trailers: PlainHook,
     complete: PlainHook,
     tick: PlainHook,
+    connection: VerdictHook,
 }
 
 impl Hooks {
@@ -47,6 +48,7 @@ impl Hooks {
             response_trailers: typed(store, instance, exports.response_trailers)?,
             complete: typed(store, instance, exports.complete)?,
             tick: typed(store, instance, exports.tick)?,
+            connection: typed(store, instance, exports.connection)?,
         })
     }
 
@@ -61,6 +63,7 @@ impl Hooks {
             Call::ResponseTrailers => self.plain(store, &self.response_trailers).await,
             Call::Complete => self.plain(store, &self.complete).await,
             Call::Tick => self.plain(store, &self.tick).await,
+            Call::Connection => self.verdict(store, &self.connection, ()).await,
         }
     }
 

@@ -69,6 +69,7 @@ pub struct Hooks {
     response_trailers: PlainHook,
     complete: PlainHook,
     tick: PlainHook,
+    connection: Hook,
 }
 
 impl Hooks {
@@ -92,6 +93,7 @@ impl Hooks {
             response_trailers,
             complete,
             tick,
+            connection,
         } = &places.exports;
         Ok(Self {
             memory,
@@ -105,6 +107,7 @@ impl Hooks {
             response_trailers: function(store, instance, response_trailers)?,
             complete: function(store, instance, complete)?,
             tick: function(store, instance, tick)?,
+            connection: function(store, instance, connection)?,
         })
     }
 
@@ -120,6 +123,7 @@ impl Hooks {
             Call::ResponseTrailers => self.plain(store, &self.response_trailers, |()| Ok(Verdict::Next)).await,
             Call::Complete => self.plain(store, &self.complete, |()| Ok(Verdict::Next)).await,
             Call::Tick => self.plain(store, &self.tick, |()| Ok(Verdict::Next)).await,
+            Call::Connection => self.plain(store, &self.connection, verdict).await,
         }
     }
 

@@ -1,0 +1,176 @@
+//! From an accepted connection to whoever serves it: TLS if there is any, and what the first bytes tell where that matters.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use super::detect::{Among, First, first};
+use super::handshake::{self, Client, Handshakes};
+use crate::config::{ClientAuthMode, ListenerProtocol, TlsMode};
+use crate::drain::Signal;
+use crate::exchange::{Connection, Kind};
+use crate::http::serve;
+use crate::snapshot::{Listener, Live};
+use crate::tcp::{self, Rewound, hello};
+use crate::telemetry::traffic::Mode;
+use crate::tls::{self, Peer, Server};
+
+/// A new connection, with what it needs.
+pub struct New {
+    pub connection: Connection,
+    pub listener: Arc<Listener>,
+    pub live: Arc<Live>,
+    pub drain: Signal,
+    pub handshakes: Handshakes,
+}
+
+impl New {
+    pub async fn serve(self, stream: TcpStream) {
+        let stream = Rewound::new(stream);
+        match self.listener.tls.clone() {
+            Some(server) => self.with_tls(stream, &server).await,
+            None => self.plain(stream).await,
+        }
+    }
+
+    /// TLS ends here, for those that speak it where others may come as well.
+    async fn with_tls(mut self, mut stream: Client, server: &Server) {
+        let listener = Arc::clone(&self.listener);
+        let permissive = listener.config.tls.as_ref().is_some_and(|tls| tls.mode == TlsMode::Permissive);
+        if permissive {
+            // Until the first byte a connection of HTTP is merely idle; where servers may speak first, it is not.
+            let timeouts = &listener.config.timeouts;
+            let limit = if listener.config.protocol.is_raw() { timeouts.protocol_detect } else { timeouts.idle };
+            match first(&mut stream, Among::Tls, limit, 0, self.drain.clone()).await {
+                Ok(First::Tls) => {}
+                Ok(First::Opaque) if listener.config.protocol.is_raw() || !stream.seen().is_empty() => {
+                    return self.plain(stream).await;
+                }
+                Ok(_) => return,
+                Err(error) => return self.unread("unknown", Kind::ClientGone, &error.to_string()),
+            }
+        }
+        // Boxed, as all that follows: each has other needs, and an idle connection would have room for the largest.
+        let shaken = Box::pin(handshake::shake(stream, server, &listener, self.handshakes.clone())).await;
+        match shaken {
+            Ok(stream) => {
+                listener.traffic.handshake(true);
+                let http2 = self.describe(&stream);
+                let stream = Rewound::new(*stream);
+                match (listener.config.protocol, http2) {
+                    (ListenerProtocol::Tcp, _) => self.tcp(stream).await,
+                    (ListenerProtocol::Auto, None) => self.within_tls(stream).await,
+                    _ => self.http(stream, http2).await,
+                }
+            }
+            Err(error) => {
+                listener.traffic.handshake(false);
+                let kind = if error.kind() == io::ErrorKind::TimedOut { Kind::ClientTimeout } else { Kind::MalformedRequest };
+                self.unread("tls", kind, &tls::words(&error));
+            }
+        }
+    }
+
+    /// The client has not said what it speaks over TLS.
+    async fn within_tls(self, mut stream: Rewound<TlsStream<Client>>) {
+        match self.first(&mut stream, Among::Http).await {
+            Ok(First::Http1) => self.http(stream, Some(false)).await,
+            Ok(First::Http2) => self.http(stream, Some(true)).await,
+            Ok(First::Opaque | First::Tls) => self.tcp(stream).await,
+            Ok(First::Silent) => {}
+            Err(error) => self.unread("unknown", Kind::ClientGone, &error.to_string()),
+        }
+    }
+
+    /// There is no TLS, or none that ends here.
+    async fn plain(mut self, mut stream: Client) {
+        let config = Arc::clone(&self.listener.config);
+        // Where TLS ends here, what is plain is plain; elsewhere it may be TLS with somebody behind the proxy.
+        let passes = self.listener.tls.is_none();
+        let told = match config.protocol {
+            ListenerProtocol::Tcp if passes && !config.tcp.sni.is_empty() => self.first(&mut stream, Among::Tls).await,
+            ListenerProtocol::Tcp => Ok(First::Opaque),
+            ListenerProtocol::Auto => self.first(&mut stream, if passes { Among::All } else { Among::Http }).await,
+            ListenerProtocol::Http | ListenerProtocol::Udp => {
+                self.listener.traffic.is_of(Mode::Plain);
+                return self.http(stream, None).await;
+            }
+        };
+        match told {
+            Ok(First::Silent) => return,
+            Ok(First::Tls) => match self.asked_for(&mut stream).await {
+                Ok(name) => {
+                    self.connection.server_name = name;
+                    self.listener.traffic.is_of(Mode::Passed);
+                }
+                Err(error) => {
+                    let late = error.kind() == io::ErrorKind::TimedOut;
+                    let kind = if late { Kind::ClientTimeout } else { Kind::MalformedRequest };
+                    return self.unread("tls", kind, &error.to_string());
+                }
+            },
+            Ok(_) => self.listener.traffic.is_of(Mode::Plain),
+            Err(error) => return self.unread("unknown", Kind::ClientGone, &error.to_string()),
+        }
+        match told {
+            Ok(First::Http1) => self.http(stream, Some(false)).await,
+            Ok(First::Http2) => self.http(stream, Some(true)).await,
+            _ => self.tcp(stream).await,
+        }
+    }
+
+    async fn first<IO: tokio::io::AsyncRead + Unpin>(&self, stream: &mut Rewound<IO>, among: Among) -> io::Result<First> {
+        let config = &self.listener.config;
+        let line_max = config.limits.uri_bytes;
+        Box::pin(first(stream, among, config.timeouts.protocol_detect, line_max, self.drain.clone())).await
+    }
+
+    /// The name that a client asks somebody behind the proxy for.
+    async fn asked_for(&self, stream: &mut Client) -> io::Result<Option<String>> {
+        let config = &self.listener.config;
+        let limit = config.timeouts.protocol_detect;
+        let asked = hello::server_name(stream, config.limits.client_hello_bytes);
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "the first message of the TLS handshake did not arrive in time");
+        handshake::within(limit, Box::pin(asked)).await.unwrap_or_else(|| Err(late()))
+    }
+
+    async fn http<IO>(self, stream: IO, http2: Option<bool>)
+    where
+        IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        Box::pin(serve::serve(stream, self.connection, http2, self.live, self.listener, self.drain)).await;
+    }
+
+    async fn tcp<IO>(self, stream: IO)
+    where
+        IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + tcp::Abort + Unpin,
+    {
+        Box::pin(tcp::serve(stream, self.connection, self.live, self.listener, self.drain)).await;
+    }
+
+    /// What the handshake has settled. `None`: the client speaks no ALPN, its first bytes will tell.
+    fn describe(&mut self, stream: &TlsStream<Client>) -> Option<bool> {
+        let (connection, listener) = (&mut self.connection, &self.listener);
+        let (_, session) = stream.get_ref();
+        connection.server_name = session.server_name().map(str::to_owned);
+        connection.tls_version = Some(match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "TLSv1.3",
+        });
+        connection.client = session.peer_certificates().and_then(|chain| chain.first()).and_then(Peer::of);
+        let auth = listener.config.tls.as_ref().map(|tls| &tls.client_auth);
+        connection.strict_sni = auth.is_some_and(|auth| auth.mode != ClientAuthMode::None && auth.strict_sni);
+        if session.handshake_kind() == Some(rustls::HandshakeKind::Resumed) {
+            listener.traffic.resumed();
+        }
+        listener.traffic.is_of(if connection.client.is_some() { Mode::Mutual } else { Mode::Tls });
+        session.alpn_protocol().map(|protocol| protocol == b"h2")
+    }
+
+    /// Logs a connection that never got as far as a request, or bytes to pass on.
+    fn unread(&self, protocol: &str, kind: Kind, error: &str) {
+        self.connection.log_unread(&self.listener.access_log, protocol, kind, 0, error);
+    }
+}

@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# The set-up of examples/sidecar, in network namespaces: a plain curl from one service reaches another through two sidecars, and on the
+# wire between there is nothing but TLS 1.3; a peer of another trust domain is refused with the reason; destinations that nobody knows pass
+# through, over IPv4 and IPv6; what redirects badly is no endless circle. An idle sidecar takes less than 20 MiB. Needs root.
+source "$(dirname "$0")/lib.sh"
+readonly MEMORY_KIB_MAX=$((20 * 1024))
+
+build
+tamis="$(realpath "$tamis")"
+cp -r examples/sidecar "$work/example"
+rm -rf "$work/example/certificates"
+cd "$work/example"
+export TAMIS="$tamis" TAMIS_EXAMPLE_STATE="$work/state"
+trap './namespaces.sh down; finish' EXIT
+./namespaces.sh up
+
+in_web() { ./namespaces.sh in web "$@"; }
+status() { in_web curl --silent --max-time 10 --output /dev/null --write-out '%{http_code}' "$@"; }
+metric() { ./namespaces.sh in "$1" curl --silent http://127.0.0.1:9901/metrics | grep -F "$2 " | awk '{ print $NF }'; }
+
+start wire ip netns exec shop-users python3 "$repository/scripts/must-show/wire.py" eth0 "secret between us" "GET /" users
+await grep -q listening "$work/wire.log"
+for _ in $(seq 30); do in_web curl --silent --include http://users:8080/ >>"$work/answers.txt"; done
+must "a plain curl reaches the service, which knows who calls" \
+    test "$(grep -c 'a secret between us, spiffe://shop.example/ns/shop/sa/web' "$work/answers.txt")" = 30
+say "$(grep here "$work/answers.txt" | sort | uniq -c)"
+must "and over IPv6" test "$(status -6 http://users:8080/)" = 200
+kill "$process"
+wait "$process" && seen=0 || seen=$?
+say "$(tail -n 1 "$work/wire.log")"
+must "on the wire there is nothing but TLS 1.3" test "$seen" = 0
+must "the metrics tell of mutual TLS" test "$(metric users 'tamis_connections_mode_total{listener="inbound",mode="mtls"}')" -ge 1
+must "filters decide on the way: acl" test "$(status -X DELETE http://users:8080/)" = 403
+for _ in $(seq 40); do status -H 'x-rehearsal: yes' http://users:8080/ && echo; done >"$work/rehearsed.txt"
+must "and fault" test "$(grep -c 503 "$work/rehearsed.txt")" -ge 1
+
+must "a destination that nobody knows passes through" test "$(status http://10.77.0.2:9090/)" = 200
+must "over IPv6 as well" test "$(status -g 'http://[fd77::2]:9090/')" = 200
+raw() { in_web python3 -c '
+import socket, sys
+peer = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
+peer.sendall(b"\x00\x01 no HTTP at all\r\n\r\n")
+peer.shutdown(socket.SHUT_WR)
+print(b"".join(iter(lambda: peer.recv(4096), b""))[:200])' "$@"; }
+# The service speaks HTTP and says so, which tells that the bytes have come to it.
+raw users 8080 >"$work/raw.txt"
+must "what is no HTTP reaches the service by its address" grep -q 'Error response' "$work/raw.txt"
+must "as a raw connection within mutual TLS" grep -q '"protocol":"tcp".*"identity":"spiffe://shop.example/ns/shop/sa/web"' "$work"/state/users*.log
+raw 10.77.0.2 9090 >"$work/raw.txt"
+must "and passes through to whom nobody knows" grep -q 'Error response' "$work/raw.txt"
+
+must "what was going to the proxy itself is a circle" test "$(status http://127.0.0.1:15001/)" = 508
+
+rules() { in_web "$tamis" sidecar rules -c tamis.toml "$@"; }
+count() { in_web nft list ruleset | grep -c redirect; }
+if command -v nft >/dev/null; then
+    before="$(count)"
+    rules --apply
+    must "rules that are applied twice are there once" test "$(count)" = "$before"
+fi
+# The sidecar's own connections are not left out now.
+rules --uid 4242 --apply
+must "redirecting in a circle is noticed" test "$(status http://10.77.0.3:9090/)" = 508
+rules --remove
+must "without rules a plain call is refused by strict" test "$(status http://10.77.0.2:8080/)" = 000
+rules --apply
+
+for file in pem key; do cp "certificates/stranger.$file" "certificates/users.$file"; done
+./namespaces.sh restart users
+./namespaces.sh restart users-v2
+in_web curl --silent --include --max-time 10 http://users:8080/ >"$work/refused.txt"
+must "a peer of another trust domain is refused: 502" grep -q '^HTTP/1.1 502' "$work/refused.txt"
+must "with the reason" grep -q 'x-tamis-reason: upstream-tls' "$work/refused.txt"
+await grep -q 'spiffe://elsewhere.example/ns/shop/sa/users' "$work/state/web.log"
+say "  $(grep -o '"error":"[^"]*elsewhere[^"]*"' "$work/state/web.log" | head -n 1)"
+
+cat >"$work/example/idle.toml" <<END
+admin = { listen = "127.0.0.1:9902" }
+[sidecar]
+service = "idle"
+port = 8081
+certificate = "certificates/web.pem"
+key = "certificates/web.key"
+ca = ["certificates/ca.pem"]
+trust-domain = "shop.example"
+inbound = "127.0.0.1:25006"
+outbound = "127.0.0.1:25001"
+inbound-filters = ["acl"]
+[services.users]
+endpoints = ["10.77.0.2:8080"]
+[filters.acl]
+module = "builtin:acl"
+[[filters.acl.config.rules]]
+name = "web-reads"
+action = "allow"
+match = { identity = "spiffe://shop.example/ns/shop/sa/web" }
+END
+start idle ip netns exec shop-web "$tamis" sidecar -c idle.toml
+in_web "$tamis" wait --admin http://127.0.0.1:9902
+sleep 2
+kib() { awk -v field="$1:" '$1 == field { print $2 }' "/proc/$process/status"; }
+say "an idle sidecar with router and acl, $(nproc) workers: $(kib VmRSS) KiB resident, $(kib RssAnon) KiB of them its own"
+if [ -z "${TAMIS_DEBUG:-}" ]; then
+    must "under $MEMORY_KIB_MAX KiB" test "$(kib VmRSS)" -lt "$MEMORY_KIB_MAX"
+fi
+kill "$process"
+wait "$process" || true

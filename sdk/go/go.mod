@@ -1,0 +1,3 @@
+module tamis-sdk
+
+go 1.24

@@ -1,0 +1,152 @@
+//! A behaviour as sdk/conformance.json has it.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use tamis_tests::command::repository;
+
+/// One thing that every SDK promises. Where text stands for bytes, a character is a byte.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Behaviour {
+    pub name: String,
+    /// For readers.
+    pub says: String,
+    #[serde(default = "edge")]
+    pub listener: String,
+    /// For a behaviour of `configure`: a configuration that is refused in these words.
+    #[serde(default)]
+    pub config: serde_json::Value,
+    pub refused: Option<Vec<String>>,
+    #[serde(default)]
+    pub send: Send,
+    #[serde(default)]
+    pub answer: Answer,
+    /// The steps of each hook.
+    #[serde(default, rename = "do")]
+    pub steps: BTreeMap<String, Vec<String>>,
+    /// The lines of request and response hook, as patterns in which `*` is anything and `?` any one.
+    #[serde(default)]
+    pub did: Option<Vec<String>>,
+    /// All lines, once the exchange is over.
+    pub later: Option<Vec<String>>,
+    /// What the upstream sees; `null`: nothing.
+    #[serde(default = "passed_on")]
+    pub upstream: Option<Upstream>,
+    #[serde(default)]
+    pub client: Client,
+    #[serde(default)]
+    pub metrics: BTreeMap<String, f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Send {
+    pub method: String,
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<String>,
+    pub trailers: Vec<(String, String)>,
+}
+
+impl Default for Send {
+    fn default() -> Self {
+        Send { method: "GET".to_owned(), target: "/".to_owned(), headers: vec![], body: None, trailers: vec![] }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+    pub trailers: Vec<(String, String)>,
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Answer { status: 200, headers: vec![], body: "upstream".to_owned(), trailers: vec![] }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upstream {
+    pub method: String,
+    pub target: String,
+    pub authority: Option<String>,
+    /// All values of a name.
+    pub headers: BTreeMap<String, Vec<String>>,
+    pub absent: Vec<String>,
+    pub body: String,
+    pub trailers: BTreeMap<String, String>,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Upstream {
+            method: "GET".to_owned(),
+            target: "/".to_owned(),
+            authority: None,
+            headers: BTreeMap::new(),
+            absent: vec![],
+            body: String::new(),
+            trailers: BTreeMap::new(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum Client {
+    Sees(Sees),
+    /// `reset`: no answer; `cut`: one that breaks off.
+    Ends(String),
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Client::Sees(Sees::default())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sees {
+    pub status: u16,
+    pub headers: BTreeMap<String, Vec<String>>,
+    pub absent: Vec<String>,
+    /// A pattern.
+    pub body: String,
+    pub trailers: BTreeMap<String, String>,
+}
+
+impl Default for Sees {
+    fn default() -> Self {
+        Sees { status: 200, headers: BTreeMap::new(), absent: vec![], body: "upstream".to_owned(), trailers: BTreeMap::new() }
+    }
+}
+
+fn edge() -> String {
+    "edge".to_owned()
+}
+
+fn passed_on() -> Option<Upstream> {
+    Some(Upstream::default())
+}
+
+/// Every behaviour there is.
+pub fn behaviours() -> &'static [Behaviour] {
+    static ALL: LazyLock<Vec<Behaviour>> = LazyLock::new(|| {
+        let text = std::fs::read_to_string(repository().join("sdk/conformance.json")).expect("the list can be read");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("sdk/conformance.json: {error}"))
+    });
+    &ALL
+}
+
+/// A character is a byte.
+pub fn bytes(text: &str) -> Vec<u8> {
+    text.chars().map(|one| u8::try_from(u32::from(one)).expect("a character of one byte")).collect()
+}
