@@ -2,7 +2,7 @@
 
 # Where cargo puts what it builds; the filters, the guests and the Rust SDK are workspaces of their own.
 BUILT := $(or $(CARGO_TARGET_DIR),target)
-WORKSPACES := . sdk/rust filters examples tests/guests
+WORKSPACES := . sdk/rust filters examples tests/guests tests/proxy-wasm
 WASM := wasm32-unknown-unknown
 
 # Scenarios that run a second time with filters entered as components: what guests made for tests do, not what shipped ones are for.
@@ -48,6 +48,7 @@ check: targets ## formatting, lints and the order of modules
 	cargo clippy --workspace --target $(WASM) --manifest-path filters/Cargo.toml -- --deny warnings
 	cargo clippy --workspace --all-targets --manifest-path examples/Cargo.toml -- --deny warnings
 	cargo clippy --workspace --target $(WASM) --manifest-path tests/guests/Cargo.toml -- --deny warnings
+	cargo clippy --workspace --target $(WASM) --manifest-path tests/proxy-wasm/Cargo.toml -- --deny warnings
 
 conformance: targets ## builds a filter in each language, and shows that all behave the same
 	scripts/test-deps

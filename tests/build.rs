@@ -1,4 +1,4 @@
-//! Builds the guests of `tests/guests` and the filters of `examples` once, for every scenario that loads one. The folder is the
+//! Builds the guests of `tests/guests` and `tests/proxy-wasm` and the filters of `examples` once, for every scenario that loads one. The folder is the
 //! same for every outer profile, and not the outer one: a cargo inside a cargo would wait forever for its lock.
 
 use std::path::{Path, PathBuf};
@@ -29,6 +29,9 @@ fn main() {
     let target_dir = target_root(Path::new(&out_dir)).join("guests");
     build(&guests, &target_dir, TARGET, &["--workspace", "--exclude", WASI_GUESTS]);
     build(&guests, &target_dir, WASI_TARGET, &["--package", WASI_GUESTS]);
+    let proxy_wasm = guests.with_file_name("proxy-wasm");
+    watch(&proxy_wasm);
+    build(&proxy_wasm, &target_dir, TARGET, &["--workspace"]);
     println!("cargo::rustc-env=TAMIS_GUESTS={}", target_dir.join(TARGET).join("release").display());
     println!("cargo::rustc-env=TAMIS_WASI_GUESTS={}", target_dir.join(WASI_TARGET).join("release").display());
     let examples = guests.ancestors().nth(2).expect("tests/guests is two folders below the repository").join("examples");

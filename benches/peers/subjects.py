@@ -56,6 +56,8 @@ events {{ worker_connections 20000; }}
 http {{
     access_log off;
     keepalive_requests 1000000000;
+    # The others stream as well.
+    proxy_buffering off;
     client_body_temp_path {work}/nginx-body; proxy_temp_path {work}/nginx-proxy; fastcgi_temp_path {work}/nginx-f;
     uwsgi_temp_path {work}/nginx-u; scgi_temp_path {work}/nginx-s;
     upstream origin {{ server 127.0.0.1:{origin}; keepalive 128; keepalive_requests 1000000000; }}

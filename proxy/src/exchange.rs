@@ -60,6 +60,10 @@ pub struct Exchange {
     pub response_body: Body,
     pub destination: Destination,
     pub notes: Vec<(String, String)>,
+    /// What filters made for proxy-wasm keep for each other, by path.
+    pub properties: Vec<(Box<[u8]>, Bytes)>,
+    /// What such a filter answers after the request has begun to go on, which it has broken off then.
+    pub late_reply: Option<Box<Reply>>,
     /// There were more than are kept, and the log has been told.
     pub notes_dropped: bool,
     /// The clusters that a filter may name.
@@ -194,6 +198,8 @@ impl Exchange {
             response_body: Body::gone(),
             destination: Destination { original, ..Destination::default() },
             notes: Vec::new(),
+            properties: Vec::new(),
+            late_reply: None,
             notes_dropped: false,
             clusters,
             deadline: None,
@@ -233,6 +239,8 @@ impl Exchange {
             response_body: self.response_body.copy(),
             destination: self.destination.clone(),
             notes: self.notes.clone(),
+            properties: self.properties.clone(),
+            late_reply: None,
             notes_dropped: self.notes_dropped,
             clusters: Arc::clone(&self.clusters),
             deadline: self.deadline,

@@ -53,6 +53,7 @@ use crate::config;
 use crate::store::Stores;
 use crate::telemetry::metrics::Registry;
 use abi::Instance;
+use abi::proxy_wasm::meters::Meters;
 use host::inputs::Inputs;
 use limits::thread_cpu_time;
 use usage::Usage;
@@ -94,6 +95,9 @@ pub enum Fault {
     /// `configure` accepted this configuration once and refuses it now.
     #[error("it could not be configured again: {0}")]
     Configure(String),
+    /// Another exchange's doing.
+    #[error("{0}")]
+    Lost(Arc<str>),
     #[error("all of its {max} instances stayed at work for {waited:?}; `instances-max` allows no more")]
     NoRoom { max: usize, waited: Duration },
 }
@@ -112,7 +116,7 @@ impl Fault {
 
     /// Whether it speaks against the filter, and not against how much there is to do.
     pub fn is_the_filters(&self) -> bool {
-        !matches!(self, Fault::NoRoom { .. } | Fault::Instance(_))
+        !matches!(self, Fault::NoRoom { .. } | Fault::Instance(_) | Fault::Lost(_))
     }
 
     /// One word for metrics.
@@ -124,6 +128,7 @@ impl Fault {
             Fault::Memory(..) | Fault::Small { .. } => "memory",
             Fault::Instance(_) => "instance",
             Fault::Configure(_) => "configure",
+            Fault::Lost(_) => "lost",
             Fault::NoRoom { .. } => "no-room",
         }
     }
@@ -170,6 +175,8 @@ pub struct Identity {
     pub taken: Taken,
     /// The metrics it declared, once it is configured.
     pub instruments: OnceLock<Instruments>,
+    /// Those that a module made for proxy-wasm defines while it runs.
+    pub meters: Arc<Meters>,
 }
 
 /// One filter of one snapshot: a module, its configuration, and what it said while it was configured.
@@ -265,6 +272,7 @@ impl Filter {
             usage: Arc::default(),
             taken: around.taken.clone(),
             instruments: OnceLock::new(),
+            meters: around.previous.map(|previous| Arc::clone(&previous.identity.meters)).unwrap_or_default(),
         };
         let mut filter = Self {
             identity: Arc::new(identity),
@@ -311,6 +319,9 @@ impl Filter {
 
     /// Finds or makes the image, or else an instance for each worker.
     fn configure(&mut self, workers: usize) -> Result<Vec<Instance>, LoadError> {
+        if self.module.prepared.is_shared() {
+            return self.configure_each(workers);
+        }
         if let Some(kept) = Image::kept(&self.module, &self.identity, &self.config_json, &self.inputs) {
             return Ok(self.copy(kept));
         }
@@ -336,6 +347,18 @@ impl Filter {
             format!("to configure an instance took {took:?}, and an image is made from {worth:?} on")
         };
         (self.setup, self.configured) = (setup, Configured::EachInstance { why });
+        while spares.len() < workers {
+            spares.push(self.configure_one()?.0);
+        }
+        Ok(spares)
+    }
+
+    /// An instance for each worker, which is all that it has.
+    fn configure_each(&mut self, workers: usize) -> Result<Vec<Instance>, LoadError> {
+        let (first, setup, _) = self.configure_one()?;
+        let why = "the exchanges of a worker share one".to_owned();
+        (self.setup, self.configured) = (setup, Configured::EachInstance { why });
+        let mut spares = vec![first];
         while spares.len() < workers {
             spares.push(self.configure_one()?.0);
         }

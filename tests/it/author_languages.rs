@@ -85,28 +85,39 @@ async fn a_filter_in_go_as_its_page_says() {
     the_page_holds("go");
 }
 
-scenario!(the_runtime_of_go_starts_once);
-async fn the_runtime_of_go_starts_once() {
+/// No scenario, because to compile the module, and its image, takes longer than one may.
+#[test]
+fn the_runtime_of_go_starts_once() {
     if let Some(missing) = missing("go") {
         eprintln!("SKIPPED: {missing}");
         return;
     }
-    let origin = origin().run();
-    let fresh = "isolation = 'fresh'\nconfig = { greeting = 'hello' }";
-    let proxy = proxy(through(&conformance_guest("go"), &origin, fresh));
-    let configured = proxy.filter("f").await["configured"].clone();
-    assert_eq!(configured["as"], "image", "{configured}");
-    let client = proxy.client().await;
-    for _ in 0..20 {
-        let answer = client.get("/").header("do-request", "config").await;
-        assert_eq!(answer.header("x-did"), Some("config =hello"), "{answer:?}");
-    }
+    let module = conformance_guest("go");
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let origin = origin().run();
+        let fresh = "isolation = 'fresh'\nconfig = { greeting = 'hello' }";
+        let proxy = proxy(through(&module, &origin, fresh));
+        let configured = proxy.filter("f").await["configured"].clone();
+        assert_eq!(configured["as"], "image", "{configured}");
+        let client = proxy.client().await;
+        for _ in 0..20 {
+            let answer = client.get("/").header("do-request", "config").await;
+            assert_eq!(answer.header("x-did"), Some("config =hello"), "{answer:?}");
+        }
+    });
 }
 
 scenario!(a_tool_that_is_missing_is_named);
 async fn a_tool_that_is_missing_is_named() {
     let folder = workshop("missing");
-    for (language, tool, advice) in [("go", "`go`", "go.dev"), ("c", "`make`", "apt-get install"), ("rust", "cargo", "rustup")] {
+    for (language, tool, advice) in [
+        ("go", "`go`", "go.dev"),
+        ("c", "`make`", "apt-get install"),
+        ("js", "`node`", "nodejs.org"),
+        ("ts", "`node`", "nodejs.org"),
+        ("python", "`python3`", "python.org"),
+        ("rust", "cargo", "rustup"),
+    ] {
         // An empty path but for `tamis` itself.
         let ran =
             shell(&folder, "", &format!("tamis filter new a-{language} --lang {language}; tamis filter build a-{language}"));
@@ -140,7 +151,7 @@ async fn a_filter_in_assemblyscript_runs() {
         npm.args(["run", "--silent", "build", "--", "--outFile"]).arg(file).current_dir(&example);
         npm
     });
-    let origin = origin().run();
+    let origin = origin().route("*", "").run();
     let proxy = proxy(through(&module, &origin, ""));
     let client = proxy.client().await;
     for (path, status) in [("/.git/config", 404), ("/a/.env", 404), ("/.well-known/x", 200), ("/a.b", 200)] {

@@ -46,6 +46,7 @@ pub fn answer(snapshot: &Snapshot, ledger: &Ledger, headers: &HeaderMap) -> Resp
     Calls::render(filters.iter().map(|filter| &filter.calls), &mut exposition);
     let instruments = filters.iter().filter_map(|filter| filter.identity.instruments.get());
     instruments.for_each(|instruments| instruments.render(&mut exposition));
+    filters.iter().for_each(|filter| filter.identity.meters.render(&filter.name, &mut exposition));
     let content_type = exposition.format().content_type();
     let mut response = Response::new(Full::new(Bytes::from(exposition.finish())));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

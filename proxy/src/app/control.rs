@@ -50,6 +50,8 @@ use upgrade::Upgrading;
 
 /// How long the last lines of the access log are waited for at the end.
 const FLUSH: Duration = Duration::from_secs(1);
+/// After so long a proxy has done what only its start needs.
+const SETTLED: Duration = Duration::from_secs(1);
 /// How long operators are given to hear what they have asked for.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -215,7 +217,10 @@ impl Control {
         self.follow_sources();
         self.follow_inputs();
         self.watch_files();
-        tokio::task::spawn_blocking(filter::heap::let_go_of_program);
+        tokio::spawn(async {
+            tokio::time::sleep(SETTLED).await;
+            let _ = tokio::task::spawn_blocking(filter::heap::let_go_of_program).await;
+        });
     }
 
     fn end(&mut self) {

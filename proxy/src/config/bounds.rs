@@ -140,6 +140,10 @@ pub const TRIP_CALLS_MAX: u64 = 1_000_000;
 pub const INPUTS_MAX: usize = 64;
 /// What changes less often than once a day is a file.
 pub const INPUT_EVERY_MAX: Duration = Duration::from_secs(24 * 3600);
+/// A body that waits for a filter is in its memory as well.
+pub const PROXY_WASM_BODY_MAX: usize = 256 * MIB;
+/// Data that filters of one name share: a table, no data base.
+pub const PROXY_WASM_SHARED_MAX: usize = 1024 * MIB;
 /// One page of linear memory.
 pub const FILTER_MEMORY_MIN: usize = 64 * KIB;
 /// The live version and one to go back to.

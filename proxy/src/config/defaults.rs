@@ -240,6 +240,10 @@ pub const FILTER_PROBATION: Duration = Duration::from_secs(60);
 pub const FILTER_MEMORY: usize = 16 * MIB;
 /// Largest `memory` a filter can be given: the size of a slot in the instance pool.
 pub const FILTER_MEMORY_MAX: usize = 256 * MIB;
+/// Of one body, what waits for a filter made for proxy-wasm while it pauses: what the proxies have that such filters were made for.
+pub const PROXY_WASM_BODY: usize = MIB;
+/// Shared data and queues of filters with one `vm-id`: tokens, counters and keys of a large service.
+pub const PROXY_WASM_SHARED: usize = 16 * MIB;
 /// Versions of a filter that can be gone back to: a bad day's worth of attempts, each a module on disk.
 pub const STATE_VERSIONS: usize = 10;
 /// Connections of operators at once: scrapers, probes and a page or two need a few.

@@ -25,6 +25,7 @@ mod routes;
 mod share;
 mod size;
 mod tracing;
+mod upstreams;
 mod word;
 
 pub use address::{AdminAddress, Listen, NameServer, Network, Service};
@@ -52,4 +53,5 @@ pub use routes::{Sni, Weights};
 pub use share::Share;
 pub use size::Size;
 pub use tracing::{Collector, Texts};
+pub use upstreams::Upstreams;
 pub use word::Word;

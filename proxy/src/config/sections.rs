@@ -5,6 +5,7 @@ mod admin;
 mod clusters;
 mod filters;
 mod listeners;
+mod proxy_wasm;
 mod redact;
 mod sidecar;
 mod stores;

@@ -12,6 +12,7 @@ pub use access_log::*;
 pub use admin::*;
 pub use clusters::*;
 pub use listeners::*;
+pub use proxy_wasm::*;
 pub use redact::*;
 pub use sidecar::*;
 pub use stores::*;
@@ -36,6 +37,7 @@ mod access_log;
 mod admin;
 mod clusters;
 mod listeners;
+mod proxy_wasm;
 mod redact;
 mod sidecar;
 mod stores;
@@ -177,6 +179,8 @@ pub struct Filter {
     /// What `configure` is given beside its configuration.
     pub inputs: BTreeMap<Arc<str>, Input>,
     pub allow: Allow,
+    /// For a module made for that ABI.
+    pub proxy_wasm: ProxyWasm,
     /// What `configure` is given, as JSON.
     pub config: Arc<serde_json::Value>,
 }

@@ -3,6 +3,8 @@
 //! Nothing is read ahead unless a filter asks for it. A body that a filter has replaced drops what still arrives and
 //! keeps the trailers.
 
+mod ahead;
+
 use std::collections::VecDeque;
 use std::error::Error;
 use std::io;
@@ -17,6 +19,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+pub use self::ahead::Ahead;
 use super::{Failure, Inflow, Kind};
 
 /// A smaller piece that is read ahead is copied to the ones before it: it would keep the whole buffer that it was read

@@ -5,6 +5,7 @@ pub mod direct;
 mod exports;
 mod imports;
 pub mod linker;
+pub mod proxy_wasm;
 mod types;
 
 use std::sync::Arc;
@@ -19,11 +20,16 @@ use super::{ConfigureError, Engine, Fault, Hook, Identity, LoadError, Setup, Ver
 /// A compiled and linked module, whatever it was made for.
 pub enum Prepared {
     Component(component::Prepared),
+    ProxyWasm(Box<proxy_wasm::Prepared>),
 }
 
 impl Prepared {
     /// Takes the compiled code from the cache or makes it, and checks that it fits.
     pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Self, Compiled), LoadError> {
+        if let Some(built) = proxy_wasm::Prepared::build(engine, cache, bytes) {
+            let (prepared, compiled) = built?;
+            return Ok((Self::ProxyWasm(Box::new(prepared)), compiled));
+        }
         let (prepared, compiled) = component::Prepared::build(engine, cache, bytes)?;
         Ok((Self::Component(prepared), compiled))
     }
@@ -32,6 +38,7 @@ impl Prepared {
     pub async fn instantiate(&self, identity: &Arc<Identity>) -> Result<Instance, Fault> {
         match self {
             Self::Component(prepared) => prepared.instantiate(identity).await.map(Instance::Component),
+            Self::ProxyWasm(prepared) => prepared.instantiate(identity).map(|made| Instance::ProxyWasm(Box::new(made))),
         }
     }
 
@@ -39,6 +46,7 @@ impl Prepared {
     pub fn hooks(&self) -> Vec<Hook> {
         match self {
             Self::Component(prepared) => prepared.hooks(),
+            Self::ProxyWasm(prepared) => prepared.hooks(),
         }
     }
 
@@ -46,6 +54,7 @@ impl Prepared {
     pub fn waits(&self, identity: &Identity) -> bool {
         match self {
             Self::Component(prepared) => prepared.waits(identity),
+            Self::ProxyWasm(_) => false,
         }
     }
 
@@ -53,14 +62,23 @@ impl Prepared {
     pub fn foreign(&self) -> Option<String> {
         match self {
             Self::Component(prepared) => prepared.foreign(),
+            Self::ProxyWasm(prepared) => Some(prepared.version().to_string()),
         }
+    }
+
+    /// All exchanges of a worker share one instance, each with a stream of its own in it.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::ProxyWasm(_))
     }
 }
 
 /// One instance in a store of its own.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are components, and a box would be one more step to each hook")]
 pub enum Instance {
     Component(component::Instance),
+    /// For all exchanges of a worker: hooks go by way of [`proxy_wasm::Streams`].
+    ProxyWasm(Box<proxy_wasm::Machine>),
 }
 
 impl Instance {
@@ -68,6 +86,7 @@ impl Instance {
     pub async fn configure(&mut self, config: &str, inputs: &Inputs) -> Result<Setup, ConfigureError> {
         match self {
             Self::Component(instance) => instance.configure(config, inputs).await,
+            Self::ProxyWasm(machine) => machine.configure(),
         }
     }
 
@@ -75,6 +94,7 @@ impl Instance {
     pub async fn call(&mut self, call: Call, hand: &mut Hand) -> Result<Verdict, Fault> {
         match self {
             Self::Component(instance) => instance.call(call, hand).await,
+            Self::ProxyWasm(_) => Err(Fault::Instance("it is shared, and was not taken as such".to_owned())),
         }
     }
 
@@ -82,6 +102,7 @@ impl Instance {
     pub fn is_worn(&mut self, hooks_max: u64, bytes_max: usize) -> bool {
         match self {
             Self::Component(instance) => instance.is_worn(hooks_max, bytes_max),
+            Self::ProxyWasm(_) => true,
         }
     }
 
@@ -89,6 +110,7 @@ impl Instance {
     pub fn memory_bytes(&self) -> usize {
         match self {
             Self::Component(instance) => instance.memory_bytes(),
+            Self::ProxyWasm(machine) => machine.memory_bytes(),
         }
     }
 }

@@ -9,12 +9,14 @@ mod held;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderMap;
 
 use super::abi::Call;
+use super::abi::proxy_wasm::Streams;
 use super::hand::{Hand, Reach, Trailers};
 use super::observe::{Before, Effect, Observer};
 use super::pool;
@@ -65,6 +67,17 @@ pub enum Way {
     Response,
 }
 
+/// What filters do with the pieces of a body.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pieces {
+    /// One wants them.
+    pub wanted: bool,
+    /// One may put others in their place, and the length is another one then.
+    pub replaced: bool,
+    /// The same, but it says so in the head.
+    pub shared: bool,
+}
+
 /// The walk of one exchange through the filters of its listener.
 #[derive(Debug)]
 pub struct Chain {
@@ -79,6 +92,9 @@ pub struct Chain {
     /// The filters that the body of the answer passes: those before the one that made it.
     on_the_way_back: Cell<u64>,
     held: Instances,
+    streams: Streams,
+    /// Trailers follow the end of the request's body, and of the answer's.
+    trailers_follow: [Cell<bool>; 2],
     observers: RefCell<Vec<Observer>>,
 }
 
@@ -93,6 +109,8 @@ impl Chain {
             answered: Cell::new(0),
             on_the_way_back: Cell::new(u64::MAX),
             held: Instances::default(),
+            streams: Streams::default(),
+            trailers_follow: Default::default(),
             observers: RefCell::default(),
         }
     }
@@ -126,6 +144,10 @@ impl Chain {
                     Err(step) => {
                         if !matches!(step, Step::Failed(_)) {
                             set(&self.decided, index);
+                        }
+                        // One that shares its instance sees its own answer pass, as in the proxies that it was made for.
+                        if filter.module.prepared.is_shared() && matches!(step, Step::Replied(_)) {
+                            set(&self.entered, index);
                         }
                         return Some(step);
                     }
@@ -162,6 +184,10 @@ impl Chain {
         let mut hand = Hand::new(hook, record, &self.reach);
         let mut chunk = chunk;
         for filter in self.passing(way, hook) {
+            // Nothing is no news, unless it is the end, or something has waited for a chance to go on.
+            if chunk.is_empty() && !end && !self.streams.has_released(&filter, way) {
+                continue;
+            }
             let call = match way {
                 Way::Request => Call::RequestChunk(chunk.clone(), end),
                 Way::Response => Call::ResponseChunk(chunk.clone(), end),
@@ -174,21 +200,48 @@ impl Chain {
         Ok(chunk)
     }
 
-    /// Trailers through all filters that want them.
-    pub async fn trailers(&self, record: &Shared, way: Way, trailers: HeaderMap) -> Result<HeaderMap, Step> {
+    /// Trailers through all filters that want them; and what of the body goes before them, where one has kept it back.
+    pub async fn trailers(&self, record: &Shared, way: Way, trailers: HeaderMap) -> Result<(Bytes, HeaderMap), Step> {
         let mut hand = Hand::new(Hook::Trailers, record, &self.reach);
         let (call, wrapped) = match way {
             Way::Request => (Call::RequestTrailers, Trailers::Request(trailers)),
             Way::Response => (Call::ResponseTrailers, Trailers::Response(trailers)),
         };
         hand.trailers = Some(wrapped);
-        for filter in self.passing(way, Hook::Trailers) {
-            self.step(&filter, call.clone(), &mut hand).await?;
+        let piece = if way == Way::Request { Hook::RequestChunk } else { Hook::ResponseChunk };
+        let mut before = Bytes::new();
+        for filter in self.passing_any(way, &[piece, Hook::Trailers]) {
+            // What one has kept back until now goes through the others first.
+            if !before.is_empty() && filter.wants(piece) {
+                let call = match way {
+                    Way::Request => Call::RequestChunk(before.clone(), false),
+                    Way::Response => Call::ResponseChunk(before.clone(), false),
+                };
+                self.step(&filter, call, &mut hand).await?;
+                before = hand.chunk.take().unwrap_or(before);
+            }
+            if filter.wants(Hook::Trailers) {
+                self.step(&filter, call.clone(), &mut hand).await?;
+                if let Some(more) = hand.chunk.take() {
+                    before = [before, more].concat().into();
+                }
+            }
         }
-        Ok(match hand.trailers.take() {
+        let trailers = match hand.trailers.take() {
             Some(Trailers::Request(trailers) | Trailers::Response(trailers)) => trailers,
             None => HeaderMap::new(),
-        })
+        };
+        Ok((before, trailers))
+    }
+
+    /// Ready when something of a body may go on that has waited: an empty piece takes it along.
+    pub fn poll_released(&self, context: &mut Context<'_>, way: Way) -> Poll<()> {
+        self.streams.poll_released(context, way)
+    }
+
+    /// Trailers have come: the end of the body is not that of the message.
+    pub fn trailers_follow(&self, way: Way) {
+        self.trailers_follow[way as usize].set(true);
     }
 
     /// Lets the complete hooks run once the exchange is over, however that comes about. `kept` is kept until they have.
@@ -263,15 +316,28 @@ impl Chain {
         self.passing(way, hook).next().is_some() || self.passing(way, Hook::Trailers).next().is_some()
     }
 
-    /// Whether a filter wants the pieces of a body; and whether one may replace them, which changes its length.
-    pub fn wants_chunks(&self, way: Way) -> (bool, bool) {
+    /// What filters do with the pieces of a body.
+    pub fn wants_chunks(&self, way: Way) -> Pieces {
         let hook = if way == Way::Request { Hook::RequestChunk } else { Hook::ResponseChunk };
-        let mut passing = self.passing(way, hook).peekable();
-        (passing.peek().is_some(), passing.any(|filter| filter.is_enforced() && filter.setup.wants(hook)))
+        let mut pieces = Pieces::default();
+        for filter in self.passing(way, hook) {
+            pieces.wanted = true;
+            if filter.is_enforced() && filter.setup.wants(hook) {
+                pieces.shared |= filter.module.prepared.is_shared();
+                pieces.replaced |= !filter.module.prepared.is_shared();
+            }
+        }
+        pieces
     }
 
     /// Those that a message passes, in its order, and that have this hook.
     fn passing(&self, way: Way, hook: Hook) -> impl Iterator<Item = Arc<Filter>> + use<> {
+        self.passing_any(way, &[hook])
+    }
+
+    /// The same for one of several.
+    fn passing_any(&self, way: Way, hooks: &[Hook]) -> impl Iterator<Item = Arc<Filter>> + use<> {
+        let wanted = hooks.iter().fold(0_u32, |all, hook| all | 1 << *hook as u32);
         let filters = Arc::clone(&self.filters.borrow());
         let mask = match way {
             Way::Request => self.entered.get(),
@@ -281,7 +347,8 @@ impl Chain {
         (0..count).filter_map(move |step| {
             let index = if way == Way::Request { step } else { count - 1 - step };
             let filter = &filters[index];
-            (mask & (1 << index) != 0 && filter.wants(hook)).then(|| Arc::clone(filter))
+            let wants = |hook: &&Hook| wanted & (1 << **hook as u32) != 0 && filter.wants(**hook);
+            (mask & (1 << index) != 0 && Hook::ALL.iter().any(|hook| wants(&hook))).then(|| Arc::clone(filter))
         })
     }
 
@@ -379,7 +446,10 @@ impl Chain {
         let effect = filter.watched().is_some().then(|| Effect::of(verdict.as_ref().map(|verdict| *verdict), hand)).flatten();
         let passed = match verdict {
             Ok(Verdict::Next) => {
-                hand.chunk = None;
+                // With trailers, what stands before them.
+                if in_a_chunk {
+                    hand.chunk = None;
+                }
                 Ok(Passed::Well)
             }
             Ok(Verdict::Replied) => match hand.reply.take().filter(|_| !in_a_chunk) {
@@ -397,6 +467,14 @@ impl Chain {
     }
 
     async fn call(&self, filter: &Arc<Filter>, call: Call, hand: &mut Hand) -> Result<Verdict, Fault> {
+        if filter.module.prepared.is_shared() {
+            let more = match &call {
+                Call::RequestChunk(..) => self.trailers_follow[Way::Request as usize].get(),
+                Call::ResponseChunk(..) => self.trailers_follow[Way::Response as usize].get(),
+                _ => false,
+            };
+            return self.streams.call(filter, call, hand, more).await;
+        }
         if !filter.setup.keeps_state() {
             let mut lent = pool::take(filter).await?;
             hand.waited = lent.waited;

@@ -1,10 +1,11 @@
 //! The wasmtime engine: one for the process, with the thread that ends its epochs.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::abi::linker::Linker;
+use super::abi::proxy_wasm;
 use super::limits::{EPOCH, TABLE_ELEMENTS_MAX};
 use crate::config;
 use crate::config::defaults::FILTER_MEMORY_MAX;
@@ -34,6 +35,8 @@ struct Shared {
     engine: Arc<wasmtime::Engine>,
     linker: Linker,
     entry: Entry,
+    /// Made when the first module asks for it.
+    core_linker: OnceLock<wasmtime::Linker<proxy_wasm::State>>,
 }
 
 /// How core modules of wit-bindgen are entered. Components always are as such.
@@ -99,7 +102,7 @@ impl Engine {
             }
         })?;
         let linker = Linker::new(&engine)?;
-        Ok(Self(Arc::new(Shared { engine, linker, entry })))
+        Ok(Self(Arc::new(Shared { engine, linker, entry, core_linker: OnceLock::new() })))
     }
 
     pub fn wasmtime(&self) -> &wasmtime::Engine {
@@ -109,6 +112,15 @@ impl Engine {
     /// Whether core modules are entered as such.
     pub fn enters_directly(&self) -> bool {
         self.0.entry == Entry::Direct
+    }
+
+    /// What modules made for proxy-wasm can import.
+    pub fn core_linker(&self) -> wasmtime::Result<&wasmtime::Linker<proxy_wasm::State>> {
+        if let Some(known) = self.0.core_linker.get() {
+            return Ok(known);
+        }
+        let linker = proxy_wasm::linker(&self.0.engine)?;
+        Ok(self.0.core_linker.get_or_init(|| linker))
     }
 
     /// What guests can import.

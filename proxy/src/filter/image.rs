@@ -116,6 +116,7 @@ impl Image {
 fn ours(module: &Module) -> Option<&Prepared> {
     match &module.prepared {
         abi::Prepared::Component(prepared) => Some(prepared),
+        abi::Prepared::ProxyWasm(_) => None,
     }
 }
 

@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc;
 
 use super::abi::Call;
+use super::abi::proxy_wasm::Streams;
 use super::hand::{Hand, Reach, Trailers};
 use super::pool::{self, Lent};
 use super::{Fault, Filter, Hook, Verdict};
@@ -146,6 +147,7 @@ impl Observer {
 
 async fn work_off(filter: Arc<Filter>, reach: Arc<Reach>, mut waiting: mpsc::Receiver<Repeat>) {
     let mut kept: Option<Lent> = None;
+    let streams = Streams::default();
     while let Some((before, live)) = waiting.recv().await {
         let Before { call, exchange, trailers, outcome } = *before;
         let hook = call.hook();
@@ -155,6 +157,9 @@ async fn work_off(filter: Arc<Filter>, reach: Arc<Reach>, mut waiting: mpsc::Rec
         (hand.trailers, hand.outcome) = (trailers, outcome);
         let unchanged = Effect::of(Ok(Verdict::Next), &hand);
         let verdict = async {
+            if filter.module.prepared.is_shared() {
+                return streams.call(&filter, call, &mut hand, false).await;
+            }
             let mut lent = match kept.take() {
                 Some(lent) => lent,
                 None => pool::take(&filter).await?,

@@ -337,7 +337,7 @@ impl http_body::Body for Downstream {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.0.passage.as_ref().is_some_and(Passage::changes_length) {
+        if self.0.passage.as_ref().is_some_and(Passage::hides_length) {
             return SizeHint::new();
         }
         match &self.0.source {

@@ -83,6 +83,10 @@ fn answer(record: &mut Record, step: Step) -> Result<Content, Reset> {
 }
 
 fn answer_failure(record: &mut Record, failure: &Failure) -> Result<Content, Reset> {
+    let late = record.exchange_mut().late_reply.take();
+    if let Some(reply) = late.filter(|_| failure.kind == Kind::FilterReset) {
+        return answer(record, Step::Replied(reply));
+    }
     record.failed(failure);
     if failure.kind == Kind::FilterReset {
         return answer(record, Step::Reset);

@@ -80,7 +80,7 @@ impl http_body::Body for Outbound {
 
     fn size_hint(&self) -> SizeHint {
         match &self.passage {
-            Some(passage) if passage.changes_length() => SizeHint::new(),
+            Some(passage) if passage.hides_length() => SizeHint::new(),
             _ => self.body.size_hint(),
         }
     }

@@ -6,9 +6,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use http_body::Frame;
 
-use crate::exchange::{Body, Failure, Kind};
+use crate::exchange::{Body, Exchange, Failure, Kind};
 use crate::filter::chain::{Chain, Shared, Step, Way};
 
 /// See the module.
@@ -20,10 +21,14 @@ pub struct Passage {
     chunks: bool,
     /// One may replace them.
     replaces: bool,
+    /// What the head tells of the length is a filter's word, and not what the source knows.
+    hides: bool,
     /// The piece or the trailers that are being dealt with.
     running: Option<Running>,
     /// They have come, and go on after the last piece.
     trailers: Option<HeaderMap>,
+    /// They have passed, and what stands before them goes first.
+    last: Option<HeaderMap>,
     /// The filters have been told that no piece follows.
     told_end: bool,
     over: bool,
@@ -33,7 +38,8 @@ type Running = Pin<Box<dyn Future<Output = Result<Passed, Step>>>>;
 
 enum Passed {
     Chunk(Bytes),
-    Trailers(HeaderMap),
+    /// And what goes before them.
+    Trailers(Bytes, HeaderMap),
 }
 
 impl std::fmt::Debug for Passage {
@@ -48,9 +54,25 @@ impl Passage {
         if source.is_end_stream() || !chain.wants_body(way) {
             return None;
         }
-        let (chunks, replaces) = chain.wants_chunks(way);
-        let (chain, exchange) = (Rc::clone(chain), Rc::clone(exchange));
-        Some(Self { chain, exchange, way, chunks, replaces, running: None, trailers: None, told_end: !chunks, over: false })
+        let pieces = chain.wants_chunks(way);
+        let told = if pieces.shared { told_length(&exchange.borrow(), way) } else { None };
+        let kept = pieces.shared && told.is_some();
+        let replaces = pieces.replaced || pieces.shared && !kept;
+        let hides = replaces || kept && told != source.size_hint().exact();
+        let (chain, exchange, chunks) = (Rc::clone(chain), Rc::clone(exchange), pieces.wanted);
+        Some(Self {
+            chain,
+            exchange,
+            way,
+            chunks,
+            replaces,
+            hides,
+            running: None,
+            trailers: None,
+            last: None,
+            told_end: !chunks,
+            over: false,
+        })
     }
 
     /// What comes out may have another length than what goes in.
@@ -58,9 +80,15 @@ impl Passage {
         self.replaces
     }
 
+    /// What is known of the length of what goes in is not true of it.
+    pub fn hides_length(&self) -> bool {
+        self.hides
+    }
+
     /// Nothing more comes out.
     pub fn is_over(&self, source: &Body) -> bool {
-        self.over || self.running.is_none() && self.trailers.is_none() && self.told_end && source.is_end_stream()
+        self.over
+            || self.running.is_none() && self.trailers.is_none() && self.last.is_none() && self.told_end && source.is_end_stream()
     }
 
     /// The next piece that has passed, or the trailers.
@@ -72,7 +100,11 @@ impl Passage {
                 match passed {
                     Ok(Passed::Chunk(bytes)) if bytes.is_empty() => continue,
                     Ok(Passed::Chunk(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                    Ok(Passed::Trailers(trailers)) => {
+                    Ok(Passed::Trailers(before, trailers)) if !before.is_empty() => {
+                        self.last = Some(trailers);
+                        return Poll::Ready(Some(Ok(Frame::data(before))));
+                    }
+                    Ok(Passed::Trailers(_, trailers)) => {
                         self.over = true;
                         return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
                     }
@@ -85,13 +117,22 @@ impl Passage {
             if self.over {
                 return Poll::Ready(None);
             }
+            if let Some(trailers) = self.last.take() {
+                self.over = true;
+                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            }
             if self.told_end
                 && let Some(trailers) = self.trailers.take()
             {
                 self.run_trailers(trailers);
                 continue;
             }
-            match ready!(source.poll_frame(context)) {
+            let Poll::Ready(frame) = source.poll_frame(context) else {
+                ready!(self.chain.poll_released(context, self.way));
+                self.run_chunk(Bytes::new(), false);
+                continue;
+            };
+            match frame {
                 Some(Err(failure)) => {
                     self.over = true;
                     return Poll::Ready(Some(Err(failure)));
@@ -101,6 +142,7 @@ impl Passage {
                     Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
                     Err(frame) => {
                         self.trailers = frame.into_trailers().ok();
+                        self.chain.trailers_follow(self.way);
                         self.tell_end();
                     }
                 },
@@ -128,8 +170,19 @@ impl Passage {
 
     fn run_trailers(&mut self, trailers: HeaderMap) {
         let (chain, exchange, way) = (Rc::clone(&self.chain), Rc::clone(&self.exchange), self.way);
-        self.running = Some(Box::pin(async move { chain.trailers(&exchange, way, trailers).await.map(Passed::Trailers) }));
+        self.running = Some(Box::pin(async move {
+            chain.trailers(&exchange, way, trailers).await.map(|(before, trailers)| Passed::Trailers(before, trailers))
+        }));
     }
+}
+
+/// What the head of this message tells.
+fn told_length(exchange: &Exchange, way: Way) -> Option<u64> {
+    let headers = match way {
+        Way::Request => &exchange.request.headers,
+        Way::Response => &exchange.response.as_ref()?.headers,
+    };
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// A filter has ended the message in its middle.

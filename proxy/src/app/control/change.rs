@@ -289,6 +289,13 @@ impl Control {
                 })
                 .await;
         }
+        let second = |filter: &Arc<Filter>| filter.beside.as_ref().map(|(filter, _)| Arc::clone(filter));
+        let shared = snapshot.filters.values().flat_map(|filter| [Some(Arc::clone(filter)), second(filter)]).flatten();
+        let shared: Vec<_> = shared.filter(|filter| filter.module.prepared.is_shared()).collect();
+        for worker in &self.workers {
+            let (shared, reach) = (shared.clone(), Arc::clone(&snapshot.reach));
+            worker.post(move || filter::abi::proxy_wasm::worker::set(shared, reach)).await;
+        }
         let ticking: Vec<_> = snapshot.filters.values().filter(|filter| filter.setup.tick_every().is_some()).cloned().collect();
         let reach = Arc::clone(&snapshot.reach);
         if let Some(worker) = self.workers.first() {

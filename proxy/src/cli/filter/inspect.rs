@@ -1,6 +1,7 @@
 //! `tamis filter inspect`: what a module offers, what it wants, what it was made with, and whether the proxy takes it.
 
 mod interfaces;
+mod proxy_wasm;
 mod sections;
 
 use std::path::PathBuf;
@@ -12,10 +13,12 @@ use serde_json::{Value, json};
 use super::module::{self, Named};
 use super::say::{self, Paint, Trouble};
 use crate::filter::Engine;
+use crate::filter::abi;
 use crate::filter::abi::component::{self, Prepared};
 use crate::filter::module::{LoadError, digest};
 use crate::filter::schema::{self, Schema};
 use interfaces::Interfaces;
+use proxy_wasm::ProxyWasm;
 use sections::Sections;
 
 /// Nothing is instantiated.
@@ -75,12 +78,19 @@ struct Found {
     interfaces: Interfaces,
     /// It is run as the core module that it is.
     direct: bool,
+    /// For a module made for that ABI.
+    proxy_wasm: Option<ProxyWasm>,
     /// Why the proxy does not take it.
     refused: Option<String>,
 }
 
 impl Found {
     fn of(engine: &Engine, named: &Named) -> Self {
+        if let Some(proxy_wasm) = ProxyWasm::of(&named.bytes) {
+            let built = abi::Prepared::build(engine, &module::cache(), &named.bytes);
+            let refused = built.err().map(|error| error.to_string());
+            return Self::with(named, Interfaces::default(), Some(proxy_wasm), refused);
+        }
         let component = component::compiled(engine, &module::cache(), &named.bytes).map(|(component, _)| component);
         let (interfaces, refused) = match component {
             Err(error) => (Interfaces::default(), Some(error.to_string())),
@@ -89,6 +99,10 @@ impl Found {
                 (Interfaces::of(engine, &component), refused)
             }
         };
+        Self::with(named, interfaces, None, refused)
+    }
+
+    fn with(named: &Named, interfaces: Interfaces, proxy_wasm: Option<ProxyWasm>, refused: Option<String>) -> Self {
         let refused = refused.or_else(|| Schema::of(&named.bytes).err().map(|why| LoadError::Schema(why).to_string()));
         Self {
             name: named.shown.clone(),
@@ -96,13 +110,20 @@ impl Found {
             sha256: digest(&named.bytes).to_string(),
             sections: Sections::read(&named.bytes),
             interfaces,
-            direct: refused.is_none() && component::is_entered_directly(&named.bytes),
+            direct: refused.is_none() && proxy_wasm.is_none() && component::is_entered_directly(&named.bytes),
+            proxy_wasm,
             refused,
         }
     }
 
     /// What the operator has to grant for all of it to work: the key, and what wants it.
     fn needs(&self) -> Vec<(&'static str, &'static str)> {
+        if let Some(proxy_wasm) = &self.proxy_wasm {
+            let calls = ["proxy_http_call", "proxy_grpc_call", "proxy_grpc_stream"].into_iter();
+            let clusters = calls.filter(|name| proxy_wasm.calls(name)).map(|name| ("allow.clusters", name));
+            let environment = ("allow.environment", "environ_get");
+            return clusters.chain(proxy_wasm.calls("environ_get").then_some(environment)).collect();
+        }
         let wants = |interface: &str| self.interfaces.imports.keys().any(|known| interfaces::plain(known) == interface);
         [
             ("allow.clusters", "http-client"),
@@ -121,6 +142,9 @@ impl Found {
     }
 
     fn advice(&self) -> &'static str {
+        if self.proxy_wasm.is_some() {
+            return "docs/proxy-wasm.md lists what such a module may import and which of its callbacks are called";
+        }
         let others = self.interfaces.missing().iter().any(|name| name.contains("wasi:"));
         if others || self.sections.imports.iter().any(|name| name.starts_with("wasi")) {
             "docs/filters.md lists what a filter may import; a Rust filter is built for wasm32-unknown-unknown: `tamis filter build`"
@@ -138,11 +162,12 @@ impl Found {
             "bytes": self.bytes,
             "sha256": self.sha256,
             "form": self.sections.form,
-            "entered": self.entered(),
+            "entered": self.proxy_wasm.is_none().then(|| self.entered()),
             "filter": self.refused.is_none(),
             "error": self.refused,
-            "missing": self.interfaces.missing(),
+            "missing": self.proxy_wasm.as_ref().map_or_else(|| self.interfaces.missing(), ProxyWasm::missing),
             "abi": self.interfaces.versions,
+            "proxy-wasm": self.proxy_wasm.as_ref().map(ProxyWasm::to_json),
             "configure": self.interfaces.configure,
             "hooks": self.interfaces.hooks,
             "imports": self.interfaces.to_json(),
@@ -160,10 +185,15 @@ impl Found {
         println!("{}", paint.bold(&self.name));
         say::row("size", format!("{}, a {}", say::bytes(self.bytes), self.sections.form));
         say::row("sha256", &self.sha256);
-        if self.refused.is_none() {
+        if self.refused.is_none() && self.proxy_wasm.is_none() {
             say::row("entered", self.entered());
         }
-        if !self.interfaces.is_empty() {
+        if let Some(proxy_wasm) = &self.proxy_wasm {
+            proxy_wasm.print(paint);
+            for (key, function) in self.needs() {
+                say::row("wants granted", format!("{key}, for {function}"));
+            }
+        } else if !self.interfaces.is_empty() {
             self.print_interfaces(paint);
         } else if !self.sections.imports.is_empty() {
             say::row("imports", self.sections.imports.join(", "));

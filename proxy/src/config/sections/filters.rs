@@ -119,6 +119,11 @@ pub fn filter(table: &mut Table<'_>) -> Option<Filter> {
         "Files, and resources of clusters, that `configure` is given. A change configures anew.",
     );
     let allow = table.table("allow", "What a filter can reach beyond the exchange in hand. Nothing that is not granted.", allow);
+    let proxy_wasm = table.table(
+        "proxy-wasm",
+        "For modules made for that ABI, which other proxies have as well.",
+        super::proxy_wasm::proxy_wasm,
+    );
     let config = table.or(
         "config",
         &Json,
@@ -147,6 +152,7 @@ pub fn filter(table: &mut Table<'_>) -> Option<Filter> {
         probation,
         inputs,
         allow,
+        proxy_wasm,
         config,
     })
 }

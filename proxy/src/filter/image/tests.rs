@@ -78,6 +78,7 @@ fn identity(filter: &str, taken: Taken) -> Arc<Identity> {
         usage: Arc::default(),
         taken,
         instruments: std::sync::OnceLock::new(),
+        meters: Arc::default(),
     })
 }
 

@@ -55,6 +55,13 @@ impl Subject {
             Trouble::new(format!("{} cannot be used: {error}", named.shown))
                 .hint(format!("`tamis filter inspect {}` says more", named.shown))
         })?;
+        if module.prepared.is_shared() {
+            let why = format!(
+                "{} is made for proxy-wasm: its exchanges share an instance, which is not what is measured here",
+                named.shown
+            );
+            return Err(Trouble::new(why).hint("docs/proxy-wasm.md tells how to measure one"));
+        }
         let (mut stores, mut clusters) = (BTreeSet::new(), BTreeSet::new());
         for _ in 0..ROUNDS {
             let mut subject = Self::with(named, given, &module, &stores, &clusters)?;

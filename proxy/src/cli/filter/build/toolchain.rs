@@ -66,7 +66,7 @@ const ALL: [Toolchain; 4] = [
         language: "Python",
         marker: "pyproject.toml",
         programs: &["python3"],
-        install: "Python 3.10 or later comes from https://www.python.org, or your system's packages `python3` and `python3-venv`",
+        install: "Python 3.11 or later comes from https://www.python.org, or your system's packages `python3` and `python3-venv`",
         out: "dist",
         commands: &[
             Step { command: &["python3", "-m", "venv", ".venv"], environment: &[], makes: Some(".venv/pyvenv.cfg") },

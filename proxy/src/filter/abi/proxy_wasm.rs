@@ -1,0 +1,90 @@
+//! Modules made for the proxy-wasm ABI of other proxies: Envoy, Istio, Kong, Higress.
+//!
+//! One instance a worker serves all exchanges, each with a context of its own inside (`stream`); `vm` is that instance with
+//! them, `worker` the table of a worker's. `machine` enters the guest; `imports` lists what the guest can ask, one file a topic
+//! beside it. Nothing here runs on a fiber: a guest that waits says so by its return value, and is called again.
+
+mod body;
+mod callout;
+mod contexts;
+mod exports;
+mod foreign;
+mod grpc;
+mod grpc_wire;
+mod headers;
+mod here;
+mod imports;
+mod machine;
+mod memory;
+pub mod meters;
+mod pairs;
+mod properties;
+pub mod shared;
+mod side;
+mod state;
+mod status;
+mod stream;
+mod streams;
+mod version;
+mod vm;
+mod wasi;
+pub mod worker;
+
+use std::sync::Arc;
+
+use wasmtime::{InstancePre, Module};
+
+pub use self::exports::Exports;
+pub use self::machine::Machine;
+pub use self::state::State;
+pub use self::streams::Streams;
+pub use self::version::Version;
+use crate::filter::cache::{Cache, Compiled, Key};
+use crate::filter::{Engine, Fault, Hook, Identity, LoadError};
+
+/// A compiled and linked module.
+pub struct Prepared {
+    pre: InstancePre<State>,
+    version: Version,
+    exports: Exports,
+}
+
+impl Prepared {
+    /// Takes the compiled code from the cache or makes it, and checks that it fits. `None`: it is not meant for this ABI.
+    pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Option<Result<(Self, Compiled), LoadError>> {
+        let exports = Exports::of(bytes)?;
+        Some(Self::of(engine, cache, bytes, exports))
+    }
+
+    fn of(engine: &Engine, cache: &Cache, bytes: &[u8], exports: Exports) -> Result<(Self, Compiled), LoadError> {
+        let version = exports.version().map_err(LoadError::Link)?;
+        exports.check().map_err(LoadError::Link)?;
+        let key = Key::of(&[b"core", bytes]);
+        let compile = || Module::from_binary(engine.wasmtime(), bytes).map_err(|error| LoadError::Compile(format!("{error:#}")));
+        let (module, compiled) = cache.code(engine.wasmtime(), key, compile)?;
+        let linker = engine.core_linker().map_err(|error| LoadError::Link(format!("{error:#}")))?;
+        let missing = imports::missing(&module);
+        if !missing.is_empty() {
+            return Err(LoadError::Imports(missing));
+        }
+        let pre = linker.instantiate_pre(&module).map_err(|error| LoadError::Link(format!("{error:#}")))?;
+        Ok((Self { pre, version, exports }, compiled))
+    }
+
+    /// A new instance whose start functions have run, not configured yet.
+    pub fn instantiate(&self, identity: &Arc<Identity>) -> Result<Machine, Fault> {
+        Machine::start(&self.pre, self.version, identity)
+    }
+
+    /// The hooks in which one of its callbacks is called.
+    pub fn hooks(&self) -> Vec<Hook> {
+        self.exports.hooks()
+    }
+
+    pub fn version(&self) -> Version {
+        self.version
+    }
+}
+
+/// What the host offers to modules of this ABI.
+pub use imports::{ANSWERED_ONLY, linker, offers};

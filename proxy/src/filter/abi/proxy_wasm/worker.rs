@@ -1,0 +1,113 @@
+//! A worker's instances of filters of this ABI: one each, made when the filter goes live, and again after it was spoilt.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::machine::Machine;
+use super::vm::Vm;
+use crate::filter::abi::Instance;
+use crate::filter::hand::Reach;
+use crate::filter::{ConfigureError, Fault, Filter, block_on};
+use crate::worker;
+
+/// How long after one was spoilt another one is made for its ticks, if no exchange needs it sooner.
+const RESTART: Duration = Duration::from_secs(1);
+
+thread_local! {
+    static VMS: RefCell<HashMap<u64, Rc<Vm>>> = RefCell::default();
+    /// Those that may have one.
+    static LIVE: RefCell<Vec<Arc<Filter>>> = const { RefCell::new(Vec::new()) };
+    /// The last number of a filter that was among them: a higher one is of a configuration that has just gone live.
+    static NEWEST: Cell<u64> = const { Cell::new(0) };
+    static REACH: RefCell<Arc<Reach>> = RefCell::default();
+}
+
+/// From now on these filters have an instance on this worker, and no others.
+pub fn set(filters: Vec<Arc<Filter>>, reach: Arc<Reach>) {
+    REACH.set(reach);
+    let gone: Vec<_> = VMS.with_borrow_mut(|vms| {
+        vms.extract_if(|id, _| !filters.iter().any(|filter| filter.id == *id)).map(|(_, vm)| vm).collect()
+    });
+    // Exchanges that are under way keep theirs.
+    gone.iter().for_each(|vm| vm.retire());
+    NEWEST.set(filters.iter().map(|filter| filter.id).fold(NEWEST.get(), u64::max));
+    LIVE.set(filters.clone());
+    for filter in &filters {
+        if let Err(fault) = vm(filter) {
+            filter.failures.count(&fault);
+            tracing::warn!(filter = %filter.name, %fault, "no instance could be made");
+        }
+    }
+}
+
+fn is_live(filter: &Filter) -> bool {
+    filter.id > NEWEST.get() || LIVE.with_borrow(|live| live.iter().any(|live| live.id == filter.id))
+}
+
+/// What calls reach that belong to no exchange.
+pub fn reach() -> Arc<Reach> {
+    REACH.with_borrow(Arc::clone)
+}
+
+/// The instance of this filter on this worker.
+pub fn vm(filter: &Arc<Filter>) -> Result<Rc<Vm>, Fault> {
+    let known = VMS.with_borrow(|vms| vms.get(&filter.id).cloned());
+    if let Some(vm) = known {
+        let most = filter.config.retire_memory;
+        if !vm.worn.get() && (most == 0 || vm.memory_bytes() < most) {
+            return Ok(vm);
+        }
+        // Exchanges that are under way keep it.
+        vm.retire();
+    }
+    let vm = Vm::begin(filter, machine(filter)?);
+    if is_live(filter) {
+        VMS.with_borrow_mut(|vms| vms.insert(filter.id, Rc::clone(&vm)));
+    } else {
+        // For an exchange that began before its filter left.
+        vm.retire();
+    }
+    Ok(vm)
+}
+
+fn machine(filter: &Arc<Filter>) -> Result<Box<Machine>, Fault> {
+    let made = match filter.spare() {
+        Some(spare) => spare,
+        // It never waits: no part of it runs on a fiber.
+        None => match block_on(false, filter.instance()) {
+            Ok(made) => made.map_err(|error| match error {
+                ConfigureError::Fault(fault) => fault,
+                ConfigureError::Refused(message) => Fault::Configure(message),
+            })?,
+            Err(error) => return Err(Fault::Instance(error.to_string())),
+        },
+    };
+    match made {
+        Instance::ProxyWasm(machine) => Ok(machine),
+        Instance::Component(_) => Err(Fault::Instance("it is of another ABI".to_owned())),
+    }
+}
+
+/// One was spoilt. Another one is made when it is needed, and after a while anyhow, for whatever it does by itself.
+pub fn lost(vm: &Rc<Vm>) {
+    let filter = Arc::clone(&vm.filter);
+    VMS.with_borrow_mut(|vms| {
+        if vms.get(&filter.id).is_some_and(|known| Rc::ptr_eq(known, vm)) {
+            vms.remove(&filter.id);
+        }
+    });
+    worker::spawn(async move {
+        tokio::time::sleep(RESTART).await;
+        let is_there = VMS.with_borrow(|vms| vms.contains_key(&filter.id));
+        if is_live(&filter)
+            && !is_there
+            && let Err(fault) = self::vm(&filter)
+        {
+            filter.failures.count(&fault);
+            tracing::warn!(filter = %filter.name, %fault, "no instance could be made");
+        }
+    });
+}

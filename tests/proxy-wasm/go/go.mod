@@ -1,0 +1,3 @@
+module tamis.test/proxywasm
+
+go 1.24
