@@ -1,5 +1,5 @@
 //! Builds the filters that ship inside the binary, once, as the Wasm modules that anybody could build, and embeds the
-//! sources of the SDK, which `tamis filter new` writes into a new project.
+//! sources of the SDK, which `tamis filter new` writes into a new project. Writes down what wit/ means for core modules.
 //!
 //! They go into a target folder of their own beside the outer one (cargo inside cargo on the same folder would wait for
 //! itself), always optimised, whatever the outer profile is.
@@ -9,6 +9,12 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
+
+use wit_parser::abi::{AbiVariant, WasmType};
+use wit_parser::{Resolve, WorldItem};
+
+#[path = "src/filter/abi/direct/words.rs"]
+mod words;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// The names after `builtin:`, each a package of that name in filters/.
@@ -52,6 +58,53 @@ fn main() {
     embed_languages(&root, &out);
     embed_wit(&root, &out);
     assemble(&root, &out);
+    if let Err(error) = fs::write(out.join("contract.rs"), contract(&root.join("wit"))) {
+        fail(&format!("cannot write the contract: {error}"));
+    }
+}
+
+/// The functions of wit/ with what they are for a core module, which the canonical ABI says.
+fn contract(wit: &Path) -> String {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(wit).unwrap_or_else(|error| fail(&format!("wit/ cannot be read: {error:#}")));
+    let version = resolve.packages[package].name.version.as_ref().map(ToString::to_string);
+    let mut text = format!("/// The version of wit/.\npub const VERSION: &str = {:?};\n", version.unwrap_or_default());
+    for (name, doc, variant, exported) in [
+        ("IMPORTS", "What filters may import.", AbiVariant::GuestImport, false),
+        ("EXPORTS", "What filters may export.", AbiVariant::GuestExport, true),
+    ] {
+        let worlds = resolve.packages[package].worlds.values().map(|world| &resolve.worlds[*world]);
+        let items = worlds.flat_map(|world| if exported { world.exports.values() } else { world.imports.values() });
+        let mut lines = std::collections::BTreeSet::new();
+        for item in items {
+            let WorldItem::Interface { id, .. } = item else { continue };
+            let interface = &resolve.interfaces[*id];
+            for function in interface.functions.values() {
+                let core = resolve.wasm_signature(variant, function);
+                lines.insert(format!(
+                    "    Function {{ interface: {:?}, name: {:?}, words: {:?}, params: &[{}], results: &[{}] }},\n",
+                    interface.name.as_deref().unwrap_or_default(),
+                    function.name,
+                    words::function(&resolve, function),
+                    numbers(&core.params),
+                    numbers(&core.results),
+                ));
+            }
+        }
+        let lines: String = lines.into_iter().collect();
+        let _ = write!(text, "/// {doc}\npub const {name}: &[Function] = &[\n{lines}];\n");
+    }
+    text
+}
+
+fn numbers(types: &[WasmType]) -> String {
+    let numbers = types.iter().map(|ty| match ty {
+        WasmType::I32 | WasmType::Pointer | WasmType::Length => "Number::I32",
+        WasmType::I64 | WasmType::PointerOrI64 => "Number::I64",
+        WasmType::F32 => "Number::F32",
+        WasmType::F64 => "Number::F64",
+    });
+    numbers.collect::<Vec<_>>().join(", ")
 }
 
 /// The SDKs of other languages, each as one folder, and the templates of projects: `template` in a language's folder, or

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Request};
 use tamis::config;
 use tamis::exchange::{Connection, Exchange, Inflow, Kind, Names, Record};
 use tamis::filter::source::Modules;
-use tamis::filter::{Around, Engine, Filter, Grants, Plan, Taken};
+use tamis::filter::{Around, Engine, Entry, Filter, Grants, Plan, Taken};
 use tamis::telemetry::access_log::AccessLog;
 use tamis::telemetry::metrics::Registry;
 use tamis::telemetry::redact::Redact;
@@ -41,12 +41,20 @@ pub fn filter(name: &str, toml: &str) -> Arc<Filter> {
 /// # Panics
 /// If there is no such module or it refuses the configuration.
 pub fn filter_of(module: &str, name: &str, toml: &str) -> Arc<Filter> {
+    filter_by(Entry::Direct, module, name, toml)
+}
+
+/// The same, entered in this way.
+///
+/// # Panics
+/// As [`filter_of`].
+pub fn filter_by(entry: Entry, module: &str, name: &str, toml: &str) -> Arc<Filter> {
     let text = format!(
         "[listeners.l]\nlisten = \"127.0.0.1:0\"\n[clusters.users]\nendpoints = []\n[filters.{name}]\nmodule = \"{module}\"\n{toml}"
     );
     let loaded = config::parse(&text, std::path::Path::new("bench.toml")).expect("a configuration of this bench");
     let config = Arc::clone(&loaded.config.filters[name]);
-    let mut modules = Modules::new(Engine::new(loaded.config.limits.instances).expect("an engine"));
+    let mut modules = Modules::new(Engine::new(loaded.config.limits.instances, entry).expect("an engine"));
     let module = modules.load(&config.module).expect("a module that loads");
     let plan = Plan { name: name.into(), config, module, grants: Grants::default(), inputs: Arc::default(), beside: None };
     let around = Around { workers: 1, previous: None, metrics: &Registry::default(), taken: Taken::default() };

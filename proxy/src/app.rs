@@ -43,7 +43,7 @@ use crate::cluster::discovery::{self, Resolved, Resolver};
 use crate::config::{self, AdminListen, Config, Examined, Loaded, ModuleSource, Problems, Source, Step};
 use crate::filter::cache::Compiled;
 use crate::filter::source::Modules;
-use crate::filter::{Engine, Module};
+use crate::filter::{Engine, Entry, Module};
 use crate::snapshot::{Live, Parts, Snapshot, filter_problems};
 use crate::tls::workload::{self, WorkloadError};
 use application::Application;
@@ -156,7 +156,8 @@ impl App {
         let (shelf, versions) = Shelf::open(directory.as_deref(), lock).map_err(RestoreError::from)?;
         let (Loaded { mut config, source }, configs) = restore::configuration(loaded, &shelf)?;
         let workers = *config.workers.get_or_insert_with(cores);
-        let engine = Engine::new(config.limits.instances).map_err(|error| StartError::Engine(format!("{error:#}")))?;
+        let engine = Engine::new(config.limits.instances, Entry::of(&config.modules))
+            .map_err(|error| StartError::Engine(format!("{error:#}")))?;
         let modules = Modules::new(engine);
         if let Some(spiffe) = &config.spiffe {
             runtime.block_on(workload::first(spiffe))?;
@@ -262,7 +263,7 @@ impl App {
         // An access log is not written while checking.
         config.access_log.output = config::AccessLogOutput::Off;
         let whole = |message: String| Problems::from(vec![source.problem_at(&[], message)]);
-        let engine = Engine::new(config.limits.instances)
+        let engine = Engine::new(config.limits.instances, Entry::of(&config.modules))
             .map_err(|error| whole(format!("the Wasm engine cannot be set up: {error:#}")))?;
         let mut modules = Modules::new(engine);
         let (modules, failed) = load_modules(&mut modules, &config, &source);

@@ -38,7 +38,7 @@ use std::time::Duration;
 
 pub use calls::Calls;
 pub use chain::Chain;
-pub use engine::Engine;
+pub use engine::{Engine, Entry};
 pub use failures::Failures;
 pub use guest::Guest;
 pub use hand::{OutOfPlace, Reach};

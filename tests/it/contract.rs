@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use tamis::filter::Engine;
+use tamis::filter::{Engine, Entry};
 use tamis_tests::command::repository;
 use tamis_tests::guest;
 use wasmparser::{Parser, Payload};
@@ -89,7 +89,7 @@ fn each_hook_is_exported_by_a_guest() {
 
 #[test]
 fn the_host_offers_each_function_and_no_other() {
-    let engine = Engine::new(1).expect("an engine can be made");
+    let engine = Engine::new(1, Entry::Direct).expect("an engine can be made");
     let offered: Functions = engine.linker().functions().map(|(interface, function)| format!("{interface}#{function}")).collect();
     let published = imports();
     assert_eq!(missing(&published, &offered), [] as [&String; 0], "published, and not offered");

@@ -18,10 +18,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::bounds::*;
-use super::kind::{CacheFolder, File, Folder, Integer, List, NameServer, Reference, Size, Time, Word};
+use super::kind::{CacheFolder, Choice, File, Folder, Integer, List, NameServer, Reference, Size, Time, Word};
 use super::sidecar::{APPLICATION, PASSTHROUGH};
 use super::table::Table;
 use super::types::{Chain, Config, Dns, Drain, Modules, ProcessLimits, Service, Sidecar, State};
+
+const DIRECT_OR_COMPONENT: Choice<bool> = Choice::of(&[("direct", true), ("component", false)]);
 
 /// Reads the top of the file.
 pub fn config(top: &mut Table<'_>) -> Config {
@@ -211,6 +213,13 @@ fn modules(table: &mut Table<'_>) -> Modules {
             &Time::within(DURATION_MIN, MODULE_FETCH_MAX),
             default.fetch_timeout,
             "For fetching all modules that are not in the cache, retries included; then the start or the reload fails.",
+        ),
+        direct: table.or(
+            "enter",
+            &DIRECT_OR_COMPONENT,
+            default.direct,
+            "How core modules of wit-bindgen are entered: as what they are, which is several times as fast, or as the components that \
+             are made of them. A filter cannot tell. Takes effect at the next start.",
         ),
     }
 }

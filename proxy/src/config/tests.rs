@@ -233,6 +233,7 @@ fn every_value_reaches_its_field() {
         cache_bytes: 1 << 28,
         ca: vec!["etc/own-ca.pem".into()],
         fetch_timeout: Duration::from_secs(10),
+        direct: false,
     };
     assert_eq!(config.modules, modules);
     assert_eq!((own.on_failure, own.deadline, own.memory), (OnFailure::Open, Duration::from_millis(20), 1 << 20));

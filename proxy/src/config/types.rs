@@ -128,6 +128,8 @@ pub struct Modules {
     pub ca: Vec<PathBuf>,
     /// For all modules of one load together.
     pub fetch_timeout: Duration,
+    /// Core modules are entered as such where that is the same; otherwise as components.
+    pub direct: bool,
 }
 
 /// `cache = "a/folder" | "off"`
@@ -306,6 +308,7 @@ impl Default for Modules {
             cache_bytes: defaults::MODULE_CACHE_BYTES,
             ca: Vec::new(),
             fetch_timeout: defaults::MODULE_FETCH,
+            direct: true,
         }
     }
 }

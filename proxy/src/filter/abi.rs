@@ -1,7 +1,12 @@
 //! Ways across the border of the sandbox. Each is a thin adapter between an ABI and `filter/host`.
 
 pub mod component;
+pub mod direct;
+mod exports;
+mod imports;
+pub mod linker;
 pub mod proxy_wasm;
+mod types;
 
 use std::sync::Arc;
 

@@ -16,9 +16,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use wasmtime::Module;
-use wasmtime::component::Component;
 
+use self::code::Code;
 use self::entry::Verified;
 use self::folder::{Distrust, Folder, Trusted};
 use super::module::digest;
@@ -116,57 +115,35 @@ impl Cache {
         Self::default()
     }
 
-    /// The component of this key, compiled if it is not here, and then kept.
-    pub fn component<E>(
+    /// The code of this key, compiled if it is not here, and then kept.
+    pub fn code<C: Code, E>(
         &self,
         engine: &wasmtime::Engine,
         key: Key,
-        compile: impl FnOnce() -> Result<Component, E>,
-    ) -> Result<(Component, Compiled), E> {
+        compile: impl FnOnce() -> Result<C, E>,
+    ) -> Result<(C, Compiled), E> {
         if self.folder.is_none() {
             return Ok((compile()?, Compiled::Now));
         }
         let key = key.made_by(engine);
-        if let Some(component) = self.find(engine, key) {
-            return Ok((component, Compiled::Cache));
+        if let Some(code) = self.find(engine, key) {
+            return Ok((code, Compiled::Cache));
         }
-        let component = compile()?;
-        if let Some(code) = self.code_of(&component) {
+        let compiled = compile()?;
+        if let Some(code) = self.bytes_of(&compiled) {
             self.write(&name(&key.0, CODE), &[&entry::header(key, &[&code]), &code]);
         }
-        Ok((component, Compiled::Now))
-    }
-
-    /// The same for a core module.
-    pub fn core<E>(
-        &self,
-        engine: &wasmtime::Engine,
-        key: Key,
-        compile: impl FnOnce() -> Result<Module, E>,
-    ) -> Result<(Module, Compiled), E> {
-        if self.folder.is_none() {
-            return Ok((compile()?, Compiled::Now));
-        }
-        let key = key.made_by(engine);
-        let load = |verified: &Verified<'_>| code::load_core(engine, verified).map_err(|error| format!("{error:#}"));
-        if let Some(module) = self.load(key, CODE, load) {
-            return Ok((module, Compiled::Cache));
-        }
-        let module = compile()?;
-        if let Some(code) = self.written(module.serialize()) {
-            self.write(&name(&key.0, CODE), &[&entry::header(key, &[&code]), &code]);
-        }
-        Ok((module, Compiled::Now))
+        Ok((compiled, Compiled::Now))
     }
 
     /// The configured image of this key, with what was noted of it.
-    pub fn image(&self, engine: &wasmtime::Engine, key: Key) -> Option<(Component, Vec<u8>)> {
+    pub fn image<C: Code>(&self, engine: &wasmtime::Engine, key: Key) -> Option<(C, Vec<u8>)> {
         self.folder.as_ref()?;
         let key = key.made_by(engine);
         self.load(key, IMAGE, |verified| {
             let (note, code) = verified.split_note().ok_or("it has no note")?;
-            let component = code::load_shared(engine, &code).map_err(|error| format!("{error:#}"))?;
-            Ok((component, note.to_vec()))
+            let code = code::load_shared(engine, &code).map_err(|error| format!("{error:#}"))?;
+            Ok((code, note.to_vec()))
         })
     }
 
@@ -180,12 +157,8 @@ impl Cache {
         self.write(&name(&key.0, IMAGE), &[&entry::header(key, &[&length, note, code]), &length, note, code]);
     }
 
-    fn code_of(&self, component: &Component) -> Option<Vec<u8>> {
-        self.written(component.serialize())
-    }
-
-    fn written(&self, code: wasmtime::Result<Vec<u8>>) -> Option<Vec<u8>> {
-        code.map_err(|error| self.tell(format!("compiled code cannot be kept: {error:#}"))).ok()
+    fn bytes_of(&self, code: &impl Code) -> Option<Vec<u8>> {
+        code.serialize().map_err(|error| self.tell(format!("compiled code cannot be kept: {error:#}"))).ok()
     }
 
     /// The bytes with this hash, if they were kept and are still the same.
@@ -205,7 +178,7 @@ impl Cache {
         self.write(&name(&sha256.0, MODULE), &[bytes]);
     }
 
-    fn find(&self, engine: &wasmtime::Engine, key: Key) -> Option<Component> {
+    fn find<C: Code>(&self, engine: &wasmtime::Engine, key: Key) -> Option<C> {
         self.load(key, CODE, |verified| code::load(engine, verified).map_err(|error| format!("{error:#}")))
     }
 

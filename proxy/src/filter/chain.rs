@@ -136,8 +136,9 @@ impl Chain {
         let mut hand = Hand::new(call.hook(), record.shared(), &self.reach);
         let mut index = 0;
         loop {
-            while let Some(filter) = self.filter(index) {
-                match self.step(&filter, call.clone(), &mut hand).await {
+            let filters = Arc::clone(&self.filters.borrow());
+            while let Some(filter) = filters.get(index) {
+                match self.step(filter, call.clone(), &mut hand).await {
                     Ok(Passed::Well) => set(&self.entered, index),
                     Ok(Passed::FailedOpen) => {}
                     Err(step) => {
@@ -164,10 +165,11 @@ impl Chain {
     /// all are done.
     pub async fn response(&self, record: &Record) -> Option<Step> {
         let mut hand = Hand::new(Hook::Response, record.shared(), &self.reach);
+        let filters = Arc::clone(&self.filters.borrow());
         while let Some(index) = (self.entered.get() & !self.answered.get()).checked_ilog2() {
             set(&self.answered, index as usize);
-            let filter = self.filter(index as usize)?;
-            if let Err(step) = self.step(&filter, Call::Response, &mut hand).await {
+            let filter = filters.get(index as usize)?;
+            if let Err(step) = self.step(filter, Call::Response, &mut hand).await {
                 // What it answers instead passes the filters before it only.
                 self.on_the_way_back.set((1 << index) - 1);
                 return Some(step);
@@ -377,6 +379,8 @@ impl Chain {
             return Ok(Passed::Well);
         }
         let Some(watched) = watched else { return self.enforce(filter, call, hand).await.0 };
+        // What copying takes is no time of the filter's.
+        hand.since = None;
         let before = Before::of(&call, hand);
         let (passed, effect) = self.enforce(filter, call, hand).await;
         if let Some(before) = before {
@@ -421,9 +425,11 @@ impl Chain {
         let in_a_chunk = matches!(hook, Hook::RequestChunk | Hook::ResponseChunk);
         let step = trail(hand).map(|trail| trail.begin_hook(&filter.name, &filter.module.hash, hook.name(), in_a_chunk));
         hand.step = step.as_ref().and_then(Running::id);
-        let began = Instant::now();
+        let began = hand.since.take().unwrap_or_else(Instant::now);
         let verdict = self.call(filter, call, hand).await;
-        filter.calls.ended(hook, verdict.as_ref().copied(), began.elapsed(), hand.waited);
+        let ended = Instant::now();
+        filter.calls.ended(hook, verdict.as_ref().copied(), ended.saturating_duration_since(began), hand.waited);
+        hand.since = Some(ended);
         let verdict = match verdict {
             Ok(Verdict::Replied) if (if in_a_chunk { hand.chunk.is_none() } else { hand.reply.is_none() }) => {
                 let without = if in_a_chunk { "`replaced` without a chunk" } else { "`replied` without a reply" };

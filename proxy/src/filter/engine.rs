@@ -4,9 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::abi::component::{self, Linker};
+use super::abi::linker::Linker;
 use super::abi::proxy_wasm;
 use super::limits::{EPOCH, TABLE_ELEMENTS_MAX};
+use crate::config;
 use crate::config::defaults::FILTER_MEMORY_MAX;
 
 /// A component may be made of several core instances.
@@ -33,8 +34,25 @@ pub struct Engine(Arc<Shared>);
 struct Shared {
     engine: Arc<wasmtime::Engine>,
     linker: Linker,
+    entry: Entry,
     /// Made when the first module asks for it.
     core_linker: OnceLock<wasmtime::Linker<proxy_wasm::State>>,
+}
+
+/// How core modules of wit-bindgen are entered. Components always are as such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Entry {
+    /// As what they are, where that is the same.
+    #[default]
+    Direct,
+    /// As the components that are made of them.
+    Component,
+}
+
+impl Entry {
+    pub fn of(modules: &config::Modules) -> Self {
+        if modules.direct { Entry::Direct } else { Entry::Component }
+    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -45,7 +63,7 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// Sets address space aside and starts the epoch thread, which ends when the engine is dropped.
-    pub fn new(instances_max: usize) -> wasmtime::Result<Self> {
+    pub fn new(instances_max: usize, entry: Entry) -> wasmtime::Result<Self> {
         let instances_max = u32::try_from(instances_max).unwrap_or(u32::MAX);
         let core_instances_max = instances_max.saturating_mul(CORE_INSTANCES);
         let mut pool = PoolingAllocationConfig::default();
@@ -57,7 +75,8 @@ impl Engine {
             .max_memories_per_component(MEMORIES_PER_COMPONENT)
             .max_tables_per_component(TABLES_PER_COMPONENT)
             .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
-            .total_stacks(instances_max)
+            // A guest on a fiber that hands out memory does so on a second one.
+            .total_stacks(instances_max.saturating_mul(2))
             .async_stack_keep_resident(STACK_KEEP_RESIDENT_BYTES)
             .table_elements(TABLE_ELEMENTS_MAX)
             .max_memory_size(FILTER_MEMORY_MAX)
@@ -82,12 +101,17 @@ impl Engine {
                 std::thread::sleep(EPOCH);
             }
         })?;
-        let linker = component::linker(&engine)?;
-        Ok(Self(Arc::new(Shared { engine, linker, core_linker: OnceLock::new() })))
+        let linker = Linker::new(&engine)?;
+        Ok(Self(Arc::new(Shared { engine, linker, entry, core_linker: OnceLock::new() })))
     }
 
     pub fn wasmtime(&self) -> &wasmtime::Engine {
         &self.0.engine
+    }
+
+    /// Whether core modules are entered as such.
+    pub fn enters_directly(&self) -> bool {
+        self.0.entry == Entry::Direct
     }
 
     /// What modules made for proxy-wasm can import.
@@ -99,7 +123,7 @@ impl Engine {
         Ok(self.0.core_linker.get_or_init(|| linker))
     }
 
-    /// What components can import.
+    /// What guests can import.
     pub fn linker(&self) -> &Linker {
         &self.0.linker
     }

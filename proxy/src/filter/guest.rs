@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::abi::direct::border::Border;
 use super::host::setup::Setup;
 use super::host::wasi::Wasi;
 use super::limits::{CpuClock, Memory};
@@ -15,6 +16,8 @@ pub struct Guest {
     setup: Option<Setup>,
     pub cpu: CpuClock,
     pub memory: Memory,
+    /// For a core module.
+    pub border: Border,
     /// Made when the guest first asks for something of WASI.
     pub wasi: Option<Box<Wasi>>,
 }
@@ -22,7 +25,7 @@ pub struct Guest {
 impl Guest {
     pub fn new(identity: Arc<Identity>) -> Self {
         let memory = Memory::new(identity.config.memory, &identity.usage);
-        Self { identity, setup: None, cpu: CpuClock::default(), memory, wasi: None }
+        Self { identity, setup: None, cpu: CpuClock::default(), memory, border: Border::default(), wasi: None }
     }
 
     pub fn begin_setup(&mut self) {

@@ -85,6 +85,8 @@ pub struct InHand {
     pub until: Option<Instant>,
     /// Where somebody looks at the exchange: the call of the hook in its trail.
     pub step: Option<u64>,
+    /// When the hook before this one of the same walk ended, which is when this one begins.
+    pub since: Option<std::time::Instant>,
     /// How long the hook has waited: for an instance, and for others while its guest did not run.
     pub waited: Duration,
 }
@@ -121,6 +123,7 @@ impl Hand {
             outcome: None,
             until: None,
             step: None,
+            since: None,
             waited: Duration::ZERO,
         })))
     }

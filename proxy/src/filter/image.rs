@@ -10,10 +10,10 @@ mod note;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::abi::Instance;
-use super::abi::component::snapshot::{Instrumented, Unfit};
-use super::abi::component::{Prepared, component_of};
-use super::cache::{Compiled, Key, code};
+use super::abi::component::Prepared;
+use super::abi::component::snapshot::{self, Unfit};
+use super::abi::{self, Instance};
+use super::cache::{Compiled, Key};
 use super::host::inputs::Inputs;
 use super::{Fault, Identity, LoadError, Module, Setup, block_on, progress};
 
@@ -45,7 +45,7 @@ impl Default for Configured {
 
 /// See the module.
 pub struct Image {
-    prepared: Prepared,
+    prepared: Box<Prepared>,
     /// Bytes that all instances share: compiled code, and the memory they begin with.
     pub bytes: usize,
     /// How long it took to make it, or to find it.
@@ -67,10 +67,9 @@ impl Image {
     pub fn kept(module: &Module, identity: &Arc<Identity>, config: &str, inputs: &Inputs) -> Option<Made> {
         let began = Instant::now();
         let key = key(module, identity, config, inputs)?;
-        let (component, note) = module.cache.image(module.engine.wasmtime(), key)?;
+        let (prepared, note) = ours(module)?.kept_image(&module.engine, &module.cache, key)?;
         let mut setup = note::read(&note, &identity.taken)?;
         setup.settle(&module.prepared.hooks()).ok()?;
-        let prepared = Prepared::link(&module.engine, &component).ok()?;
         let (image, spare) = Self::begin(prepared, identity, began, Compiled::Cache).ok()?;
         Some((image, spare, setup))
     }
@@ -81,15 +80,13 @@ impl Image {
             return Err(Unfit::Foreign(interface));
         }
         let began = Instant::now();
-        let original = component_of(&module.engine, &module.bytes)?;
-        let instrumented = Instrumented::build(&module.engine, &module.cache, &original)?;
-        let (bytes, mut setup) = block_on(module.prepared.waits(identity), instrumented.configured(identity, config, inputs))??;
+        let prepared = ours(module).ok_or_else(|| Unfit::Foreign("what is not of wit/".to_owned()))?;
+        let made = snapshot::configured((prepared, &module.bytes), (&module.engine, &module.cache), identity, config, inputs);
+        let (bytes, mut setup) = made?;
         setup.settle(&module.prepared.hooks()).map_err(|why| LoadError::Refused(vec![why]))?;
-        let made = || code::compile_shared(module.engine.wasmtime(), &bytes);
-        let (component, code) =
-            progress::told(bytes.len(), "an image", made).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-        drop((bytes, instrumented));
-        let prepared = Prepared::link(&module.engine, &component)?;
+        let made = || prepared.compile_image(&module.engine, &bytes);
+        let (prepared, code) = progress::told(bytes.len(), "an image", made)?;
+        drop(bytes);
         let (image, spare) = Self::begin(prepared, identity, began, Compiled::Now)?;
         if let Some(key) = key(module, identity, config, inputs) {
             module.cache.keep_image(module.engine.wasmtime(), key, &code, &note::write(&setup));
@@ -105,14 +102,21 @@ impl Image {
         compiled: Compiled,
     ) -> Result<(Self, Instance), LoadError> {
         let spare = Instance::Component(block_on(prepared.waits(identity), prepared.instantiate(identity))??);
-        let range = prepared.component().image_range();
-        let bytes = range.end.addr() - range.start.addr();
-        Ok((Self { prepared, bytes, took: began.elapsed(), compiled }, spare))
+        let bytes = prepared.shared_bytes();
+        Ok((Self { prepared: Box::new(prepared), bytes, took: began.elapsed(), compiled }, spare))
     }
 
     /// A new instance, configured like every other.
     pub async fn instantiate(&self, identity: &Arc<Identity>) -> Result<Instance, Fault> {
         self.prepared.instantiate(identity).await.map(Instance::Component)
+    }
+}
+
+/// What images are made of.
+fn ours(module: &Module) -> Option<&Prepared> {
+    match &module.prepared {
+        abi::Prepared::Component(prepared) => Some(prepared),
+        abi::Prepared::ProxyWasm(_) => None,
     }
 }
 
@@ -124,7 +128,8 @@ fn key(module: &Module, identity: &Identity, config: &str, inputs: &Inputs) -> O
     }
     let allow = format!("{:?}", identity.config.allow);
     let memory = (identity.config.memory as u64).to_le_bytes();
-    let mut parts = vec![b"image".as_slice(), module.hash.as_bytes(), config.as_bytes(), allow.as_bytes(), &memory];
+    let kind = if ours(module)?.is_direct() { b"module image".as_slice() } else { b"image" };
+    let mut parts = vec![kind, module.hash.as_bytes(), config.as_bytes(), allow.as_bytes(), &memory];
     for input in &**inputs {
         parts.extend([input.name.as_bytes(), &input.content]);
     }

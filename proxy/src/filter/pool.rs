@@ -23,8 +23,12 @@ pub const IDLE_MAX: usize = 16;
 pub const IDLE: Duration = Duration::from_secs(60);
 /// How often that is looked at.
 const TEND: Duration = Duration::from_secs(10);
+/// Looks after which an idle instance goes.
+const LOOKS_MAX: u64 = IDLE.as_secs() / TEND.as_secs();
 
 thread_local! {
+    /// How often it was looked at: as good as the time for saying how long something has been idle, and read for nothing.
+    static LOOKS: Cell<u64> = const { Cell::new(0) };
     /// The filters that may be kept; `None` before the first sweep.
     static KEPT: RefCell<Option<Arc<BTreeSet<u64>>>> = const { RefCell::new(None) };
     static POOLS: RefCell<HashMap<u64, Rc<Pool>, BuildHasherDefault<Number>>> = RefCell::default();
@@ -53,7 +57,7 @@ impl Hasher for Number {
 #[derive(Debug, Default)]
 struct Pool {
     /// The one that was used last is taken first, so that those that nobody needs are at the front.
-    idle: RefCell<VecDeque<(Instance, Instant)>>,
+    idle: RefCell<VecDeque<(Box<Instance>, u64)>>,
     busy: Cell<usize>,
     waiting: Cell<usize>,
     freed: Notify,
@@ -64,7 +68,7 @@ struct Pool {
 pub struct Lent {
     filter: Arc<Filter>,
     pool: Rc<Pool>,
-    instance: Option<Instance>,
+    instance: Option<Box<Instance>>,
     /// How long it took to have it, where that took any time.
     pub waited: Duration,
 }
@@ -92,13 +96,13 @@ pub async fn take(filter: &Arc<Filter>) -> Result<Lent, Fault> {
     lent.instance = lent.pool.idle.borrow_mut().pop_back().map(|(instance, _)| instance);
     if lent.instance.is_none() {
         lent.instance = Some(match filter.spare() {
-            Some(instance) => instance,
+            Some(instance) => Box::new(instance),
             // Boxed: making one is rare, and each exchange would have to have room for it.
             None => {
                 let began = Instant::now();
                 let made = Box::pin(new(filter)).await?;
                 lent.waited += began.elapsed();
-                made
+                Box::new(made)
             }
         });
     }
@@ -109,7 +113,7 @@ pub async fn take(filter: &Arc<Filter>) -> Result<Lent, Fault> {
 async fn new(filter: &Filter) -> Result<Instance, Fault> {
     let made = match filter.instance().await {
         Err(ConfigureError::Fault(Fault::Instance(_))) => {
-            expire(Duration::ZERO);
+            expire(0);
             filter.instance().await
         }
         made => made,
@@ -166,7 +170,7 @@ impl Lent {
         }
         let mut idle = self.pool.idle.borrow_mut();
         if idle.len() < IDLE_MAX {
-            idle.push_back((instance, Instant::now()));
+            idle.push_back((instance, LOOKS.get()));
         }
     }
 }
@@ -185,14 +189,17 @@ pub async fn tend() {
     let mut interval = tokio::time::interval(TEND);
     loop {
         interval.tick().await;
-        expire(IDLE);
+        LOOKS.set(LOOKS.get() + 1);
+        expire(LOOKS_MAX);
     }
 }
 
-fn expire(idle: Duration) {
+/// Of those that have been idle for so many looks.
+fn expire(looks: u64) {
+    let now = LOOKS.get();
     let pools: Vec<_> = POOLS.with_borrow(|pools| pools.values().map(Rc::clone).collect());
     for pool in pools {
-        while pool.idle.borrow().front().is_some_and(|(_, since)| since.elapsed() >= idle) {
+        while pool.idle.borrow().front().is_some_and(|(_, since)| now - since >= looks) {
             drop(pool.idle.borrow_mut().pop_front());
         }
     }

@@ -76,6 +76,8 @@ struct Found {
     sha256: String,
     sections: Sections,
     interfaces: Interfaces,
+    /// It is run as the core module that it is.
+    direct: bool,
     /// For a module made for that ABI.
     proxy_wasm: Option<ProxyWasm>,
     /// Why the proxy does not take it.
@@ -108,6 +110,7 @@ impl Found {
             sha256: digest(&named.bytes).to_string(),
             sections: Sections::read(&named.bytes),
             interfaces,
+            direct: refused.is_none() && proxy_wasm.is_none() && component::is_entered_directly(&named.bytes),
             proxy_wasm,
             refused,
         }
@@ -133,6 +136,11 @@ impl Found {
         .collect()
     }
 
+    /// The way into it, as `modules.enter` has it.
+    fn entered(&self) -> &'static str {
+        if self.direct { "direct" } else { "component" }
+    }
+
     fn advice(&self) -> &'static str {
         if self.proxy_wasm.is_some() {
             return "docs/proxy-wasm.md lists what such a module may import and which of its callbacks are called";
@@ -154,6 +162,7 @@ impl Found {
             "bytes": self.bytes,
             "sha256": self.sha256,
             "form": self.sections.form,
+            "entered": self.proxy_wasm.is_none().then(|| self.entered()),
             "filter": self.refused.is_none(),
             "error": self.refused,
             "missing": self.proxy_wasm.as_ref().map_or_else(|| self.interfaces.missing(), ProxyWasm::missing),
@@ -176,6 +185,9 @@ impl Found {
         println!("{}", paint.bold(&self.name));
         say::row("size", format!("{}, a {}", say::bytes(self.bytes), self.sections.form));
         say::row("sha256", &self.sha256);
+        if self.refused.is_none() && self.proxy_wasm.is_none() {
+            say::row("entered", self.entered());
+        }
         if let Some(proxy_wasm) = &self.proxy_wasm {
             proxy_wasm.print(paint);
             for (key, function) in self.needs() {

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::say::Trouble;
 use crate::config::{self, ModuleSource};
-use crate::filter::Engine;
 use crate::filter::cache::Cache;
 use crate::filter::module::MODULE_BYTES_MAX;
 use crate::filter::source::{BUILT_IN, Modules};
+use crate::filter::{Engine, Entry};
 
 /// See the module.
 #[derive(Debug)]
@@ -70,5 +70,5 @@ pub fn modules(instances: usize) -> Result<Modules, Trouble> {
 
 /// An engine for so many instances at once.
 pub fn engine(instances: usize) -> Result<Engine, Trouble> {
-    Engine::new(instances).map_err(|error| Trouble::new(format!("the Wasm engine cannot be set up: {error:#}")))
+    Engine::new(instances, Entry::Direct).map_err(|error| Trouble::new(format!("the Wasm engine cannot be set up: {error:#}")))
 }

@@ -1,45 +1,74 @@
-//! Our own ABI: components that import and export the interfaces of wit/.
+//! Our own ABI: components that import and export the interfaces of wit/, and the core modules that wit-bindgen makes for it.
 //!
-//! A core module is made a component first (`encode`). Every import is checked by name before
-//! anything runs, so that a filter made for another version is told what is missing. A component that imports something
-//! that waits runs on a fiber, any other without one.
+//! A core module is entered as such where that can be told to be the same (`direct`); any other is made a component first (`encode`).
+//! Every import is checked by name before anything runs, so that a filter made for another version is told what is missing. A guest
+//! that imports something that waits runs on a fiber, any other without one.
 
 mod encode;
-mod imports;
+mod hooks;
 mod instance;
 pub mod snapshot;
-mod types;
 
 use std::sync::Arc;
 
-use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, types as component};
+use wasmtime::{Module, Store};
 
 pub use self::instance::Instance;
+use self::instance::{Hooks, at_once, in_slices};
+use super::direct;
+use super::direct::hooks::Places;
+use super::direct::shape::Shape;
+use super::exports::{self, Exports};
+pub use super::linker::{Linker, Waits};
+use super::linker::{PACKAGE, ours};
+use crate::filter::cache::code::{self, Code};
 use crate::filter::cache::{Cache, Compiled, Key};
 use crate::filter::limits::Slices;
 use crate::filter::{Engine, Fault, Guest, Hook, Identity, LoadError, progress};
 
-/// The package that filters are built against; the host takes any of the same 0.1.
-const PACKAGE: &str = "tamis:filter/";
-const VERSION: &str = "0.1.";
-
 /// What the arguments of one call of the host may take, at least: a filter with little memory still gets along.
 const HOSTCALL_BYTES_MIN: usize = 1 << 20;
 
-/// A compiled and linked component, with where its exports are.
+/// Compiled and linked, with where its exports are.
 pub struct Prepared {
-    pre: InstancePre<Guest>,
-    /// For a filter whose stores may wait; `None` if it imports nothing of them.
-    remote: Option<Box<InstancePre<Guest>>>,
-    exports: Exports,
+    form: Form,
     /// It imports something that waits.
     fiber: bool,
 }
 
+/// In what way it is entered. Each with a second one for a filter whose stores may wait; `None` if it imports nothing of them.
+enum Form {
+    Component { pre: InstancePre<Guest>, remote: Option<Box<InstancePre<Guest>>>, exports: Exports<ComponentExportIndex> },
+    Direct { pre: wasmtime::InstancePre<Guest>, remote: Option<Box<wasmtime::InstancePre<Guest>>>, places: Places },
+}
+
+/// An instance as wasmtime has it.
+enum Made {
+    Component(wasmtime::component::Instance),
+    Direct(wasmtime::Instance),
+}
+
 impl Prepared {
-    /// Takes the compiled component from the cache or makes it, and checks that it fits.
+    /// Takes the compiled code from the cache or makes it, and checks that it fits.
     pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Self, Compiled), LoadError> {
+        if let Some(shape) = Shape::of(bytes).filter(|_| engine.enters_directly()) {
+            let key = Key::of(&[b"module", bytes]);
+            let compile = || {
+                // What is wrong with it is told as it always is, and so is that something is.
+                component_of(engine, bytes).map_err(Some)?;
+                if !shape.agrees(bytes) {
+                    return Err(None);
+                }
+                let made = || Module::from_binary(engine.wasmtime(), bytes);
+                progress::told(bytes.len(), "a module", made).map_err(|error| Some(LoadError::Compile(format!("{error:#}"))))
+            };
+            match cache.code(engine.wasmtime(), key, compile) {
+                Ok((module, compiled)) => return Ok((Self::link_direct(engine, &module, false)?, compiled)),
+                Err(Some(error)) => return Err(error),
+                Err(None) => {}
+            }
+        }
         let (component, compiled) = compiled(engine, cache, bytes)?;
         Ok((Self::link(engine, &component)?, compiled))
     }
@@ -48,14 +77,29 @@ impl Prepared {
     pub fn link(engine: &Engine, component: &Component) -> Result<Self, LoadError> {
         let linker = engine.linker();
         let waits = check_imports(component, linker)?;
-        let exports = Exports::find(component)?;
+        let exports = find_exports(component)?;
         if exports.hooks().is_empty() {
             return Err(LoadError::NoHooks("tamis:filter@0.1"));
         }
-        let unfit = |error| LoadError::Link(format!("{error:#}"));
         let pre = linker.instantiate_pre(component).map_err(unfit)?;
         let remote = waits.contains(&Waits::WhereRemote).then(|| linker.instantiate_pre_remote(component).map(Box::new));
-        Ok(Self { pre, remote: remote.transpose().map_err(unfit)?, exports, fiber: waits.contains(&Waits::Always) })
+        let form = Form::Component { pre, remote: remote.transpose().map_err(unfit)?, exports };
+        Ok(Self { form, fiber: waits.contains(&Waits::Always) })
+    }
+
+    /// The same for a core module that is entered as such. `began`: it is a copy of an instance that has begun.
+    fn link_direct(engine: &Engine, module: &Module, began: bool) -> Result<Self, LoadError> {
+        let linker = engine.linker();
+        let waits = |import: wasmtime::ImportType<'_>| linker.offers(ours(import.module())?, import.name());
+        let waits: Vec<_> = module.imports().filter_map(waits).collect();
+        let fiber = waits.contains(&Waits::Always);
+        let places = Places::of(module, began).ok_or_else(|| LoadError::Link("it exports something else".to_owned()))?;
+        if places.exports.hooks().is_empty() {
+            return Err(LoadError::NoHooks("tamis:filter@0.1"));
+        }
+        let pre = linker.module_pre(module, fiber).map_err(unfit)?;
+        let remote = waits.contains(&Waits::WhereRemote).then(|| linker.module_pre(module, true).map(Box::new));
+        Ok(Self { form: Form::Direct { pre, remote: remote.transpose().map_err(unfit)?, places }, fiber })
     }
 
     /// A new instance in a store of its own, as its module or its image has it.
@@ -64,52 +108,124 @@ impl Prepared {
     }
 
     /// The same, with the way to what it exports besides hooks.
-    async fn enter(&self, identity: &Arc<Identity>) -> Result<(Instance, wasmtime::component::Instance), Fault> {
-        let mut store = Store::new(self.pre.engine(), Guest::new(Arc::clone(identity)));
+    async fn enter(&self, identity: &Arc<Identity>) -> Result<(Instance, Made), Fault> {
+        let mut store = Store::new(self.engine(), Guest::new(Arc::clone(identity)));
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().cpu.epoch_ended()));
-        let pre = self.remote.as_deref().filter(|_| grants_wait(identity)).unwrap_or(&self.pre);
         let slices = self.waits(identity).then(Arc::<Slices>::default);
         // A guest can name its memory many times over in the arguments of one call.
-        store.set_hostcall_fuel(identity.config.memory.max(HOSTCALL_BYTES_MIN));
+        let fuel = identity.config.memory.max(HOSTCALL_BYTES_MIN);
+        store.set_hostcall_fuel(fuel);
         // A start function runs here, on the time of `configure`.
         store.data_mut().cpu.start(identity.config.configure_deadline, slices.as_ref());
         store.set_epoch_deadline(1);
+        let made = self.make(&mut store, grants_wait(identity), slices.is_some(), fuel);
         let made = match &slices {
             Some(slices) => {
                 let limit = instance::SETUP_TIMEOUT + identity.config.configure_deadline;
-                let made = instance::in_slices(slices, pre.instantiate_async(&mut store));
-                tokio::time::timeout(limit, made).await.map_err(|_| Fault::Late(limit))?
+                tokio::time::timeout(limit, in_slices(slices, made)).await.map_err(|_| Fault::Late(limit))?
             }
-            None => pre.instantiate(&mut store),
+            None => at_once(made),
         };
-        let made = made.map_err(|error| match store.data().memory.wanted {
+        let (hooks, made) = made.map_err(|error| match store.data().memory.wanted {
             0 => Fault::Instance(format!("{error:#}")),
             wanted => Fault::Small { allowed: identity.config.memory, wanted },
         })?;
-        Ok((Instance::new(store, &made, &self.exports, slices)?, made))
+        Ok((Instance::new(store, hooks?, slices), made))
+    }
+
+    async fn make(
+        &self,
+        store: &mut Store<Guest>,
+        remote_stores: bool,
+        fiber: bool,
+        fuel: usize,
+    ) -> wasmtime::Result<(Result<Hooks, Fault>, Made)> {
+        match &self.form {
+            Form::Component { pre, remote, exports } => {
+                let pre = remote.as_deref().filter(|_| remote_stores).unwrap_or(pre);
+                let made = if fiber { pre.instantiate_async(&mut *store).await? } else { pre.instantiate(&mut *store)? };
+                let hooks = hooks::Hooks::of(store, &made, exports, fiber).map(|hooks| Hooks::Component(Box::new(hooks)));
+                Ok((hooks, Made::Component(made)))
+            }
+            Form::Direct { pre, remote, places } => {
+                let pre = remote.as_deref().filter(|_| remote_stores).unwrap_or(pre);
+                let made = if fiber { pre.instantiate_async(&mut *store).await? } else { pre.instantiate(&mut *store)? };
+                let hooks = direct::hooks::Hooks::of(store, &made, places, fiber, fuel).await?;
+                Ok((Ok(Hooks::Direct(Box::new(hooks))), Made::Direct(made)))
+            }
+        }
+    }
+
+    fn engine(&self) -> &wasmtime::Engine {
+        match &self.form {
+            Form::Component { pre, .. } => pre.engine(),
+            Form::Direct { pre, .. } => pre.module().engine(),
+        }
     }
 
     /// The hooks that it exports.
     pub fn hooks(&self) -> Vec<Hook> {
-        self.exports.hooks()
+        match &self.form {
+            Form::Component { exports, .. } => exports.hooks(),
+            Form::Direct { places, .. } => places.exports.hooks(),
+        }
     }
 
     /// Whether it may wait in the middle of a hook, as an instance of this filter.
     pub fn waits(&self, identity: &Identity) -> bool {
-        self.fiber || self.remote.is_some() && grants_wait(identity)
+        let remote = match &self.form {
+            Form::Component { remote, .. } => remote.is_some(),
+            Form::Direct { remote, .. } => remote.is_some(),
+        };
+        self.fiber || remote && grants_wait(identity)
     }
 
     /// An interface that it imports and that is not ours.
     pub fn foreign(&self) -> Option<String> {
-        let component = self.component();
-        let types = component.component_type();
-        types.imports(component.engine()).map(|(interface, _)| interface.to_owned()).find(|interface| ours(interface).is_none())
+        let Form::Component { pre, .. } = &self.form else { return None };
+        let types = pre.component().component_type();
+        types.imports(self.engine()).map(|(interface, _)| interface.to_owned()).find(|interface| ours(interface).is_none())
     }
 
-    pub fn component(&self) -> &Component {
-        self.pre.component()
+    /// It is a core module, entered as such.
+    pub fn is_direct(&self) -> bool {
+        matches!(self.form, Form::Direct { .. })
     }
+
+    /// Bytes that all instances share: compiled code, and the memory they begin with.
+    pub fn shared_bytes(&self) -> usize {
+        let range = match &self.form {
+            Form::Component { pre, .. } => pre.component().range(),
+            Form::Direct { pre, .. } => pre.module().range(),
+        };
+        range.end.addr() - range.start.addr()
+    }
+
+    /// The image of this that the cache has, with what was noted of it.
+    pub fn kept_image(&self, engine: &Engine, cache: &Cache, key: Key) -> Option<(Self, Vec<u8>)> {
+        if self.is_direct() {
+            let (module, note) = cache.image::<Module>(engine.wasmtime(), key)?;
+            return Some((Self::link_direct(engine, &module, true).ok()?, note));
+        }
+        let (component, note) = cache.image::<Component>(engine.wasmtime(), key)?;
+        Some((Self::link(engine, &component).ok()?, note))
+    }
+
+    /// Compiles an image of this, and brings the code along for the cache.
+    pub fn compile_image(&self, engine: &Engine, bytes: &[u8]) -> Result<(Self, Vec<u8>), LoadError> {
+        let failed = |error| LoadError::Compile(format!("{error:#}"));
+        if self.is_direct() {
+            let (module, code) = code::compile_shared::<Module>(engine.wasmtime(), bytes).map_err(failed)?;
+            return Ok((Self::link_direct(engine, &module, true)?, code));
+        }
+        let (component, code) = code::compile_shared::<Component>(engine.wasmtime(), bytes).map_err(failed)?;
+        Ok((Self::link(engine, &component)?, code))
+    }
+}
+
+fn unfit(error: wasmtime::Error) -> LoadError {
+    LoadError::Link(format!("{error:#}"))
 }
 
 /// The bytes as a component; [`encode`] tells how one is made of a core module.
@@ -125,14 +241,16 @@ pub fn component_of<'a>(engine: &Engine, bytes: &'a [u8]) -> Result<std::borrow:
     }
 }
 
-/// What the host offers to every component of this engine.
-pub use imports::{Linker, Waits, linker};
+/// Whether it is entered as the core module that it is.
+pub fn is_entered_directly(bytes: &[u8]) -> bool {
+    Shape::of(bytes).is_some_and(|shape| shape.agrees(bytes))
+}
 
 /// The compiled component, from the cache or made now.
 pub fn compiled(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Component, Compiled), LoadError> {
     let key = Key::of(&[b"component", bytes]);
     let made = || progress::told(bytes.len(), "a module", || compile(engine, &component_of(engine, bytes)?));
-    cache.component(engine.wasmtime(), key, made)
+    cache.code(engine.wasmtime(), key, made)
 }
 
 /// Compiles a component.
@@ -172,68 +290,22 @@ fn is_function(item: &component::ComponentItem) -> bool {
     matches!(item, component::ComponentItem::ComponentFunc(_))
 }
 
-/// The name of one of our interfaces without package and version; `None` for any other, and for another version.
-fn ours(interface: &str) -> Option<&str> {
-    let (name, version) = interface.strip_prefix(PACKAGE)?.split_once('@')?;
-    version.starts_with(VERSION).then_some(name)
-}
-
 /// Where the exported functions are.
-#[derive(Default)]
-struct Exports {
-    configure: Option<ComponentExportIndex>,
-    request: Option<ComponentExportIndex>,
-    request_chunk: Option<ComponentExportIndex>,
-    response: Option<ComponentExportIndex>,
-    response_chunk: Option<ComponentExportIndex>,
-    request_trailers: Option<ComponentExportIndex>,
-    response_trailers: Option<ComponentExportIndex>,
-    complete: Option<ComponentExportIndex>,
-    tick: Option<ComponentExportIndex>,
-    connection: Option<ComponentExportIndex>,
-}
-
-impl Exports {
-    fn find(component: &Component) -> Result<Self, LoadError> {
-        let engine = component.engine();
-        let mut found = Self::default();
-        let mut unknown = Vec::new();
-        for (interface, _) in component.component_type().exports(engine) {
-            let index = |function: &str| {
-                let interface = component.get_export_index(None, interface)?;
-                component.get_export_index(Some(&interface), function)
-            };
-            match ours(interface) {
-                Some("configure") => found.configure = index("configure"),
-                Some("request-hook") => found.request = index("on-request"),
-                Some("request-chunk-hook") => found.request_chunk = index("on-request-chunk"),
-                Some("response-hook") => found.response = index("on-response"),
-                Some("response-chunk-hook") => found.response_chunk = index("on-response-chunk"),
-                Some("trailers-hook") => {
-                    found.request_trailers = index("on-request-trailers");
-                    found.response_trailers = index("on-response-trailers");
-                }
-                Some("complete-hook") => found.complete = index("on-complete"),
-                Some("tick-hook") => found.tick = index("on-tick"),
-                Some("connection-hook") => found.connection = index("on-connection"),
-                None if !interface.starts_with(PACKAGE) => {}
-                _ => unknown.push(format!("`{interface}`")),
+fn find_exports(component: &Component) -> Result<Exports<ComponentExportIndex>, LoadError> {
+    let engine = component.engine();
+    let mut found = Exports::default();
+    let mut unknown = Vec::new();
+    for (interface, _) in component.component_type().exports(engine) {
+        let functions = ours(interface).map(exports::functions).unwrap_or_default();
+        if functions.is_empty() && interface.starts_with(PACKAGE) {
+            unknown.push(format!("`{interface}`"));
+        }
+        for function in functions {
+            let index = component.get_export_index(None, interface);
+            if let Some(place) = found.place(function) {
+                *place = index.and_then(|index| component.get_export_index(Some(&index), function));
             }
         }
-        if unknown.is_empty() { Ok(found) } else { Err(LoadError::Exports(unknown)) }
     }
-
-    fn hooks(&self) -> Vec<Hook> {
-        let there = |hook: &Hook| match hook {
-            Hook::Request => self.request.is_some(),
-            Hook::RequestChunk => self.request_chunk.is_some(),
-            Hook::Response => self.response.is_some(),
-            Hook::ResponseChunk => self.response_chunk.is_some(),
-            Hook::Trailers => self.request_trailers.is_some() || self.response_trailers.is_some(),
-            Hook::Complete => self.complete.is_some(),
-            Hook::Tick => self.tick.is_some(),
-            Hook::Connection => self.connection.is_some(),
-        };
-        Hook::ALL.iter().copied().filter(there).collect()
-    }
+    if unknown.is_empty() { Ok(found) } else { Err(LoadError::Exports(unknown)) }
 }

@@ -61,7 +61,7 @@ impl Prepared {
         exports.check().map_err(LoadError::Link)?;
         let key = Key::of(&[b"core", bytes]);
         let compile = || Module::from_binary(engine.wasmtime(), bytes).map_err(|error| LoadError::Compile(format!("{error:#}")));
-        let (module, compiled) = cache.core(engine.wasmtime(), key, compile)?;
+        let (module, compiled) = cache.code(engine.wasmtime(), key, compile)?;
         let linker = engine.core_linker().map_err(|error| LoadError::Link(format!("{error:#}")))?;
         let missing = imports::missing(&module);
         if !missing.is_empty() {

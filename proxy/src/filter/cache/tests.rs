@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
+use wasmtime::component::Component;
+
 use super::entry::{Damage, HEADER_BYTES};
 use super::*;
 use crate::config::defaults::MODULE_CACHE_BYTES;
@@ -37,7 +39,7 @@ fn cache_of(folder: &Path, cache_bytes: u64) -> Cache {
 fn get(cache: &Cache, engine: &wasmtime::Engine, which: u32) -> Compiled {
     let source = source(which);
     let key = Key::of(&[b"component", &source]);
-    cache.component(engine, key, || Component::from_binary(engine, &source)).unwrap().1
+    cache.code(engine, key, || Component::from_binary(engine, &source)).unwrap().1
 }
 
 fn told(cache: &Cache) -> Vec<String> {
@@ -163,7 +165,7 @@ fn an_image_is_kept_with_its_note() {
     let (folder, engine) = (folder(), engine());
     let key = Key::of(&[b"image", &source(1)]);
     let component = Component::from_binary(&engine, &source(1)).unwrap();
-    let kept = |cache: &Cache| cache.image(&engine, key).map(|(_, note)| note);
+    let kept = |cache: &Cache| cache.image::<Component>(&engine, key).map(|(_, note)| note);
     assert_eq!(kept(&cache(folder.path())), None);
     for note in [b"what it said".as_slice(), b""] {
         cache(folder.path()).keep_image(&engine, key, &component.serialize().unwrap(), note);
@@ -186,7 +188,7 @@ fn an_image_is_kept_with_its_note() {
         there.write(&name(&whole.0, IMAGE), &[&entry::header(whole, &[code]), code]);
         assert_eq!(kept(&there), None, "{code:?}");
     }
-    assert_eq!(Cache::off().image(&engine, key).map(|(_, note)| note), None);
+    assert_eq!(Cache::off().image::<Component>(&engine, key).map(|(_, note)| note), None);
 }
 
 #[test]

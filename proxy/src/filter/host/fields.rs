@@ -34,21 +34,42 @@ fn value_of(name: &HeaderName, value: &[u8]) -> Result<HeaderValue, String> {
     HeaderValue::from_bytes(value).map_err(|_| format!("the value of `{name}` has bytes that no field value may have"))
 }
 
+/// All values of a name in one.
+#[derive(Debug)]
+pub enum Joined {
+    /// There is just one, which is shared and not copied.
+    One(HeaderValue),
+    Several(Vec<u8>),
+}
+
+impl std::ops::Deref for Joined {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Joined::One(value) => value.as_bytes(),
+            Joined::Several(values) => values,
+        }
+    }
+}
+
 /// All values joined by ", " (cookie: "; "); `None` if there is none.
-pub fn joined(fields: &HeaderMap, name: &str) -> Option<Vec<u8>> {
-    let separator: &[u8] = if name.eq_ignore_ascii_case("cookie") { b"; " } else { b", " };
+pub fn joined(fields: &HeaderMap, name: &str) -> Option<Joined> {
     let mut values = fields.get_all(name).iter();
-    let mut joined = values.next()?.as_bytes().to_vec();
-    for value in values {
+    let first = values.next()?;
+    let Some(second) = values.next() else { return Some(Joined::One(first.clone())) };
+    let separator: &[u8] = if name.eq_ignore_ascii_case("cookie") { b"; " } else { b", " };
+    let mut joined = first.as_bytes().to_vec();
+    for value in std::iter::once(second).chain(values) {
         joined.extend_from_slice(separator);
         joined.extend_from_slice(value.as_bytes());
     }
-    Some(joined)
+    Some(Joined::Several(joined))
 }
 
 /// Each value of the name, in order.
-pub fn each(fields: &HeaderMap, name: &str) -> Vec<Vec<u8>> {
-    fields.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect()
+pub fn each(fields: &HeaderMap, name: &str) -> Vec<HeaderValue> {
+    fields.get_all(name).iter().cloned().collect()
 }
 
 /// Count, then for each field: name length, name, value length, value; all lengths are u32 little-endian.
@@ -126,10 +147,10 @@ mod tests {
             add(&mut fields, "Cookie", value.as_bytes()).expect("valid");
             add(&mut fields, "accept", value.as_bytes()).expect("valid");
         }
-        assert_eq!(joined(&fields, "cookie").expect("there"), b"a=1; b=2");
-        assert_eq!(joined(&fields, "ACCEPT").expect("there"), b"a=1, b=2");
-        assert_eq!(each(&fields, "accept"), [b"a=1".to_vec(), b"b=2".to_vec()]);
-        assert_eq!(joined(&fields, "not a name"), None);
+        assert_eq!(&*joined(&fields, "cookie").expect("there"), b"a=1; b=2");
+        assert_eq!(&*joined(&fields, "ACCEPT").expect("there"), b"a=1, b=2");
+        assert_eq!(each(&fields, "accept"), ["a=1", "b=2"]);
+        assert!(joined(&fields, "not a name").is_none());
     }
 
     #[test]

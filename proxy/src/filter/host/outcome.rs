@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::fields;
 use crate::exchange::{MirrorResult, Origin, Outcome};
 use crate::filter::hand::InHand;
@@ -40,6 +42,6 @@ pub fn mirrored<T>(outcome: &Outcome, id: u32, look: impl FnOnce(&MirrorResult) 
 }
 
 /// Each value of a field of that answer.
-pub fn mirrored_headers(outcome: &Outcome, id: u32, name: &str) -> Vec<Vec<u8>> {
+pub fn mirrored_headers(outcome: &Outcome, id: u32, name: &str) -> Vec<HeaderValue> {
     mirrored(outcome, id, |result| fields::each(&result.headers, name)).unwrap_or_default()
 }

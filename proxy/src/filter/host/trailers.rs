@@ -2,12 +2,12 @@
 
 use crate::filter::hand::{InHand, Trailers};
 
-use super::fields;
+use super::fields::{self, Joined};
 
 const ELSEWHERE: &str = "there are no trailers outside of their hook";
 
 /// `request.trailer`
-pub fn of_request(hand: &InHand, name: &str) -> Option<Vec<u8>> {
+pub fn of_request(hand: &InHand, name: &str) -> Option<Joined> {
     match &hand.trailers {
         Some(Trailers::Request(trailers)) => fields::joined(trailers, name),
         _ => None,
@@ -15,7 +15,7 @@ pub fn of_request(hand: &InHand, name: &str) -> Option<Vec<u8>> {
 }
 
 /// `response.trailer`
-pub fn of_response(hand: &InHand, name: &str) -> Option<Vec<u8>> {
+pub fn of_response(hand: &InHand, name: &str) -> Option<Joined> {
     match &hand.trailers {
         Some(Trailers::Response(trailers)) => fields::joined(trailers, name),
         _ => None,

@@ -193,7 +193,7 @@ mod tests {
     fn component_of(wat: &str) -> Result<Vec<String>, String> {
         let module = wat::parse_str(wat).expect("it is a module");
         let made = encode(&module).map_err(|error| format!("{error:#}"))?;
-        let engine = Engine::new(1).expect("there is an engine");
+        let engine = Engine::new(1, crate::filter::Entry::Component).expect("there is an engine");
         let component = wasmtime::component::Component::from_binary(engine.wasmtime(), &made).expect("it compiles");
         let types = component.component_type();
         let imports = types.imports(engine.wasmtime()).map(|(name, _)| format!("import {name}"));

@@ -1,16 +1,16 @@
-//! One instance in a store of its own, and how its hooks are called.
+//! One instance in a store of its own, and how it is configured and called.
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower, TypedFunc};
-use wasmtime::{Store, Trap};
+use wasmtime::{Result as Ran, Store, Trap};
 
-use super::Exports;
-use super::types::{ChunkVerdict, Input, Verdict as GuestVerdict};
-use crate::filter::abi::Call;
+use super::hooks;
+use crate::filter::abi::types::Input;
+use crate::filter::abi::{Call, direct};
 use crate::filter::hand::Hand;
 use crate::filter::host::inputs;
 use crate::filter::limits::{Slices, thread_cpu_time};
@@ -23,29 +23,37 @@ pub const SETUP_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much earlier than its hook a wait for somebody else ends, so that the guest hears of it.
 const WAIT_MARGIN: Duration = Duration::from_secs(1);
 
-/// `configure`: a configuration and its inputs, or why they are refused.
-type Configure = TypedFunc<(String, Vec<Input>), (Result<(), String>,)>;
-type VerdictHook = TypedFunc<(), (GuestVerdict,)>;
-type ChunkHook = TypedFunc<(Vec<u8>, bool), (ChunkVerdict,)>;
-type PlainHook = TypedFunc<(), ()>;
-
 /// See the module.
 pub struct Instance {
     pub(super) store: Store<Guest>,
-    configure: Option<Configure>,
-    request: Option<VerdictHook>,
-    request_chunk: Option<ChunkHook>,
-    response: Option<VerdictHook>,
-    response_chunk: Option<ChunkHook>,
-    request_trailers: Option<PlainHook>,
-    response_trailers: Option<PlainHook>,
-    complete: Option<PlainHook>,
-    tick: Option<PlainHook>,
-    connection: Option<VerdictHook>,
+    hooks: Hooks,
     /// It runs on a fiber.
     pub(super) slices: Option<Arc<Slices>>,
     /// Hooks that it has run.
-    hooks: u64,
+    ran: u64,
+}
+
+/// What is called, and in what way.
+pub enum Hooks {
+    Component(Box<hooks::Hooks>),
+    Direct(Box<direct::hooks::Hooks>),
+}
+
+impl Hooks {
+    async fn configure(&self, store: &mut Store<Guest>, config: &str, inputs: &inputs::Inputs) -> Ran<Result<(), String>> {
+        let inputs = Input::all(inputs);
+        match self {
+            Hooks::Component(hooks) => hooks.configure(store, config, inputs).await,
+            Hooks::Direct(hooks) => hooks.configure(store, config, inputs).await,
+        }
+    }
+
+    async fn call(&self, store: &mut Store<Guest>, call: Call) -> Ran<Verdict> {
+        match self {
+            Hooks::Component(hooks) => hooks.call(store, call).await,
+            Hooks::Direct(hooks) => hooks.call(store, call).await,
+        }
+    }
 }
 
 impl std::fmt::Debug for Instance {
@@ -55,28 +63,8 @@ impl std::fmt::Debug for Instance {
 }
 
 impl Instance {
-    pub(super) fn new(
-        mut store: Store<Guest>,
-        instance: &wasmtime::component::Instance,
-        exports: &Exports,
-        slices: Option<Arc<Slices>>,
-    ) -> Result<Self, Fault> {
-        let store_mut = &mut store;
-        Ok(Self {
-            configure: typed(store_mut, instance, exports.configure)?,
-            request: typed(store_mut, instance, exports.request)?,
-            request_chunk: typed(store_mut, instance, exports.request_chunk)?,
-            response: typed(store_mut, instance, exports.response)?,
-            response_chunk: typed(store_mut, instance, exports.response_chunk)?,
-            request_trailers: typed(store_mut, instance, exports.request_trailers)?,
-            response_trailers: typed(store_mut, instance, exports.response_trailers)?,
-            complete: typed(store_mut, instance, exports.complete)?,
-            tick: typed(store_mut, instance, exports.tick)?,
-            connection: typed(store_mut, instance, exports.connection)?,
-            slices,
-            hooks: 0,
-            store,
-        })
+    pub(super) fn new(store: Store<Guest>, hooks: Hooks, slices: Option<Arc<Slices>>) -> Self {
+        Self { store, hooks, slices, ran: 0 }
     }
 
     /// Runs `configure` and brings back what the filter said of itself. A filter without one takes any configuration.
@@ -85,19 +73,15 @@ impl Instance {
         self.store.data_mut().begin_setup();
         self.ready(deadline);
         let began = thread_cpu_time();
-        if let Some(configure) = &self.configure {
-            let arguments = (config.to_owned(), Input::all(inputs));
-            let outcome = match &self.slices {
-                Some(slices) => {
-                    let limit = SETUP_TIMEOUT + deadline;
-                    let call = in_slices(slices, configure.call_async(&mut self.store, arguments));
-                    tokio::time::timeout(limit, call).await.map_err(|_| Fault::Late(limit))?
-                }
-                None => configure.call(&mut self.store, arguments),
-            };
-            let (answer,) = outcome.map_err(|error| self.fault(&error))?;
-            answer.map_err(ConfigureError::Refused)?;
-        }
+        let call = self.hooks.configure(&mut self.store, config, inputs);
+        let outcome = match &self.slices {
+            Some(slices) => {
+                let limit = SETUP_TIMEOUT + deadline;
+                tokio::time::timeout(limit, in_slices(slices, call)).await.map_err(|_| Fault::Late(limit))?
+            }
+            None => at_once(call),
+        };
+        outcome.map_err(|error| self.fault(&error))?.map_err(ConfigureError::Refused)?;
         witness::tell(|| Event::Configured { cpu: self.cpu_since(began), memory: self.memory_bytes() });
         Ok(self.store.data_mut().end_setup())
     }
@@ -125,56 +109,14 @@ impl Instance {
     async fn enter(&mut self, call: Call, hand: &mut Hand) -> Result<Verdict, Fault> {
         let deadline = self.store.data().identity.config.deadline;
         self.ready(deadline);
-        self.hooks += 1;
-        let none = Ok(Verdict::Next);
-        match call {
-            Call::Request => match self.request {
-                Some(function) => self.run(function, (), hand).await.map(|(verdict,)| verdict.into()),
-                None => none,
-            },
-            Call::Connection => match self.connection {
-                Some(function) => self.run(function, (), hand).await.map(|(verdict,)| verdict.into()),
-                None => none,
-            },
-            Call::Response => match self.response {
-                Some(function) => self.run(function, (), hand).await.map(|(verdict,)| verdict.into()),
-                None => none,
-            },
-            Call::RequestChunk(bytes, end) => match self.request_chunk {
-                Some(function) => self.run(function, (bytes.into(), end), hand).await.map(|(verdict,)| verdict.into()),
-                None => none,
-            },
-            Call::ResponseChunk(bytes, end) => match self.response_chunk {
-                Some(function) => self.run(function, (bytes.into(), end), hand).await.map(|(verdict,)| verdict.into()),
-                None => none,
-            },
-            Call::RequestTrailers => self.run_plain(self.request_trailers, hand).await,
-            Call::ResponseTrailers => self.run_plain(self.response_trailers, hand).await,
-            Call::Complete => self.run_plain(self.complete, hand).await,
-            Call::Tick => self.run_plain(self.tick, hand).await,
-        }
-    }
-
-    async fn run_plain(&mut self, function: Option<PlainHook>, hand: &mut Hand) -> Result<Verdict, Fault> {
-        if let Some(function) = function {
-            self.run(function, (), hand).await?;
-        }
-        Ok(Verdict::Next)
-    }
-
-    async fn run<P, R>(&mut self, function: TypedFunc<P, R>, arguments: P, hand: &mut Hand) -> Result<R, Fault>
-    where
-        P: ComponentNamedList + Lower + Send + Sync,
-        R: ComponentNamedList + Lift + Send + Sync + 'static,
-    {
+        self.ran += 1;
         let outcome = match &self.slices {
-            None => hand.hold(|| function.call(&mut self.store, arguments)),
+            None => hand.hold(|| at_once(self.hooks.call(&mut self.store, call))),
             Some(slices) => {
                 let limit = self.store.data().identity.config.hook_timeout;
                 let began = Instant::now();
                 hand.until = (!limit.is_zero()).then(|| Instant::now() + limit - (limit / 10).min(WAIT_MARGIN));
-                let call = function.call_async(&mut self.store, arguments);
-                let mut call = pin!(in_slices(slices, call));
+                let mut call = pin!(in_slices(slices, self.hooks.call(&mut self.store, call)));
                 let mut polls = 0_u32;
                 let called = std::future::poll_fn(|context| {
                     polls = polls.saturating_add(1);
@@ -200,7 +142,7 @@ impl Instance {
 
     /// It has run that many hooks, or holds that much memory: another one shall take its place. Zero: never.
     pub fn is_worn(&mut self, hooks_max: u64, bytes_max: usize) -> bool {
-        hooks_max > 0 && self.hooks >= hooks_max || bytes_max > 0 && self.memory_bytes() >= bytes_max
+        hooks_max > 0 && self.ran >= hooks_max || bytes_max > 0 && self.memory_bytes() >= bytes_max
     }
 
     /// Linear memory, all of it.
@@ -221,6 +163,15 @@ impl Instance {
     }
 }
 
+/// A call that is on no fiber, and so never waits.
+#[inline]
+pub(super) fn at_once<T>(call: impl Future<Output = Ran<T>>) -> Ran<T> {
+    match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => Err(wasmtime::format_err!("a guest waited that is not on a fiber")),
+    }
+}
+
 /// Counts the CPU time of a future that runs a guest, from poll to poll.
 pub(super) async fn in_slices<T>(slices: &Slices, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
@@ -233,20 +184,4 @@ pub(super) async fn in_slices<T>(slices: &Slices, future: impl Future<Output = T
         polled
     })
     .await
-}
-
-fn typed<P, R>(
-    store: &mut Store<Guest>,
-    instance: &wasmtime::component::Instance,
-    index: Option<ComponentExportIndex>,
-) -> Result<Option<TypedFunc<P, R>>, Fault>
-where
-    P: ComponentNamedList + Lower,
-    R: ComponentNamedList + Lift,
-{
-    let Some(index) = index else { return Ok(None) };
-    let function = instance.get_typed_func(store, index);
-    function
-        .map(Some)
-        .map_err(|error| Fault::Instance(format!("an exported function has another type than wit/ gives it: {error:#}")))
 }

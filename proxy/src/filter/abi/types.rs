@@ -1,10 +1,15 @@
 //! The types of wit/ as the canonical ABI lifts and lowers them, and what they mean inside.
 
+mod macros;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use wasmtime::component::{ComponentType, Lift, Lower};
+
+use self::macros::{cases, record};
+use super::direct::lower::{Lower, Piece, Sink, lowered_as};
+use super::direct::value::{self, Blob, Flat, Lift, List, Shape, Source, Str, aligned};
 
 use crate::exchange::{self, body::Unreadable};
 use crate::filter;
@@ -12,17 +17,13 @@ use crate::filter::host::{http_client, inputs};
 use crate::store;
 use crate::telemetry::metrics;
 
-/// `types.verdict`
-#[derive(Debug, Clone, Copy, ComponentType, Lift)]
-#[component(enum)]
-#[repr(u8)]
-pub enum Verdict {
-    #[component(name = "next")]
-    Next,
-    #[component(name = "replied")]
-    Replied,
-    #[component(name = "reset")]
-    Reset,
+cases! {
+    /// `types.verdict`
+    Verdict: Lift {
+        Next = "next",
+        Replied = "replied",
+        Reset = "reset",
+    }
 }
 
 impl From<Verdict> for filter::Verdict {
@@ -35,17 +36,13 @@ impl From<Verdict> for filter::Verdict {
     }
 }
 
-/// `types.chunk-verdict`
-#[derive(Debug, Clone, Copy, ComponentType, Lift)]
-#[component(enum)]
-#[repr(u8)]
-pub enum ChunkVerdict {
-    #[component(name = "keep")]
-    Keep,
-    #[component(name = "replaced")]
-    Replaced,
-    #[component(name = "reset")]
-    Reset,
+cases! {
+    /// `types.chunk-verdict`
+    ChunkVerdict: Lift {
+        Keep = "keep",
+        Replaced = "replaced",
+        Reset = "reset",
+    }
 }
 
 impl From<ChunkVerdict> for filter::Verdict {
@@ -58,17 +55,13 @@ impl From<ChunkVerdict> for filter::Verdict {
     }
 }
 
-/// `types.body-error`
-#[derive(Debug, Clone, Copy, ComponentType, Lower)]
-#[component(enum)]
-#[repr(u8)]
-pub enum BodyError {
-    #[component(name = "too-large")]
-    TooLarge,
-    #[component(name = "peer-gone")]
-    PeerGone,
-    #[component(name = "already-streamed")]
-    AlreadyStreamed,
+cases! {
+    /// `types.body-error`
+    BodyError: Lower {
+        TooLarge = "too-large",
+        PeerGone = "peer-gone",
+        AlreadyStreamed = "already-streamed",
+    }
 }
 
 impl From<Unreadable> for BodyError {
@@ -81,19 +74,18 @@ impl From<Unreadable> for BodyError {
     }
 }
 
-/// `http-client.outgoing`
-#[derive(Debug, ComponentType, Lift)]
-#[component(record)]
-pub struct Outgoing {
-    pub cluster: String,
-    pub method: String,
-    pub target: String,
-    pub authority: Option<String>,
-    pub fields: Vec<Field>,
-    pub body: Vec<u8>,
-    pub trailers: Vec<Field>,
-    #[component(name = "timeout-ms")]
-    pub timeout_ms: u32,
+record! {
+    /// `http-client.outgoing`
+    Outgoing: Lift as http_client::Call {
+        cluster: String = "cluster",
+        method: String = "method",
+        target: String = "target",
+        authority: Option<String> = "authority",
+        fields: Vec<Field> = "fields",
+        body: Vec<u8> = "body",
+        trailers: Vec<Field> = "trailers",
+        timeout_ms: u32 = "timeout-ms",
+    }
 }
 
 impl From<Outgoing> for http_client::Call {
@@ -112,14 +104,14 @@ impl From<Outgoing> for http_client::Call {
     }
 }
 
-/// `http-client.incoming`
-#[derive(Debug, ComponentType, Lower)]
-#[component(record)]
-pub struct Incoming {
-    pub status: u16,
-    pub fields: Vec<Field>,
-    pub body: Vec<u8>,
-    pub trailers: Vec<Field>,
+record! {
+    /// `http-client.incoming`
+    Incoming: Lower {
+        status: u16 = "status",
+        fields: Vec<Field> = "fields",
+        body: Vec<u8> = "body",
+        trailers: Vec<Field> = "trailers",
+    }
 }
 
 impl From<http_client::Answer> for Incoming {
@@ -137,25 +129,17 @@ fn fields_of(map: &HeaderMap) -> Vec<Field> {
     map.iter().map(|(name, value)| Field { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() }).collect()
 }
 
-/// `http-client.error`
-#[derive(Debug, Clone, Copy, ComponentType, Lower)]
-#[component(enum)]
-#[repr(u8)]
-pub enum HttpError {
-    #[component(name = "not-allowed")]
-    NotAllowed,
-    #[component(name = "no-such-cluster")]
-    NoSuchCluster,
-    #[component(name = "no-healthy-endpoint")]
-    NoHealthyEndpoint,
-    #[component(name = "timeout")]
-    Timeout,
-    #[component(name = "reset")]
-    Reset,
-    #[component(name = "too-large")]
-    TooLarge,
-    #[component(name = "protocol")]
-    Protocol,
+cases! {
+    /// `http-client.error`
+    HttpError: Lower {
+        NotAllowed = "not-allowed",
+        NoSuchCluster = "no-such-cluster",
+        NoHealthyEndpoint = "no-healthy-endpoint",
+        Timeout = "timeout",
+        Reset = "reset",
+        TooLarge = "too-large",
+        Protocol = "protocol",
+    }
 }
 
 impl From<http_client::Error> for HttpError {
@@ -172,17 +156,13 @@ impl From<http_client::Error> for HttpError {
     }
 }
 
-/// `store.error`
-#[derive(Debug, Clone, Copy, ComponentType, Lower)]
-#[component(enum)]
-#[repr(u8)]
-pub enum StoreError {
-    #[component(name = "not-allowed")]
-    NotAllowed,
-    #[component(name = "unavailable")]
-    Unavailable,
-    #[component(name = "too-large")]
-    TooLarge,
+cases! {
+    /// `store.error`
+    StoreError: Lower {
+        NotAllowed = "not-allowed",
+        Unavailable = "unavailable",
+        TooLarge = "too-large",
+    }
 }
 
 impl From<store::Error> for StoreError {
@@ -195,30 +175,25 @@ impl From<store::Error> for StoreError {
     }
 }
 
-/// `quota.kind`
-#[derive(Debug, Clone, Copy, ComponentType, Lift)]
-#[component(enum)]
-#[repr(u8)]
-pub enum QuotaKind {
-    #[component(name = "rate")]
-    Rate,
-    #[component(name = "calendar")]
-    Calendar,
-    #[component(name = "concurrency")]
-    Concurrency,
+cases! {
+    /// `quota.kind`
+    QuotaKind: Lift {
+        Rate = "rate",
+        Calendar = "calendar",
+        Concurrency = "concurrency",
+    }
 }
 
-/// `quota.ask`
-#[derive(Debug, ComponentType, Lift)]
-#[component(record)]
-pub struct Ask {
-    pub key: String,
-    pub kind: QuotaKind,
-    pub limit: u64,
-    #[component(name = "window-ms")]
-    pub window_ms: u64,
-    pub burst: u64,
-    pub cost: u64,
+record! {
+    /// `quota.ask`
+    Ask: Lift as store::Ask {
+        key: String = "key",
+        kind: QuotaKind = "kind",
+        limit: u64 = "limit",
+        window_ms: u64 = "window-ms",
+        burst: u64 = "burst",
+        cost: u64 = "cost",
+    }
 }
 
 impl From<Ask> for store::Ask {
@@ -233,16 +208,14 @@ impl From<Ask> for store::Ask {
     }
 }
 
-/// `quota.decision`
-#[derive(Debug, ComponentType, Lower)]
-#[component(record)]
-pub struct Decision {
-    pub allowed: bool,
-    pub remaining: u64,
-    #[component(name = "retry-after-ms")]
-    pub retry_after_ms: u64,
-    #[component(name = "reset-after-ms")]
-    pub reset_after_ms: u64,
+record! {
+    /// `quota.decision`
+    Decision: Lower {
+        allowed: bool = "allowed",
+        remaining: u64 = "remaining",
+        retry_after_ms: u64 = "retry-after-ms",
+        reset_after_ms: u64 = "reset-after-ms",
+    }
 }
 
 impl From<store::Decision> for Decision {
@@ -252,17 +225,13 @@ impl From<store::Decision> for Decision {
     }
 }
 
-/// `metrics.kind`
-#[derive(Debug, Clone, Copy, ComponentType, Lift)]
-#[component(enum)]
-#[repr(u8)]
-pub enum MetricKind {
-    #[component(name = "counter")]
-    Counter,
-    #[component(name = "gauge")]
-    Gauge,
-    #[component(name = "histogram")]
-    Histogram,
+cases! {
+    /// `metrics.kind`
+    MetricKind: Lift {
+        Counter = "counter",
+        Gauge = "gauge",
+        Histogram = "histogram",
+    }
 }
 
 impl From<MetricKind> for metrics::Kind {
@@ -275,15 +244,13 @@ impl From<MetricKind> for metrics::Kind {
     }
 }
 
-/// `outcome.mirror-result`
-#[derive(Debug, ComponentType, Lower)]
-#[component(record)]
-pub struct MirrorResult {
-    pub status: u16,
-    #[component(name = "body-hash")]
-    pub body_hash: u64,
-    #[component(name = "duration-us")]
-    pub duration_us: u64,
+record! {
+    /// `outcome.mirror-result`
+    MirrorResult: Lower {
+        status: u16 = "status",
+        body_hash: u64 = "body-hash",
+        duration_us: u64 = "duration-us",
+    }
 }
 
 impl From<&exchange::MirrorResult> for MirrorResult {
@@ -296,20 +263,62 @@ impl From<&exchange::MirrorResult> for MirrorResult {
     }
 }
 
-/// `types.field`
-#[derive(Debug, ComponentType, Lift, Lower)]
-#[component(record)]
-pub struct Field {
-    pub name: String,
-    pub value: Vec<u8>,
+record! {@define (Default)
+    /// `types.field`
+    Field: Lift, Lower {
+        name: String = "name",
+        value: Vec<u8> = "value",
+    }
 }
 
-/// `configure.input`
-#[derive(Debug, ComponentType, Lower)]
-#[component(record)]
-pub struct Input {
-    pub name: Arc<str>,
-    pub content: Arc<[u8]>,
+record!(@lower Field { name: String, value: Vec<u8>, });
+
+/// Looked at where it is.
+impl Lift for Field {
+    type Value<'a> = (&'a str, &'a [u8]);
+    type Owned = Self;
+
+    fn of_owned(owned: &mut Self) -> Self::Value<'_> {
+        (&owned.name, &owned.value)
+    }
+
+    fn lift<'a>(flat: &mut Flat<'_>, source: &mut Source<'a>) -> wasmtime::Result<Self::Value<'a>> {
+        <(Str, Blob)>::lift(flat, source)
+    }
+
+    fn load<'a>(source: &mut Source<'a>, at: usize) -> wasmtime::Result<Self::Value<'a>> {
+        <(Str, Blob)>::load(source, at)
+    }
+}
+
+/// Fields that are kept.
+impl Lift for Vec<Field> {
+    type Value<'a> = Self;
+    type Owned = Self;
+
+    fn of_owned(owned: &mut Self) -> Self {
+        std::mem::take(owned)
+    }
+
+    fn lift<'a>(flat: &mut Flat<'_>, source: &mut Source<'a>) -> wasmtime::Result<Self> {
+        <List<Field>>::lift(flat, source).map(kept)
+    }
+
+    fn load<'a>(source: &mut Source<'a>, at: usize) -> wasmtime::Result<Self> {
+        <List<Field>>::load(source, at).map(kept)
+    }
+}
+
+fn kept(fields: Vec<(&str, &[u8])>) -> Vec<Field> {
+    fields.into_iter().map(|(name, value)| Field { name: name.to_owned(), value: value.to_vec() }).collect()
+}
+
+record! {
+    /// `configure.input`
+    Input: Lower {
+        name: Arc<str> = "name",
+        content: Arc<[u8]> = "content",
+    }
 }
 
 impl Input {
@@ -318,21 +327,15 @@ impl Input {
     }
 }
 
-/// `log.severity`
-#[derive(Debug, Clone, Copy, ComponentType, Lift)]
-#[component(enum)]
-#[repr(u8)]
-pub enum Severity {
-    #[component(name = "trace")]
-    Trace,
-    #[component(name = "debug")]
-    Debug,
-    #[component(name = "info")]
-    Info,
-    #[component(name = "warn")]
-    Warn,
-    #[component(name = "error")]
-    Error,
+cases! {
+    /// `log.severity`
+    Severity: Lift {
+        Trace = "trace",
+        Debug = "debug",
+        Info = "info",
+        Warn = "warn",
+        Error = "error",
+    }
 }
 
 impl From<Severity> for tracing::Level {
