@@ -18,8 +18,18 @@ var (
 	reason     []byte
 )
 
+// What has arguments begins with arrive, before any other goroutine may run, which is where the stack may grow: hence nosplit, and
+// the work in a function of its own.
+//
 //go:wasmexport tamis:filter/configure@0.1.0#configure
+//go:nosplit
 func exportConfigure(config, configLength, inputs, inputsLength uint32) unsafe.Pointer {
+	arrive()
+	return onConfigure(config, configLength, inputs, inputsLength)
+}
+
+//go:noinline
+func onConfigure(config, configLength, inputs, inputsLength uint32) unsafe.Pointer {
 	defer told()
 	text := string(memory(config, configLength))
 	given := make([]Field, inputsLength)
@@ -27,7 +37,7 @@ func exportConfigure(config, configLength, inputs, inputsLength uint32) unsafe.P
 		input := record(inputs + uint32(index)*16)
 		given[index] = Field{Name: input.text(0), Value: input.text(8)}
 	}
-	leaveArguments()
+	leave()
 	made, err := configure([]byte(text), &Setup{inputs: given})
 	configured = area{}
 	if err != nil {
@@ -49,7 +59,14 @@ func exportRequest() uint32 {
 }
 
 //go:wasmexport tamis:filter/request-chunk-hook@0.1.0#on-request-chunk
+//go:nosplit
 func exportRequestChunk(bytes, length, end uint32) uint32 {
+	arrive()
+	return onRequestChunk(bytes, length, end)
+}
+
+//go:noinline
+func onRequestChunk(bytes, length, end uint32) uint32 {
 	defer told()
 	return chunkVerdictOf(filter.OnRequestChunk(&Request{}, chunk(bytes, length, end)))
 }
@@ -61,7 +78,14 @@ func exportResponse() uint32 {
 }
 
 //go:wasmexport tamis:filter/response-chunk-hook@0.1.0#on-response-chunk
+//go:nosplit
 func exportResponseChunk(bytes, length, end uint32) uint32 {
+	arrive()
+	return onResponseChunk(bytes, length, end)
+}
+
+//go:noinline
+func onResponseChunk(bytes, length, end uint32) uint32 {
 	defer told()
 	return chunkVerdictOf(filter.OnResponseChunk(&Response{}, chunk(bytes, length, end)))
 }
@@ -94,17 +118,18 @@ func exportTick() {
 	filter.OnTick()
 }
 
+// arrive keeps arguments from being given back by calls of other goroutines, until leave.
+//
+//go:nosplit
+func arrive() {
+	open++
+}
+
 // chunk copies the piece, which the proxy put into its room.
 func chunk(bytes, length, end uint32) Chunk {
 	copied := append([]byte{}, memory(bytes, length)...)
-	leaveArguments()
-	return Chunk{Bytes: copied, End: end != 0}
-}
-
-// leaveArguments gives the room of arguments back, unless a goroutine is in the middle of a call.
-func leaveArguments() {
-	open++
 	leave()
+	return Chunk{Bytes: copied, End: end != 0}
 }
 
 func verdictOf(verdict Verdict) uint32 {

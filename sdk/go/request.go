@@ -35,7 +35,7 @@ func (r *Request) DeadlineLeft() (left time.Duration, found bool) {
 	results := enter()
 	defer leave()
 	abi.RequestDeadlineLeftMs(results.at())
-	return time.Duration(results.long(8)) * time.Millisecond, results.byte(0) == 1
+	return lasting(results.long(8)), results.byte(0) == 1
 }
 
 // SetMethod is refused if it is no token, or CONNECT.

@@ -2,6 +2,7 @@ package tamis
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"tamis-sdk/internal/abi"
@@ -120,4 +121,12 @@ func milliseconds(period time.Duration) uint64 {
 
 func shortMilliseconds(period time.Duration) uint32 {
 	return uint32(min(milliseconds(period), 1<<32-1))
+}
+
+// lasting is that many milliseconds, at most the longest duration there is: the proxy says never with the largest number.
+func lasting(milliseconds uint64) time.Duration {
+	if milliseconds > uint64(math.MaxInt64/time.Millisecond) {
+		return math.MaxInt64
+	}
+	return time.Duration(milliseconds) * time.Millisecond
 }

@@ -118,7 +118,7 @@ type Decision struct {
 	Allowed bool
 	// Remaining is what is left after this decision.
 	Remaining uint64
-	// RetryAfter is when asking again may help; zero if it was allowed.
+	// RetryAfter is when asking again may help; zero if it was allowed, the longest duration (math.MaxInt64) if it never will.
 	RetryAfter time.Duration
 	// ResetAfter is when the quota will be whole again.
 	ResetAfter time.Duration
@@ -152,8 +152,8 @@ func (s Store) Take(asks ...Ask) ([]Decision, error) {
 		decisions[index] = Decision{
 			Allowed:    decided.byte(0) == 1,
 			Remaining:  decided.long(8),
-			RetryAfter: time.Duration(decided.long(16)) * time.Millisecond,
-			ResetAfter: time.Duration(decided.long(24)) * time.Millisecond,
+			RetryAfter: lasting(decided.long(16)),
+			ResetAfter: lasting(decided.long(24)),
 		}
 	}
 	return decisions, nil

@@ -259,6 +259,7 @@ typedef struct {
     tamis_quota_kind kind;
     uint64_t limit, window_milliseconds, burst, cost;
 } tamis_ask;
+/* UINT64_MAX milliseconds is never. */
 typedef struct {
     bool allowed;
     uint64_t remaining, retry_after_milliseconds, reset_after_milliseconds;
@@ -341,6 +342,7 @@ bool tamis_json_each(tamis_json container, tamis_json_item *item);
 /* None if it is no string. */
 tamis_text tamis_json_text(tamis_json value);
 bool tamis_json_number(tamis_json value, double *number);
+/* Only of a whole number that the type holds. */
 bool tamis_json_integer(tamis_json value, int64_t *integer);
 bool tamis_json_truth(tamis_json value, bool *truth);
 /* "path: expected what, found …", to be returned by the function of TAMIS_CONFIGURE. */

@@ -1,4 +1,5 @@
 /* JSON as the proxy writes it: sound by itself, so that what is looked for is found by skipping the rest. */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "tamis.h"
@@ -42,7 +43,8 @@ static const char *skip_value(const char *at, const char *end) {
             at++;
             break;
         default:
-            while (at < end && !strchr(",:]} \t\r\n", *at)) at++;
+            /* strchr finds the NUL at its end as well, and that is none of these. */
+            while (at < end && (!*at || !strchr(",:]} \t\r\n", *at))) at++;
         }
     } while (depth);
     return at;
@@ -167,8 +169,9 @@ bool tamis_json_number(tamis_json value, double *number) {
 bool tamis_json_integer(tamis_json value, int64_t *integer) {
     if (tamis_json_is(value) != TAMIS_JSON_NUMBER) return false;
     char *end;
+    errno = 0;
     *integer = strtoll(value.at, &end, 10);
-    return end == value.end;
+    return end == value.end && errno != ERANGE;
 }
 
 bool tamis_json_truth(tamis_json value, bool *truth) {
