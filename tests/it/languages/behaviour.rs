@@ -47,12 +47,14 @@ pub struct Send {
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub body: Option<String>,
+    /// The body is so many of that one after the other, here and below.
+    pub times: usize,
     pub trailers: Vec<(String, String)>,
 }
 
 impl Default for Send {
     fn default() -> Self {
-        Send { method: "GET".to_owned(), target: "/".to_owned(), headers: vec![], body: None, trailers: vec![] }
+        Send { method: "GET".to_owned(), target: "/".to_owned(), headers: vec![], body: None, times: 1, trailers: vec![] }
     }
 }
 
@@ -62,12 +64,13 @@ pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: String,
+    pub times: usize,
     pub trailers: Vec<(String, String)>,
 }
 
 impl Default for Answer {
     fn default() -> Self {
-        Answer { status: 200, headers: vec![], body: "upstream".to_owned(), trailers: vec![] }
+        Answer { status: 200, headers: vec![], body: "upstream".to_owned(), times: 1, trailers: vec![] }
     }
 }
 
@@ -81,6 +84,7 @@ pub struct Upstream {
     pub headers: BTreeMap<String, Vec<String>>,
     pub absent: Vec<String>,
     pub body: String,
+    pub times: usize,
     pub trailers: BTreeMap<String, String>,
 }
 
@@ -93,6 +97,7 @@ impl Default for Upstream {
             headers: BTreeMap::new(),
             absent: vec![],
             body: String::new(),
+            times: 1,
             trailers: BTreeMap::new(),
         }
     }
@@ -118,14 +123,22 @@ pub struct Sees {
     pub status: u16,
     pub headers: BTreeMap<String, Vec<String>>,
     pub absent: Vec<String>,
-    /// A pattern.
+    /// A pattern, unless it comes more than once.
     pub body: String,
+    pub times: usize,
     pub trailers: BTreeMap<String, String>,
 }
 
 impl Default for Sees {
     fn default() -> Self {
-        Sees { status: 200, headers: BTreeMap::new(), absent: vec![], body: "upstream".to_owned(), trailers: BTreeMap::new() }
+        Sees {
+            status: 200,
+            headers: BTreeMap::new(),
+            absent: vec![],
+            body: "upstream".to_owned(),
+            times: 1,
+            trailers: BTreeMap::new(),
+        }
     }
 }
 

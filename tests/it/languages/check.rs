@@ -18,6 +18,14 @@ pub fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, found: T) -
     if expected == found { Ok(()) } else { Err(format!("{what}: expected {expected:?}, found {found:?}")) }
 }
 
+/// Of what is too long to be shown: where it is another.
+pub fn long(what: &str, expected: &[u8], found: &[u8]) -> Result<(), String> {
+    match expected.iter().zip(found).position(|(expected, found)| expected != found) {
+        Some(at) => Err(format!("{what}: another from byte {at} of {}", expected.len())),
+        None => same(&format!("the length of {what}"), expected.len(), found.len()),
+    }
+}
+
 /// Line by line; where fields are listed, those of different names may stand in any order.
 pub fn lines(what: &str, expected: &[String], found: &[String]) -> Result<(), String> {
     if expected.len() != found.len() {
@@ -36,5 +44,6 @@ fn sorted(line: &str) -> String {
 #[test]
 fn patterns_match() {
     assert!(matches("a*c", "abbc") && matches("*", "") && matches("?*", "a") && matches("=1", "=1"));
+    assert!(long("this", b"ab", b"ab").is_ok() && long("this", b"ab", b"a").is_err() && long("this", b"ab", b"ac").is_err());
     assert!(!matches("?*", "") && !matches("a*c", "abb") && !matches("=", "=1"));
 }

@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use tamis_tests::{Answer, Edge, Origin, Proxy, Reply, body, origin, refused};
 
 use super::behaviour::{Behaviour, Client, Sees, Upstream, behaviours, bytes};
-use super::check::{like, lines, same};
+use super::check::{like, lines, long, same};
 
 /// The request's field that names the behaviour, for the upstream.
 const NAME: &str = "do-case";
@@ -127,7 +127,7 @@ impl Stage {
         if !one.send.trailers.is_empty() || !one.answer.trailers.is_empty() {
             request = request.header("te", "trailers");
         }
-        let body = bytes(one.send.body.as_deref().unwrap_or_default());
+        let body = bytes(one.send.body.as_deref().unwrap_or_default()).repeat(one.send.times);
         request = if one.send.trailers.is_empty() {
             if one.send.body.is_some() { request.body(body) } else { request }
         } else {
@@ -234,9 +234,10 @@ fn upstream(seen: &AllSeen) -> Origin {
             let fields = one.answer.headers.iter();
             let reply =
                 fields.fold(Reply::new(one.answer.status), |reply, (name, value)| reply.header_bytes(name, &bytes(value)));
+            let body = one.answer.body.repeat(one.answer.times);
             match one.answer.trailers.as_slice() {
-                [] => reply.body(one.answer.body.clone()),
-                trailers => reply.header("trailer", TRAILERS).streaming(with_trailers(one.answer.body.clone(), trailers)),
+                [] => reply.body(body),
+                trailers => reply.header("trailer", TRAILERS).streaming(with_trailers(body, trailers)),
             }
         }
     };
@@ -276,6 +277,9 @@ fn the_client_sees(expected: &Sees, answer: &Answer) -> Result<(), String> {
     for (name, value) in &expected.trailers {
         same(&format!("the client's trailer {name}"), vec![value.clone()], values(&answer.trailers, name))?;
     }
+    if expected.times > 1 {
+        return long("the client's body", &bytes(&expected.body).repeat(expected.times), &answer.body);
+    }
     like("the client's body", &expected.body, &latin(&answer.body))
 }
 
@@ -293,6 +297,9 @@ fn the_upstream_sees(expected: &Upstream, seen: &Seen) -> Result<(), String> {
     }
     for (name, value) in &expected.trailers {
         same(&format!("the upstream's trailer {name}"), vec![value.clone()], values(&seen.trailers, name))?;
+    }
+    if expected.times > 1 {
+        return long("the upstream's body", &bytes(&expected.body).repeat(expected.times), &seen.body);
     }
     same("the upstream's body", expected.body.clone(), latin(&seen.body))
 }
