@@ -77,6 +77,7 @@ pub fn record(path: &str) -> Record {
         local: ([192, 0, 2, 1], 443).into(),
         trusted: false,
         original_destination: None,
+        proxied: None,
         tls_version: None,
         server_name: None,
         client: None,

@@ -18,6 +18,7 @@ use super::host::inputs::Inputs;
 use super::{ConfigureError, Engine, Fault, Hook, Identity, LoadError, Setup, Verdict};
 
 /// A compiled and linked module, whatever it was made for.
+#[expect(clippy::large_enum_variant, reason = "there is one for each module")]
 pub enum Prepared {
     Component(component::Prepared),
     ProxyWasm(Box<proxy_wasm::Prepared>),

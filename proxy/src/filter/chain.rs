@@ -460,7 +460,8 @@ impl Chain {
             Err(fault) => {
                 hand.chunk = None;
                 filter.failures.count(&fault);
-                failed(filter, hook, &fault)
+                let is_half = filter.module.prepared.is_shared() && self.streams.left_half();
+                failed(filter, hook, &fault).and_then(|passed| if is_half { Err(Step::Reset) } else { Ok(passed) })
             }
         };
         (passed, effect)

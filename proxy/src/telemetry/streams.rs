@@ -14,12 +14,15 @@ const WELL: &str = "upstream";
 /// Most reasons that a process may know.
 const REASONS_MAX: usize = 40;
 
+/// Shared by those who have it, made by the first who needs it.
+type MadeLater<T> = Arc<OnceLock<Arc<T>>>;
+
 /// Of one listener. It is handed on from snapshot to snapshot.
 #[derive(Debug)]
 pub struct Streams {
     workers: usize,
     /// By cluster, made when the first of them begins.
-    back: HashMap<Arc<str>, Arc<OnceLock<Arc<PerWorker<Back>>>>>,
+    back: HashMap<Arc<str>, MadeLater<PerWorker<Back>>>,
 }
 
 /// Of one cluster behind the listener.

@@ -38,6 +38,7 @@ pub struct Prepared {
 }
 
 /// In what way it is entered. Each with a second one for a filter whose stores may wait; `None` if it imports nothing of them.
+#[expect(clippy::large_enum_variant, reason = "there is one for each module")]
 enum Form {
     Component { pre: InstancePre<Guest>, remote: Option<Box<InstancePre<Guest>>>, exports: Exports<ComponentExportIndex> },
     Direct { pre: wasmtime::InstancePre<Guest>, remote: Option<Box<wasmtime::InstancePre<Guest>>>, places: Places },

@@ -82,6 +82,7 @@ fn identity() -> Arc<Identity> {
         usage: Arc::default(),
         taken: Taken::default(),
         instruments: std::sync::OnceLock::new(),
+        meters: Arc::default(),
     })
 }
 

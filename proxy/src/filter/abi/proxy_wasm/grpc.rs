@@ -204,6 +204,8 @@ pub fn open(vm: &Rc<Vm>, token: u32, unary: Unary, cluster: Option<Arc<Cluster>>
                         (Ok(message), Some(vm)) => received(&vm, token, message),
                         _ => return Ended::of(INTERNAL, "a message cannot be read"),
                     }
+                    // Others have their turn, and a cancellation is seen.
+                    tokio::task::yield_now().await;
                 }
             }
             lease.finish();

@@ -185,10 +185,16 @@ pub fn change(map: u32, change: Change<'_>) -> Status {
     settle(&stream, changed)
 }
 
+/// Of what is told of a mistake.
+const WRONG_CHARS_MAX: usize = 200;
+
 /// A field that cannot be: to go on without it might let something pass, so the exchange fails, and nobody else's.
 fn settle(stream: &Stream, changed: Result<(), String>) -> Status {
     if let Err(wrong) = changed {
+        // It quotes the guest, who may say anything of any length.
+        let wrong: String = wrong.chars().map(|sign| if sign.is_control() { ' ' } else { sign }).take(WRONG_CHARS_MAX).collect();
         stream.wrong.borrow_mut().get_or_insert(wrong);
+        stream.notify();
     }
     Status::Ok
 }

@@ -169,9 +169,11 @@ impl Queue {
 /// This instance hears of the queue from now on, and no other; of what is in it already as well.
 pub fn follow(vm: &Rc<Vm>, id: u32) {
     let Some(queue) = Queue::numbered(id) else { return };
-    let waiting = locked(&queue.items).len();
-    let permits = Arc::new(Semaphore::new(waiting));
-    let before = locked(&queue.consumer).replace(Arc::clone(&permits));
+    // Whoever puts something in meanwhile finds this one: the place is held while it is counted what there is.
+    let mut consumer = locked(&queue.consumer);
+    let permits = Arc::new(Semaphore::new(locked(&queue.items).len()));
+    let before = consumer.replace(Arc::clone(&permits));
+    drop(consumer);
     if let Some(before) = before {
         before.close();
     }
@@ -181,6 +183,8 @@ pub fn follow(vm: &Rc<Vm>, id: u32) {
             permit.forget();
             let Some(vm) = vm.upgrade().filter(|vm| !vm.is_lost()) else { return };
             vm.deliver("proxy_on_queue_ready", |machine| machine.store_call(|callbacks| &callbacks.queue_ready, (ROOT, id), ()));
+            drop(vm);
+            tokio::task::yield_now().await;
         }
     });
 }

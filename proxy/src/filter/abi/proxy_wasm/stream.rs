@@ -111,6 +111,8 @@ impl Stream {
     /// Something has happened that whoever waits has to look at.
     pub fn notify(&self) {
         self.changed.notify_waiters();
+        // Between two pieces of a body nobody waits but who passes it on.
+        [Way::Request, Way::Response].into_iter().for_each(|way| self.wakers.wake(way));
     }
 
     /// The guest says that a message goes on.
@@ -236,6 +238,12 @@ impl Stream {
         // What is new: a piece, or that there is none any more. With trailers behind it they are the end.
         let news = !bytes.is_empty() || end && !more;
         if side.ended.get() || !news {
+            if side.paused.get() && self.is_settled() {
+                side.paused.set(false);
+                if let Some(settled) = self.settled(Stage::Body, way, hand) {
+                    return settled.map(Next::Done);
+                }
+            }
             side.released.borrow_mut().extend_from_slice(&bytes);
             return self.pass(way, None, end && !more, hand);
         }
@@ -379,7 +387,15 @@ impl Stream {
 
     /// Something may go on that no hook has taken along.
     pub fn has_released(&self, way: Way) -> bool {
-        !self.side(way).released.borrow().is_empty()
+        let side = self.side(way);
+        !side.released.borrow().is_empty() || side.paused.get() && self.is_settled()
+    }
+
+    /// Whether something of a message has not gone on yet.
+    pub fn withholds(&self) -> bool {
+        [&self.request, &self.response]
+            .into_iter()
+            .any(|side| !side.held.borrow().is_empty() || !side.released.borrow().is_empty())
     }
 
     /// The exchange is over: the guest is told, once.

@@ -1,6 +1,6 @@
 //! The streams of one exchange, one in the instance of each filter, and the part of their hooks that waits.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,6 +36,8 @@ impl Wakers {
 pub struct Streams {
     all: RefCell<Vec<(u64, Entry)>>,
     wakers: Rc<Wakers>,
+    /// See [`Self::left_half`].
+    half: Cell<bool>,
 }
 
 #[derive(Debug, Clone)]
@@ -76,6 +78,8 @@ impl Streams {
         if let Some(exchange) = &hand.exchange {
             stream.speak_of(exchange);
         }
+        // Were it to go on without the filter, the message would lack what is held back, and look whole.
+        let half = stream.withholds() || matches!(call, Call::RequestTrailers | Call::ResponseTrailers);
         let next = match call {
             Call::Request => stream.head(Way::Request, hand),
             Call::Response => stream.head(Way::Response, hand),
@@ -100,6 +104,7 @@ impl Streams {
         if stream.vm.is_lost() && verdict.is_err() {
             self.lose(filter);
         }
+        self.half.set(verdict.is_err() && half);
         verdict
     }
 
@@ -124,6 +129,11 @@ impl Streams {
         if let Some((_, entry)) = self.all.borrow_mut().iter_mut().find(|(id, _)| *id == filter.id) {
             *entry = Entry::Lost;
         }
+    }
+
+    /// Whether the hook that just failed leaves half of a message behind.
+    pub fn left_half(&self) -> bool {
+        self.half.get()
     }
 
     /// Whether this filter has something that may go on.

@@ -23,7 +23,7 @@ use super::{callout, worker};
 use crate::filter::chain::Shared;
 use crate::filter::hand::Reach;
 use crate::filter::host::setup::TICK_MIN;
-use crate::filter::{Fault, Filter};
+use crate::filter::{Admission, Fault, Filter};
 
 /// Calls of one instance that may be under way.
 pub const CALLS_MAX: usize = 10_000;
@@ -137,8 +137,16 @@ impl Vm {
             return;
         }
         if let Err(fault) = self.enter(ROOT, None, job) {
-            self.filter.failures.count(&fault);
+            self.failed(&fault);
             tracing::warn!(filter = %self.filter.name, callback = what, %fault, "a filter failed");
+        }
+    }
+
+    /// Outside of every hook.
+    fn failed(&self, fault: &Fault) {
+        self.filter.failures.count(fault);
+        if fault.is_the_filters() {
+            self.filter.health.ended(&self.filter.identity, Admission::Ordinary, false);
         }
     }
 
@@ -195,7 +203,7 @@ impl Vm {
         if !self.is_lost()
             && let Err(fault) = stream.end(None)
         {
-            self.filter.failures.count(&fault);
+            self.failed(&fault);
             tracing::warn!(filter = %self.filter.name, callback = "proxy_on_delete", %fault, "a filter failed");
         }
         self.forget(stream.id);

@@ -73,6 +73,8 @@ const STDOUT: u32 = 1;
 const STDERR: u32 = 2;
 /// `fd_write` is what may be done with both.
 const MAY_WRITE: u64 = 64;
+/// Bytes that one call writes: what is copied and looked through for it is on nobody's clock.
+const WRITE_BYTES_MAX: u32 = 64 << 10;
 /// Parts of one write.
 const PARTS_MAX: u32 = 1024;
 
@@ -210,21 +212,32 @@ fn write(mut call: Call<'_>, fd: u32, parts: u32, count: u32, written_to: u32) -
     }
     let mut written = 0_u32;
     for part in 0..count {
+        // Who is told of less writes the rest again.
+        if written == WRITE_BYTES_MAX {
+            break;
+        }
         let place = parts.saturating_add(8 * part);
         let (at, bytes) = (memory::read_u32(&mut call, place)?, memory::read_u32(&mut call, place.saturating_add(4))?);
+        let bytes = bytes.min(WRITE_BYTES_MAX - written);
         let content = memory::copy(&mut call, at, bytes)?;
-        written = written.saturating_add(bytes);
+        written += bytes;
         let state = call.data_mut();
         let open = &mut state.lines[(fd - 1) as usize];
         open.extend_from_slice(&content);
         let severity = if fd == STDOUT { Level::INFO } else { Level::ERROR };
-        while let Some(end) =
-            open.iter().position(|byte| *byte == b'\n').or((open.len() > MESSAGE_BYTES_MAX).then_some(MESSAGE_BYTES_MAX))
-        {
-            let line: Vec<u8> = open.drain(..=end.min(open.len() - 1)).collect();
-            let line = line.strip_suffix(b"\n").unwrap_or(&line);
+        let mut rest = open.as_slice();
+        loop {
+            let end = rest.iter().take(MESSAGE_BYTES_MAX).position(|byte| *byte == b'\n');
+            let Some(length) = end.map(|end| end + 1).or((rest.len() >= MESSAGE_BYTES_MAX).then_some(MESSAGE_BYTES_MAX)) else {
+                break;
+            };
+            let (line, more) = rest.split_at(length);
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
             log::write(&state.identity, severity, &String::from_utf8_lossy(line));
+            rest = more;
         }
+        let done = open.len() - rest.len();
+        open.drain(..done);
     }
     memory::put_u32(&mut call, written_to, written)?;
     Ok(SUCCESS)
