@@ -23,6 +23,8 @@ use crate::raw::Raw;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// After so many looks a test gives up: far more than a busy machine needs.
 const LOOKS_MAX: usize = 4000;
+/// Instances of filters that a proxy of a scenario has.
+const INSTANCES: i64 = 500;
 
 /// A proxy whose listener `edge` speaks without TLS.
 pub fn proxy(toml: impl AsRef<str>) -> Proxy {
@@ -264,6 +266,9 @@ fn completed(toml: &str, edge: Edge, folder: &Path) -> String {
     set(&mut table, "admin", "listen", "127.0.0.1:0");
     set(&mut table, "access-log", "output", &folder.join("access.log").display().to_string());
     set(&mut table, "drain", "pre-stop", "0s");
+    // Address space is set aside for each: a scenario may have many proxies, and all run in one process.
+    let limits = table.entry("limits").or_insert_with(|| toml::Table::new().into());
+    limits.as_table_mut().expect("a part is a table").entry("instances").or_insert(INSTANCES.into());
     set(&mut table, "modules", "cache", &module_cache().display().to_string());
     // The other way into a filter, which has to be the same for everybody: `make test` runs what concerns filters both ways.
     if let Ok(enter) = std::env::var("TAMIS_TEST_ENTER") {

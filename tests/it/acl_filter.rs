@@ -51,10 +51,12 @@ async fn blocklist() {
     assert_eq!((&line["notes"]["acl.rule"], &line["notes"]["acl.decision"]), (&"suspects".into(), &"would-deny".into()));
 
     tamis_tests::proxy::replace(&file("blocked.txt"), b"# it was us\n127.0.0.0/8\n");
-    let denied = loop {
+    let (client, denied) = loop {
+        // Another one each time: a connection has so many requests and no more.
+        let client = proxy.client().await;
         let answer = client.get("/").await;
         if answer.status != 200 {
-            break answer;
+            break (client, answer);
         }
         tokio::task::yield_now().await;
     };

@@ -64,10 +64,10 @@ async fn a_hook_that_is_not_there_is_named() {
             (core instance $i (instantiate $m))
             (func $tick (canon lift (core func $i "tick")))
             (instance $hook (export "on-tick" (func $tick)))
-            (export "tamis:filter/connection-hook@0.1.0" (instance $hook))
+            (export "tamis:filter/fortune-hook@0.1.0" (instance $hook))
         )"#,
     );
-    assert!(said.contains("`tamis:filter/connection-hook@0.1.0`"), "{said}");
+    assert!(said.contains("`tamis:filter/fortune-hook@0.1.0`"), "{said}");
 }
 
 scenario!(a_module_that_is_cut_off_is_refused);

@@ -20,6 +20,8 @@ const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
 const WASM_STACK_BYTES: usize = 512 * 1024;
 /// What a host function has beside it on a fiber.
 const HOST_STACK_BYTES: usize = 256 * 1024;
+/// Stacks beside one for each instance: more than the workers of most machines. Each takes two of the mappings that a process may have.
+const STACKS_BESIDE: u32 = 128;
 /// Of a fiber's stack, what stays resident for the next one.
 const STACK_KEEP_RESIDENT_BYTES: usize = 16 * 1024;
 /// Memory of a used slot that stays resident for its next instance: most filters never touch more.
@@ -75,8 +77,8 @@ impl Engine {
             .max_memories_per_component(MEMORIES_PER_COMPONENT)
             .max_tables_per_component(TABLES_PER_COMPONENT)
             .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
-            // A guest on a fiber that hands out memory does so on a second one.
-            .total_stacks(instances_max.saturating_mul(2))
+            // A guest on a fiber that hands out memory does so on a second one, at once: a worker has one of these at a time.
+            .total_stacks(instances_max.saturating_add(STACKS_BESIDE))
             .async_stack_keep_resident(STACK_KEEP_RESIDENT_BYTES)
             .table_elements(TABLE_ELEMENTS_MAX)
             .max_memory_size(FILTER_MEMORY_MAX)

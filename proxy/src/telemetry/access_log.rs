@@ -103,7 +103,8 @@ impl AccessLog {
     /// Queues one line, if the exchange is to have one. Never waits.
     pub fn write(&self, entry: &Entry<'_>) {
         let Some(writer) = self.writer.as_ref().filter(|_| self.is_for(entry)) else { return };
-        writer.append(&self.counts, |line| self.format.write(line, entry, &self.redact));
+        let ended = entry.time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default() + entry.duration;
+        writer.append(&self.counts, ended, |line| self.format.write(line, entry, &self.redact));
     }
 
     fn is_for(&self, entry: &Entry<'_>) -> bool {

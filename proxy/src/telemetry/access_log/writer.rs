@@ -20,6 +20,7 @@ use crate::telemetry::metrics::{SHARDS, shard};
 const PAUSE: Duration = Duration::from_millis(10);
 /// What a place or the thread keeps for the next lines; what a slow output has made larger is given back.
 const KEPT_BYTES_MAX: usize = 1 << 20;
+const KEPT_LINES_MAX: usize = 4096;
 /// A queue that is full again and again is told of once in this time.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
@@ -69,7 +70,8 @@ struct Place(Mutex<Waiting>);
 #[derive(Debug, Default)]
 struct Waiting {
     bytes: Vec<u8>,
-    lines: usize,
+    /// Of each line: when its exchange ended, and where it ends.
+    lines: Vec<(Duration, usize)>,
 }
 
 impl Place {
@@ -107,18 +109,21 @@ impl Writer {
         Ok(Some(Self { queue, thread: running.thread().clone() }))
     }
 
-    /// Lets `line` append one to what waits, with its end, or leave it as it is.
-    pub fn append(&self, counts: &Counts, line: impl FnOnce(&mut Vec<u8>)) {
+    /// Lets `line` append one to what waits, with its end, or leave it as it is. `ended`: by which lines are put in order.
+    pub fn append(&self, counts: &Counts, ended: Duration, line: impl FnOnce(&mut Vec<u8>)) {
         let mut waiting = self.queue.places[shard()].lock();
-        if waiting.lines >= self.queue.lines_max {
+        if waiting.lines.len() >= self.queue.lines_max {
             counts.no_room.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let before = waiting.bytes.len();
         line(&mut waiting.bytes);
-        waiting.lines += usize::from(waiting.bytes.len() > before);
+        let end = waiting.bytes.len();
+        if end > before {
+            waiting.lines.push((ended, end));
+        }
         // A place that fills up is not left to the pause.
-        let hurry = waiting.lines == self.queue.lines_max.div_ceil(2);
+        let hurry = waiting.lines.len() == self.queue.lines_max.div_ceil(2);
         drop(waiting);
         if hurry || self.queue.asleep.load(Ordering::SeqCst) {
             self.thread.unpark();
@@ -170,6 +175,19 @@ fn append(path: &PathBuf) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
+/// All lines by when their exchanges ended; how many there are.
+fn in_order(places: &[Waiting], sorted: &mut Vec<u8>) -> u64 {
+    let mut lines: Vec<(Duration, &[u8])> = Vec::new();
+    for place in places {
+        let mut begin = 0;
+        lines.extend(place.lines.iter().map(|(ended, end)| (*ended, &place.bytes[std::mem::replace(&mut begin, *end)..*end])));
+    }
+    lines.sort_by_key(|(ended, _)| *ended);
+    sorted.clear();
+    lines.iter().for_each(|(_, line)| sorted.extend_from_slice(line));
+    lines.len() as u64
+}
+
 /// What the thread knows.
 struct Scribe {
     output: Output,
@@ -186,14 +204,15 @@ struct Scribe {
 impl Scribe {
     /// Writes what waits, as much at once as there is, until nobody writes lines any more.
     fn write_lines(mut self) {
-        let mut taken = Waiting::default();
+        let mut taken: [Waiting; SHARDS] = Default::default();
+        let mut sorted = Vec::new();
         loop {
             let closed = self.queue.closed.load(Ordering::SeqCst);
             let flushes = std::mem::take(&mut *self.queue.flushes.lock().unwrap_or_else(PoisonError::into_inner));
             if self.queue.reopen.swap(false, Ordering::Acquire) {
                 self.open_anew();
             }
-            let any = self.write_all(&mut taken);
+            let any = self.write_all(&mut taken, &mut sorted);
             flushes.iter().for_each(|done| _ = done.send(()));
             self.tell_of_the_queue();
             if closed {
@@ -209,27 +228,36 @@ impl Scribe {
         }
     }
 
-    /// Takes what waits place by place. False: there was nothing.
-    fn write_all(&mut self, taken: &mut Waiting) -> bool {
-        let mut any = false;
-        for place in 0..SHARDS {
-            std::mem::swap(&mut *self.queue.places[place].lock(), taken);
-            if taken.lines > 0 {
-                any = true;
-                self.write(&taken.bytes, taken.lines as u64);
+    /// Takes what waits, and writes it in the order in which exchanges ended. False: there was nothing.
+    fn write_all(&mut self, taken: &mut [Waiting; SHARDS], sorted: &mut Vec<u8>) -> bool {
+        for (place, taken) in self.queue.places.iter().zip(taken.iter_mut()) {
+            std::mem::swap(&mut *place.lock(), taken);
+        }
+        let some = taken.iter().filter(|place| !place.lines.is_empty()).count();
+        if some == 1 {
+            // One worker's are in order.
+            for place in taken.iter().filter(|place| !place.lines.is_empty()) {
+                self.write(&place.bytes, place.lines.len() as u64);
             }
-            taken.lines = 0;
+        } else if some > 1 {
+            let lines = in_order(taken, sorted);
+            self.write(sorted, lines);
+            sorted.shrink_to(KEPT_BYTES_MAX);
+        }
+        for taken in taken.iter_mut() {
+            taken.lines.clear();
+            taken.lines.shrink_to(KEPT_LINES_MAX);
             taken.bytes.clear();
             taken.bytes.shrink_to(KEPT_BYTES_MAX);
         }
-        any
+        some > 0
     }
 
     /// Until somebody has something for it to do. Whoever comes after the flag is set wakes the thread, and whoever came before is seen.
     fn sleep(&self) {
         let queue = &self.queue;
         queue.asleep.store(true, Ordering::SeqCst);
-        let is_idle = queue.places.iter().all(|place| place.lock().lines == 0)
+        let is_idle = queue.places.iter().all(|place| place.lock().lines.is_empty())
             && !queue.closed.load(Ordering::SeqCst)
             && !queue.reopen.load(Ordering::Acquire)
             && queue.flushes.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
@@ -309,10 +337,26 @@ mod tests {
     fn a_full_disk_loses_lines_which_are_counted() {
         let (writer, counts) = writer("/dev/full", 100);
         for _ in 0..10 {
-            writer.append(&counts, |lines| lines.extend_from_slice(b"a line\n"));
+            writer.append(&counts, Duration::ZERO, |lines| lines.extend_from_slice(b"a line\n"));
         }
         assert!(writer.flush(Duration::from_secs(60)));
         assert_eq!((Counts::get(&counts.written), Counts::get(&counts.unwritten)), (0, 10));
+    }
+
+    #[test]
+    fn lines_of_several_workers_stand_in_the_order_in_which_exchanges_ended() {
+        let place = |lines: &[(u64, &str)]| {
+            let mut waiting = Waiting::default();
+            for (ended, line) in lines {
+                waiting.bytes.extend_from_slice(line.as_bytes());
+                waiting.lines.push((Duration::from_nanos(*ended), waiting.bytes.len()));
+            }
+            waiting
+        };
+        let mut sorted = b"of before".to_vec();
+        let lines =
+            in_order(&[place(&[(1, "one "), (4, "four")]), place(&[]), place(&[(2, "two "), (3, "three ")])], &mut sorted);
+        assert_eq!((lines, sorted.as_slice()), (4, b"one two three four".as_slice()));
     }
 
     #[test]
@@ -326,7 +370,7 @@ mod tests {
         let line = vec![b'x'; 64 * 1024];
         // A pipe holds some, the thread holds a batch, the queue two; the rest finds no room.
         for _ in 0..100 {
-            writer.append(&counts, |lines| lines.extend_from_slice(&line));
+            writer.append(&counts, Duration::ZERO, |lines| lines.extend_from_slice(&line));
         }
         assert!(Counts::get(&counts.no_room) > 50, "{counts:?}");
     }
@@ -337,7 +381,7 @@ mod tests {
         let (path, moved) = (folder.path().join("a.log"), folder.path().join("a.log.1"));
         let (writer, counts) = writer(path.to_str().expect("UTF-8"), 100);
         let line = |text: &str| {
-            writer.append(&counts, |lines| lines.extend_from_slice(format!("{text}\n").as_bytes()));
+            writer.append(&counts, Duration::ZERO, |lines| lines.extend_from_slice(format!("{text}\n").as_bytes()));
             assert!(writer.flush(Duration::from_secs(60)));
         };
         line("one");

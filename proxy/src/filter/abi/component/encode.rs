@@ -44,6 +44,10 @@ pub fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
     }
     if !surface.names_its_world && !surface.hooks.is_empty() {
         let version = &surface.version;
+        let known = |name: &str| WIT.iter().any(|(_, text)| text.contains(&format!("interface {name} {{")));
+        if let Some(unknown) = surface.hooks.iter().find(|name| !known(name)) {
+            anyhow::bail!("it exports `{PACKAGE}{unknown}`, and there is no such interface");
+        }
         let exports = surface.hooks.iter().map(|name| format!("export {PACKAGE}{name}@{version};"));
         let items: String = [format!("include {PACKAGE}imports@{version};")].into_iter().chain(exports).collect();
         let files = WIT.iter().map(|(file, text)| (*file, text.replace(&format!("@{VERSION};"), &format!("@{version};"))));
