@@ -218,7 +218,7 @@ fn modules(table: &mut Table<'_>) -> Modules {
             "enter",
             &DIRECT_OR_COMPONENT,
             default.direct,
-            "How core modules of wit-bindgen are entered: as what they are, which is several times as fast, or as the components that \
+            "How core modules of wit-bindgen are entered: as what they are, which is faster, or as the components that \
              are made of them. A filter cannot tell. Takes effect at the next start.",
         ),
     }
