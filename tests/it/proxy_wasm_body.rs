@@ -19,7 +19,8 @@ async fn a_whole_body_is_changed_both_ways(edge: Edge) {
     drop(feed);
     let answer = answer.await.unwrap().expect("an answer");
     assert_eq!((answer.status, answer.text()), (200, "[ONE TWO THREE]"));
-    assert_eq!((answer.header("x-end"), answer.header("x-request-size")), (Some("false"), Some("13")));
+    // The origin may begin to answer before it has heard all.
+    assert_eq!(answer.header("x-end"), Some("false"));
 }
 
 matrix!(pieces_are_changed_as_they_pass);
