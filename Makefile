@@ -62,7 +62,7 @@ bench: targets ## one filter call, one exchange, one pick, and the router with m
 	cargo bench --manifest-path filters/Cargo.toml --package router
 
 # Each of them is built once, whatever has to be counted.
-COUNTED := $(shell awk '!/^\#/ && NF { print $$2 }' benches/instructions.txt | sort -u)
+COUNTED := $(shell awk '$$1 ~ /^[0-9]+$$/ { print $$2 }' benches/instructions.txt | sort -u)
 COUNT = scripts/test-deps instructions && cargo build --release --package tamis-benches $(COUNTED:%=--example %) && \
 	benches/instructions.py $(BUILT)/release/examples
 
