@@ -10,7 +10,7 @@ BOTH_WAYS := bodies:: callouts:: chunks:: complete:: conformance:: contract:: de
 	hooks:: images:: inputs:: limits:: loading:: metrics:: pools:: stores:: tick:: trailers::
 
 .DEFAULT_GOAL := help
-.PHONY: help targets build demo test check conformance bindings bench bench-peers must-show clean
+.PHONY: help targets build demo test check conformance bindings bench instructions instructions-check bench-peers must-show clean
 
 help: ## tells what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -60,6 +60,17 @@ bindings: ## writes what the SDKs in C and Go take from wit/
 bench: targets ## one filter call, one exchange, one pick, and the router with many routes
 	cargo bench --package tamis-benches
 	cargo bench --manifest-path filters/Cargo.toml --package router
+
+# Each of them is built once, whatever has to be counted.
+COUNTED := $(shell awk '$$1 ~ /^[0-9]+$$/ { print $$2 }' benches/instructions.txt | sort -u)
+COUNT = scripts/test-deps instructions && cargo build --release --package tamis-benches $(COUNTED:%=--example %) && \
+	benches/instructions.py $(BUILT)/release/examples
+
+instructions: targets ## counts the instructions of a filter call, and writes benches/instructions.txt anew
+	$(COUNT)
+
+instructions-check: targets ## tells whether one takes more than there
+	$(COUNT) --check
 
 bench-peers: targets ## measures Tamis beside nginx, HAProxy and Envoy; writes benches/RESULTS.md; takes half an hour
 	scripts/test-deps peers

@@ -91,6 +91,14 @@ impl Instance {
         }
     }
 
+    /// Runs one hook with this in hand, if that never waits: without a future, which most calls need not pay for.
+    pub fn call_at_once(&mut self, call: &Call, hand: &mut Hand) -> Option<Result<Verdict, Fault>> {
+        match self {
+            Self::Component(instance) => instance.call_at_once(call, hand),
+            Self::ProxyWasm(_) => None,
+        }
+    }
+
     /// Runs one hook with this in hand. Dropped before it has ended, the instance is of no further use.
     pub async fn call(&mut self, call: Call, hand: &mut Hand) -> Result<Verdict, Fault> {
         match self {

@@ -15,7 +15,8 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, types as
 use wasmtime::{Module, Store};
 
 pub use self::instance::Instance;
-use self::instance::{Hooks, at_once, in_slices};
+pub(super) use self::instance::at_once;
+use self::instance::{Hooks, in_slices};
 use super::direct;
 use super::direct::hooks::Places;
 use super::direct::shape::Shape;
