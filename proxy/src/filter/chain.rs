@@ -3,6 +3,7 @@
 //! The chain only walks. It stops where a filter decides something and says what; what becomes of that is for the
 //! exchange to see to, which then goes on walking. Both directions of one exchange may walk at the same time.
 
+mod cut;
 mod failing;
 mod held;
 
@@ -24,6 +25,7 @@ use super::{Admission, Fault, Filter, Hook, Verdict};
 use crate::exchange::trail::Running;
 use crate::exchange::{Exchange, Failure, Kind, Outcome, Record, Reply, Trail};
 use crate::worker;
+pub use cut::PIECE_BYTES_MAX;
 use failing::{Passed, failed, tripped};
 use held::Instances;
 
@@ -188,14 +190,7 @@ impl Chain {
             if chunk.is_empty() && !end && !self.streams.has_released(&filter, way) {
                 continue;
             }
-            let call = match way {
-                Way::Request => Call::RequestChunk(chunk.clone(), end),
-                Way::Response => Call::ResponseChunk(chunk.clone(), end),
-            };
-            self.step(&filter, call, &mut hand).await?;
-            if let Some(replaced) = hand.chunk.take() {
-                chunk = replaced;
-            }
+            chunk = self.pieces(&filter, way, chunk, end, &mut hand).await?;
         }
         Ok(chunk)
     }
@@ -213,12 +208,7 @@ impl Chain {
         for filter in self.passing_any(way, &[piece, Hook::Trailers]) {
             // What one has kept back until now goes through the others first.
             if !before.is_empty() && filter.wants(piece) {
-                let call = match way {
-                    Way::Request => Call::RequestChunk(before.clone(), false),
-                    Way::Response => Call::ResponseChunk(before.clone(), false),
-                };
-                self.step(&filter, call, &mut hand).await?;
-                before = hand.chunk.take().unwrap_or(before);
+                before = self.pieces(&filter, way, before, false, &mut hand).await?;
             }
             if filter.wants(Hook::Trailers) {
                 self.step(&filter, call.clone(), &mut hand).await?;
