@@ -136,6 +136,8 @@ impl Stage {
         let said =
             std::panic::catch_unwind(|| refused(format!("{toml}{clusters}"))).map_err(|_| "it is not refused".to_owned())?;
         match parts.iter().find(|part| !said.contains(part.as_str())) {
+            // What a language tells in the refusal itself needs no line.
+            None if one.logs.iter().all(|(_, text)| said.contains(&self.spoken(text, &id, ""))) => Ok(()),
             None => self.logged(one, &id),
             Some(part) => Err(format!("the refusal does not say {part:?}: {said}")),
         }
