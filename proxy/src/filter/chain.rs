@@ -4,6 +4,7 @@
 //! exchange to see to, which then goes on walking. Both directions of one exchange may walk at the same time.
 
 mod bodies;
+mod cut;
 mod ending;
 mod failing;
 mod filters;
@@ -21,6 +22,7 @@ use super::observe::Observer;
 use super::{Filter, Hook};
 use crate::exchange::{Exchange, Failure, Kind, Record, Reply};
 pub use bodies::Pieces;
+pub use cut::PIECE_BYTES_MAX;
 pub use ending::MIRRORS_WAIT;
 use failing::Passed;
 use filters::Filters;
