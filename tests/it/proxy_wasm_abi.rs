@@ -6,7 +6,7 @@ use tamis_tests::command::{output, stdout};
 use tamis_tests::{Proxy, body, chain, origin, proxy, refused, scenario};
 
 /// A module with these imports and this body, in a file of its own.
-fn module(version: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
+pub fn module(version: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
     let text = format!(
         r#"(module {text}
             (memory (export "memory") 1) (global $top (mut i32) (i32.const 4096))
@@ -25,11 +25,11 @@ fn told(file: &std::path::Path) -> String {
     refused(configuration(file, "127.0.0.1:1").replace("[listeners.edge]\n", "[listeners.edge]\nlisten = '127.0.0.1:0'\n"))
 }
 
-fn configuration(file: &std::path::Path, origin: impl std::fmt::Display) -> String {
+pub fn configuration(file: &std::path::Path, origin: impl std::fmt::Display) -> String {
     chain(origin, &[("pw-config", "")]).replace(&tamis_tests::guest("pw-config").to_string(), &file.display().to_string())
 }
 
-const FIELDS: &str = r#"
+pub const FIELDS: &str = r#"
     (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
     (import "env" "proxy_replace_header_map_value" (func $set (param i32 i32 i32 i32 i32) (result i32)))
     (data (i32.const 16) "x-none") (data (i32.const 32) "x-status") (data (i32.const 48) "0123456789abcdef")
@@ -54,7 +54,7 @@ async fn a_field_that_is_not_there_has_a_status_since_0_2_0() {
 }
 
 /// Pauses at the head and lets go at the end of the body, where it tells a field.
-const HOLDS: &str = r#"
+pub const HOLDS: &str = r#"
     (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.eqz (local.get 2)))
     (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32)
         (if (local.get 2) (then (call $tell (i32.const 7)))) (i32.eqz (local.get 2)))"#;

@@ -456,7 +456,7 @@ impl Chain {
                 Some(reply) => Err(Step::Replied(Box::new(reply))),
                 None => Ok(Passed::Well),
             },
-            Ok(Verdict::Reset) => Err(Step::Reset),
+            Ok(Verdict::Reset) => Err(self.streams.take_broken().map_or(Step::Reset, Step::Failed)),
             Err(fault) => {
                 hand.chunk = None;
                 filter.failures.count(&fault);

@@ -20,6 +20,8 @@ pub struct ProxyWasm {
     pub body_bytes: usize,
     /// Bytes of the shared data and queues of one `vm-id`.
     pub shared_bytes: usize,
+    /// Instances of one worker that only finish their exchanges.
+    pub old_instances: usize,
 }
 
 impl Default for ProxyWasm {
@@ -31,6 +33,7 @@ impl Default for ProxyWasm {
             upstreams: BTreeMap::new(),
             body_bytes: defaults::PROXY_WASM_BODY,
             shared_bytes: defaults::PROXY_WASM_SHARED,
+            old_instances: defaults::PROXY_WASM_OLD_INSTANCES,
         }
     }
 }

@@ -63,8 +63,7 @@ pub fn call(call: &mut Call<'_>, name: (u32, u32), arguments: (u32, u32), to: u3
 /// Bytes of the answer that the guest makes itself go to the client, past what waits. `end`: nothing of it waits any more.
 pub fn inject(body: &[u8], end: bool) -> Status {
     let Some(stream) = here::stream() else { return Status::BadArgument };
-    stream.inject(Way::Response, body, end);
-    Status::Ok
+    if stream.inject(Way::Response, body, end) { Status::Ok } else { Status::InternalFailure }
 }
 
 /// The least severe lines that are read, as the ABI numbers them.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use wasmtime::{Memory, TypedFunc};
 
 use super::callout::Planned;
+use super::room::Room;
 use super::shared::Scope;
 use super::version::Version;
 use crate::config;
@@ -65,6 +66,8 @@ pub struct State {
     pub registered: Vec<u32>,
     pub queues: BTreeSet<u32>,
     pub shared: Arc<Scope>,
+    /// For what the host holds beside its memory.
+    pub room: Room,
     /// What it wrote since the last end of a line: standard output and standard error.
     pub lines: [Vec<u8>; 2],
 }
@@ -88,6 +91,7 @@ impl State {
             registered: Vec::new(),
             queues: BTreeSet::new(),
             shared: Scope::of(identity),
+            room: Room::new(identity.config.memory),
             lines: [Vec::new(), Vec::new()],
             identity: Arc::clone(identity),
         }

@@ -17,13 +17,13 @@ use super::side::Side;
 use super::state::ROOT;
 use super::streams::Wakers;
 use super::vm::Vm;
-use crate::exchange::{Outcome, Reply};
+use crate::exchange::{Failure, Outcome, Reply};
 use crate::filter::chain::{Shared, Way};
 use crate::filter::hand::{Hand, Reach, Trailers};
 use crate::filter::{Fault, Verdict};
 
 /// What a callback for a head returns.
-const CONTINUE: u32 = 0;
+pub const CONTINUE: u32 = 0;
 const STOP: u32 = 1;
 const CONTINUE_AND_END: u32 = 2;
 /// What one for a body returns: the same two, and
@@ -46,6 +46,8 @@ pub struct Stream {
     pub closed: Cell<bool>,
     /// A call of it cannot be honoured, and nothing else can take its place.
     pub wrong: RefCell<Option<String>>,
+    /// Why a message ended of which it waited for the rest.
+    pub broken: RefCell<Option<Failure>>,
     /// Which hook is under way: what is readable depends on it.
     pub outcome: RefCell<Option<Rc<Outcome>>>,
     pub began: Instant,
@@ -83,6 +85,7 @@ impl Stream {
             reply: RefCell::default(),
             closed: Cell::default(),
             wrong: RefCell::default(),
+            broken: RefCell::default(),
             outcome: RefCell::default(),
             began: Instant::now(),
             changed: Notify::new(),
@@ -126,15 +129,18 @@ impl Stream {
         self.notify();
     }
 
-    /// Bytes of the guest's own go on past what waits; with `end`, in its place.
-    pub fn inject(&self, way: Way, bytes: &[u8], end: bool) {
+    /// Bytes of the guest's own go on past what waits; with `end`, in its place. False if there is no room for them.
+    pub fn inject(&self, way: Way, bytes: &[u8], end: bool) -> bool {
         let side = self.side(way);
-        side.inject(bytes);
+        if !side.inject(bytes, &self.vm.room) {
+            return false;
+        }
         self.wakers.wake(way);
         if end {
             side.held.take();
             self.resume(way);
         }
+        true
     }
 
     /// Waits until the guest has spoken.
@@ -299,7 +305,7 @@ impl Stream {
         let side = self.side(way);
         let bytes = match as_it_is {
             Some(bytes) => bytes.clone(),
-            None => side.released.take().freeze(),
+            None => side.take_released(),
         };
         side.gone.set(side.gone.get() + bytes.len() as u64);
         let fits = side.length.get().is_none_or(|told| side.gone.get() == told || side.gone.get() < told && !end);
@@ -349,13 +355,14 @@ impl Stream {
             Some(Trailers::Request(trailers) | Trailers::Response(trailers)) => trailers,
             None => HeaderMap::new(),
         };
+        if side.trailers_seen.take() {
+            side.trailers.replace(Some(given));
+            return self.pass_trailers(way, hand);
+        }
         let count = u32::try_from(given.len()).unwrap_or(u32::MAX);
         side.trailers.replace(Some(given));
         side.resumed.set(false);
-        let action = self.vm.enter(self.id, Some(self), |machine| match way {
-            Way::Request => machine.store_call(|callbacks| &callbacks.request_trailers, (self.id, count), CONTINUE),
-            Way::Response => machine.store_call(|callbacks| &callbacks.response_trailers, (self.id, count), CONTINUE),
-        })?;
+        let action = self.trailers_callback(way, count)?;
         if let Some(settled) = self.settled(Stage::Trailers, way, hand) {
             return settled.map(Next::Done);
         }
@@ -363,6 +370,13 @@ impl Stream {
             return Ok(Next::Wait(Stage::Trailers, way));
         }
         self.pass_trailers(way, hand)
+    }
+
+    pub fn trailers_callback(self: &Rc<Self>, way: Way, count: u32) -> Result<u32, Fault> {
+        self.vm.enter(self.id, Some(self), |machine| match way {
+            Way::Request => machine.store_call(|callbacks| &callbacks.request_trailers, (self.id, count), CONTINUE),
+            Way::Response => machine.store_call(|callbacks| &callbacks.response_trailers, (self.id, count), CONTINUE),
+        })
     }
 
     /// They go on, and before them whatever of the body has waited.
