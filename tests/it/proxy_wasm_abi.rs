@@ -108,7 +108,7 @@ fn what_is_not_offered_is_told_by_name() {
     assert!(told(&file).contains("`env.proxy_other`"));
     let connections = r#"(func (export "proxy_on_downstream_data") (param i32 i32 i32) (result i32) (i32.const 0))"#;
     let (_folder, file) = module("0_2_1", connections);
-    assert!(told(&file).contains("raw connections"));
+    assert!(told(&file).contains("works on raw connections only"), "on a listener of HTTP");
     let headers = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0))"#;
     let (_folder, file) = module("0_3_0", headers);
     let told = told(&file);
@@ -120,7 +120,8 @@ async fn inspect_says_what_is_honoured() {
     let text = r#"(import "env" "proxy_redis_init" (func (param i32 i32 i32 i32 i32 i32 i32) (result i32)))
         (import "env" "proxy_http_call" (func (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
         (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0))
-        (func (export "proxy_on_new_connection") (param i32) (result i32) (i32.const 0))"#;
+        (func (export "proxy_on_new_connection") (param i32) (result i32) (i32.const 0))
+        (func (export "proxy_on_foreign_function") (param i32 i32 i32))"#;
     let (_folder, file) = module("0_2_100", text);
     let run = |more: &'static str| {
         let file = file.display().to_string();
@@ -132,7 +133,7 @@ async fn inspect_says_what_is_honoured() {
     let ran = run("").await;
     let told = stdout(&ran);
     assert!(ran.status.success(), "{ran:?}");
-    for part in ["proxy-wasm 0.2.100", "request_headers", "never called", "new_connection", "allow.clusters, for proxy_http_call"]
+    for part in ["proxy-wasm 0.2.100", "new_connection, request_headers", "never called", "foreign_function", "allow.clusters, for proxy_http_call"]
     {
         assert!(told.contains(part), "{part}: {told}");
     }

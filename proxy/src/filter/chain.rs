@@ -5,6 +5,7 @@
 
 mod failing;
 mod held;
+mod raw;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::abi::Call;
+pub use super::abi::proxy_wasm::Peer;
 use super::abi::proxy_wasm::Streams;
 use super::hand::{Hand, Reach, Trailers};
 use super::observe::{Before, Effect, Observer};
@@ -124,8 +126,9 @@ impl Chain {
         self.inward(record, Call::Request)
     }
 
-    /// The same for a raw connection.
-    pub fn connection(&self, record: &Record) -> impl Future<Output = Option<Step>> {
+    /// The same for a raw connection. `raw_only`: its port is of nothing else.
+    pub fn connection(&self, record: &Record, raw_only: bool) -> impl Future<Output = Option<Step>> {
+        self.streams.raw_only.set(raw_only);
         self.inward(record, Call::Connection)
     }
 

@@ -22,6 +22,8 @@ pub struct ProxyWasm {
     pub shared_bytes: usize,
     /// Instances of one worker that only finish their exchanges.
     pub old_instances: usize,
+    /// Raw connections of a port of both are for it, although it has callbacks of HTTP.
+    pub connections: bool,
 }
 
 impl Default for ProxyWasm {
@@ -34,6 +36,7 @@ impl Default for ProxyWasm {
             body_bytes: defaults::PROXY_WASM_BODY,
             shared_bytes: defaults::PROXY_WASM_SHARED,
             old_instances: defaults::PROXY_WASM_OLD_INSTANCES,
+            connections: false,
         }
     }
 }

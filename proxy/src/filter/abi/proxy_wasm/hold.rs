@@ -41,6 +41,11 @@ pub async fn wait(stream: &Rc<Stream>, stage: Stage, way: Way, hand: &mut Hand) 
     let side = stream.side(way);
     let next = match stage {
         Stage::Head | Stage::HeadWithBody => return Ok(Verdict::Next),
+        Stage::Connection => {
+            // With whatever of it the guest has seen meanwhile.
+            side.release();
+            return Ok(Verdict::Next);
+        }
         Stage::Body => {
             side.release();
             stream.pass(way, None, side.ended.get(), hand)?

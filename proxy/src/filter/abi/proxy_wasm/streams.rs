@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::hold::wait;
-use super::stream::{Next, Stream};
+use super::stream::{Next, Stage, Stream};
 use super::worker;
 use crate::exchange::Failure;
 use crate::filter::abi::Call;
@@ -38,6 +38,12 @@ pub struct Streams {
     half: Cell<bool>,
     /// See [`Self::take_broken`].
     broken: RefCell<Option<Failure>>,
+    /// The port is of raw connections and nothing else.
+    pub raw_only: Cell<bool>,
+    /// The one that holds a raw connection.
+    holding: RefCell<Option<Rc<Stream>>>,
+    /// The client has ended meanwhile.
+    pub client_ended: Cell<bool>,
 }
 
 #[derive(Debug, Clone)]
@@ -68,7 +74,11 @@ impl Streams {
         let stream = match self.find(filter) {
             Some(Entry::There(stream)) => stream,
             Some(Entry::Lost) => return Ok(Verdict::Next),
-            None if matches!(call, Call::Request) => match self.begin(filter, hand) {
+            // On a port of both it is one for HTTP, unless it says otherwise.
+            None if matches!(call, Call::Connection) && !filter.is_for_connections(self.raw_only.get()) => {
+                return Ok(Verdict::Next);
+            }
+            None if matches!(call, Call::Request | Call::Connection) => match self.begin(filter, hand) {
                 Some(begun) => begun?,
                 None => return Ok(Verdict::Next),
             },
@@ -93,15 +103,20 @@ impl Streams {
             Call::RequestTrailers => stream.trailers(Way::Request, hand),
             Call::ResponseTrailers => stream.trailers(Way::Response, hand),
             Call::Complete => stream.end(hand.outcome.clone()).map(|()| Next::Done(Verdict::Next)),
-            Call::Tick | Call::Connection => Ok(Next::Done(Verdict::Next)),
+            Call::Connection => stream.connected(hand),
+            Call::Tick => Ok(Next::Done(Verdict::Next)),
         };
         let verdict = match next {
             Ok(Next::Done(verdict)) => Ok(verdict),
             Ok(Next::Wait(stage, way)) => {
                 let began = Instant::now();
+                if stage == Stage::Connection {
+                    self.holding.replace(Some(Rc::clone(&stream)));
+                }
                 // Boxed: most never wait, and every exchange would have to have room for it.
                 let verdict = Box::pin(wait(&stream, stage, way, hand)).await;
                 hand.waited += began.elapsed();
+                self.holding.take();
                 verdict
             }
             Err(fault) => Err(fault),
@@ -156,6 +171,33 @@ impl Streams {
     /// Whether this filter has something that may go on.
     pub fn has_released(&self, filter: &Filter, way: Way) -> bool {
         matches!(self.find(filter), Some(Entry::There(stream)) if stream.has_released(way))
+    }
+
+    pub fn has(&self, filter: &Filter) -> bool {
+        matches!(self.find(filter), Some(Entry::There(_)))
+    }
+
+    pub fn has_any(&self) -> bool {
+        !self.all.borrow().is_empty()
+    }
+
+    /// The one that holds a raw connection and has not said yet what becomes of it.
+    pub fn holding(&self) -> Option<Rc<Stream>> {
+        let holding = self.holding.borrow();
+        holding.clone().filter(|stream| !stream.request.resumed.get() && !stream.is_settled() && !self.client_ended.get())
+    }
+
+    pub fn each(&self, job: impl Fn(&Stream)) {
+        for (_, entry) in &*self.all.borrow() {
+            if let Entry::There(stream) = entry {
+                job(stream);
+            }
+        }
+    }
+
+    /// A guest has closed the exchange.
+    pub fn was_closed(&self) -> bool {
+        self.all.borrow().iter().any(|(_, entry)| matches!(entry, Entry::There(stream) if stream.closed.get()))
     }
 
     /// Ready when one of them has.
