@@ -73,6 +73,7 @@ mod proxy_wasm_go;
 mod proxy_wasm_hold;
 mod proxy_wasm_life;
 mod proxy_wasm_network;
+mod proxy_wasm_redis;
 mod python;
 mod quota_filter;
 mod redis;

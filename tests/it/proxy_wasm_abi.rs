@@ -118,6 +118,7 @@ fn what_is_not_offered_is_told_by_name() {
 scenario!(inspect_says_what_is_honoured);
 async fn inspect_says_what_is_honoured() {
     let text = r#"(import "env" "proxy_redis_init" (func (param i32 i32 i32 i32 i32 i32 i32) (result i32)))
+        (import "env" "proxy_get_upstream_hosts" (func (param i32 i32) (result i32)))
         (import "env" "proxy_http_call" (func (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
         (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0))
         (func (export "proxy_on_new_connection") (param i32) (result i32) (i32.const 0))
@@ -133,12 +134,18 @@ async fn inspect_says_what_is_honoured() {
     let ran = run("").await;
     let told = stdout(&ran);
     assert!(ran.status.success(), "{ran:?}");
-    for part in ["proxy-wasm 0.2.100", "new_connection, request_headers", "never called", "foreign_function", "allow.clusters, for proxy_http_call"]
-    {
+    for part in [
+        "proxy-wasm 0.2.100",
+        "new_connection, request_headers",
+        "never called",
+        "foreign_function",
+        "allow.clusters, for proxy_http_call",
+        "allow.clusters, for proxy_redis_init",
+    ] {
         assert!(told.contains(part), "{part}: {told}");
     }
     let told: serde_json::Value = serde_json::from_str(stdout(&run("--json").await)).unwrap();
     assert_eq!((&told["filter"], &told["proxy-wasm"]["version"]), (&true.into(), &"proxy-wasm 0.2.100".into()));
-    let redis = serde_json::json!({ "name": "env.proxy_redis_init", "offered": "answered-only" });
-    assert!(told["proxy-wasm"]["imports"].as_array().unwrap().contains(&redis), "{told}");
+    let hosts = serde_json::json!({ "name": "env.proxy_get_upstream_hosts", "offered": "answered-only" });
+    assert!(told["proxy-wasm"]["imports"].as_array().unwrap().contains(&hosts), "{told}");
 }

@@ -38,7 +38,7 @@ fn content(call: &Call<'_>, buffer: u32) -> Option<Bytes> {
 
 /// `proxy_get_buffer_bytes`
 pub fn get(call: &mut Call<'_>, buffer: u32, start: u32, most: u32, to: u32, length_to: u32) -> wasmtime::Result<Status> {
-    if buffer > buffer::LAST || start.checked_add(most).is_none() {
+    if buffer > buffer::REDIS_REPLY || start.checked_add(most).is_none() {
         return Ok(Status::BadArgument);
     }
     let Some(content) = content(call, buffer) else { return Ok(Status::NotFound) };

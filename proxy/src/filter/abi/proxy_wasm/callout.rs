@@ -18,8 +18,9 @@ use super::state::{Answered, ROOT, upstream};
 use super::status::{Status, buffer, map};
 use super::stream::Stream;
 use super::vm::{CALLS_MAX, Vm};
-use super::{grpc, here};
+use super::{grpc, here, redis};
 use crate::cluster::{Cluster, Outgoing, Wishes};
+use crate::filter::Identity;
 use crate::filter::hand::Reach;
 use crate::filter::host::http_client::{self, ANSWER_BYTES_MAX, Answer, Call, TIMEOUT_MAX};
 use crate::filter::witness::{self, Event, Missing};
@@ -45,6 +46,7 @@ pub enum Kind {
     Http(Call),
     Grpc(grpc::Unary),
     GrpcStream(grpc::Unary),
+    Redis(redis::Asked),
 }
 
 /// `proxy_http_call`
@@ -93,8 +95,7 @@ pub fn plan(
     let identity = Arc::clone(&call.data().identity);
     let name = upstream(&identity.config.proxy_wasm, name);
     let Some(cluster) = identity.grants.clusters.get(name).cloned() else {
-        witness::tell(|| Event::Missing(Missing::Cluster, name.to_owned()));
-        tracing::debug!(filter = %identity.name, upstream = name, "a call was refused: `allow.clusters` names no such cluster, and `proxy-wasm.upstreams` no other");
+        tell_of_missing(&identity, name);
         return Ok(Status::BadArgument);
     };
     let token = call.data_mut().next_token();
@@ -114,6 +115,11 @@ pub fn plan(
     }
     memory::put_u32(call, token_to, token)?;
     Ok(Status::Ok)
+}
+
+pub fn tell_of_missing(identity: &Identity, name: &str) {
+    witness::tell(|| Event::Missing(Missing::Cluster, name.to_owned()));
+    tracing::debug!(filter = %identity.name, upstream = name, "a call was refused: `allow.clusters` names no such cluster, and `proxy-wasm.upstreams` no other");
 }
 
 /// What the pairs ask for; `None` if they lack a method, a path or an authority.
@@ -169,6 +175,7 @@ pub fn begin(vm: &Rc<Vm>, planned: Planned, reach: &Arc<Reach>, stream: Option<&
             });
         }
         (Kind::Grpc(unary), cluster) => grpc::call(vm, token, (unary, claim), cluster, trace, wishes, limit),
+        (Kind::Redis(asked), cluster) => redis::ask(vm, token, (asked, claim), cluster),
         (Kind::GrpcStream(unary), cluster) => grpc::open(vm, token, (unary, claim), cluster, trace, wishes),
     }
 }

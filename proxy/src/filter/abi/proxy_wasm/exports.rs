@@ -27,7 +27,7 @@ const HTTP: [&str; 6] = [
 ];
 
 /// All that are called.
-const CALLED: [&str; 27] = [
+const CALLED: [&str; 28] = [
     "proxy_on_context_create",
     "proxy_on_vm_start",
     "proxy_on_configure",
@@ -52,6 +52,7 @@ const CALLED: [&str; 27] = [
     "proxy_on_grpc_receive",
     "proxy_on_grpc_receive_trailing_metadata",
     "proxy_on_grpc_close",
+    "proxy_on_redis_call_response",
     // Called by the host, and no news of anything.
     "proxy_on_memory_allocate",
     "_initialize",

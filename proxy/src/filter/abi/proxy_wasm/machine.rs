@@ -45,6 +45,7 @@ callbacks! {
     upstream_data: "proxy_on_upstream_data"(u32, u32, u32) -> u32;
     downstream_close: "proxy_on_downstream_connection_close"(u32, u32) -> ();
     upstream_close: "proxy_on_upstream_connection_close"(u32, u32) -> ();
+    redis_call_response: "proxy_on_redis_call_response"(u32, u32, u32, u32) -> ();
     done: "proxy_on_done"(u32) -> u32;
     log: "proxy_on_log"(u32) -> ();
     delete: "proxy_on_delete"(u32) -> ();

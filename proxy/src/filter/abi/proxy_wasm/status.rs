@@ -30,8 +30,8 @@ pub mod buffer {
     pub const GRPC_MESSAGE: u32 = 5;
     pub const VM_CONFIGURATION: u32 = 6;
     pub const PLUGIN_CONFIGURATION: u32 = 7;
-    /// Higress' own: answers of Redis, which there are none of here.
-    pub const LAST: u32 = 9;
+    /// Higress' own, and the last.
+    pub const REDIS_REPLY: u32 = 9;
 }
 
 /// Maps of fields.

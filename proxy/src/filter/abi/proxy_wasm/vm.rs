@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::grpc::Sending;
 use super::here;
 use super::machine::Machine;
+use super::redis::Line;
 use super::room::Room;
 use super::shared;
 use super::state::ROOT;
@@ -47,6 +48,8 @@ pub struct Vm {
     pub calls: Cell<usize>,
     /// The streams of gRPC that it has open, by token; those of calls have nothing to send.
     pub open: RefCell<HashMap<u32, Sending>>,
+    /// Its connections to services of Redis, by what it calls these.
+    pub lines: RefCell<HashMap<String, Line>>,
 }
 
 impl std::fmt::Debug for Vm {
@@ -73,6 +76,7 @@ impl Vm {
             room,
             calls: Cell::new(0),
             open: RefCell::default(),
+            lines: RefCell::default(),
         });
         let reach = worker::reach();
         planned.into_iter().for_each(|planned| callout::begin(&this, planned, &reach, None));
@@ -208,6 +212,7 @@ impl Vm {
         self.lost.borrow_mut().get_or_insert_with(|| why.into());
         self.machine.take();
         self.open.take();
+        self.lines.take();
         self.retire();
         let streams: Vec<_> = self.streams.borrow_mut().drain().map(|(_, stream)| stream).collect();
         streams.iter().for_each(|stream| stream.notify());
