@@ -120,7 +120,7 @@ impl Found {
     /// What the operator has to grant for all of it to work: the key, and what wants it.
     fn needs(&self) -> Vec<(&'static str, &'static str)> {
         if let Some(proxy_wasm) = &self.proxy_wasm {
-            let calls = ["proxy_http_call", "proxy_grpc_call", "proxy_grpc_stream"].into_iter();
+            let calls = ["proxy_http_call", "proxy_grpc_call", "proxy_grpc_stream", "proxy_redis_init"].into_iter();
             let clusters = calls.filter(|name| proxy_wasm.calls(name)).map(|name| ("allow.clusters", name));
             let environment = ("allow.environment", "environ_get");
             return clusters.chain(proxy_wasm.calls("environ_get").then_some(environment)).collect();

@@ -1,11 +1,12 @@
 //! Modules made for the proxy-wasm ABI of other proxies: Envoy, Istio, Kong, Higress.
 //!
-//! One instance a worker serves all exchanges, each with a context of its own inside (`stream`); `vm` is that instance with
+//! One instance a worker serves all exchanges, each with a context of its own inside (`stream`, and `connection` for raw ones); `vm` is that instance with
 //! them, `worker` the table of a worker's. `machine` enters the guest; `imports` lists what the guest can ask, one file a topic
 //! beside it. Nothing here runs on a fiber: a guest that waits says so by its return value, and is called again.
 
 mod body;
 mod callout;
+mod connection;
 mod contexts;
 mod exports;
 mod foreign;
@@ -13,18 +14,25 @@ mod grpc;
 mod grpc_wire;
 mod headers;
 mod here;
+mod hold;
 mod imports;
 mod machine;
 mod memory;
 pub mod meters;
 mod pairs;
+mod passing;
 mod properties;
+mod redis;
+mod resp;
+mod room;
 pub mod shared;
 mod side;
+mod signature;
 mod state;
 mod status;
 mod stream;
 mod streams;
+mod ticks;
 mod version;
 mod vm;
 mod wasi;
@@ -34,6 +42,7 @@ use std::sync::Arc;
 
 use wasmtime::{InstancePre, Module};
 
+pub use self::connection::Peer;
 pub use self::exports::Exports;
 pub use self::machine::Machine;
 pub use self::state::State;
@@ -89,6 +98,11 @@ impl Prepared {
 
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// Of messages it has no callback.
+    pub fn is_of_connections(&self) -> bool {
+        self.exports.are_of_connections()
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Pieces {
 
 impl Way {
     /// The hook for the pieces of its body.
-    fn piece(self) -> Hook {
+    pub(super) fn piece(self) -> Hook {
         match self {
             Way::Request => Hook::RequestChunk,
             Way::Response => Hook::ResponseChunk,
