@@ -59,7 +59,7 @@ async fn pass_on<IO>(io: &mut IO, record: &mut Record, chain: &Chain, listener: 
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    match chain.connection(record).await {
+    match chain.connection(record, &listener.config.tcp.unfiltered).await {
         None => {}
         Some(Step::Failed(failure)) => return Err(failure),
         Some(Step::Reset | Step::Replied(_)) => return Err(Failure::new(Kind::FilterReset, "a filter refused the connection")),
