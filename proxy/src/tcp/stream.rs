@@ -26,6 +26,7 @@ where
         let connection = Arc::new(connection);
         let mut exchange = Exchange::raw(Arc::clone(&connection), "tcp", Arc::clone(&snapshot.cluster_names));
         exchange.destination.cluster = route::cluster(&listener.config, &connection);
+        exchange.offer(&snapshot.onlookers, "", snapshot.config.limits.trail_steps);
         let inflow = Rc::new(Inflow::new(false));
         let record = Record::new(exchange, inflow, Arc::clone(&listener.access_log), Arc::clone(&listener.traffic));
         (record, Rc::new(Chain::new(listener.filters.clone(), snapshot.reach.clone())))
