@@ -69,6 +69,7 @@ impl New {
                 let stream = Rewound::new(*stream);
                 match (listener.config.protocol, http2) {
                     (ListenerProtocol::Tcp, _) => self.tcp(stream).await,
+                    (ListenerProtocol::Auto, _) if self.is_opaque() => self.tcp(stream).await,
                     (ListenerProtocol::Auto, None) => self.within_tls(stream).await,
                     _ => self.http(stream, http2).await,
                 }
@@ -101,6 +102,7 @@ impl New {
         let told = match config.protocol {
             ListenerProtocol::Tcp if passes && !config.tcp.sni.is_empty() => self.first(&mut stream, Among::Tls).await,
             ListenerProtocol::Tcp => Ok(First::Opaque),
+            ListenerProtocol::Auto if self.is_opaque() => Ok(First::Opaque),
             ListenerProtocol::Auto => self.first(&mut stream, if passes { Among::All } else { Among::Http }).await,
             ListenerProtocol::Http | ListenerProtocol::Udp => {
                 self.listener.traffic.is_of(Mode::Plain);
@@ -129,6 +131,12 @@ impl New {
             Ok(First::Http) => self.http(stream, None).await,
             _ => self.tcp(stream).await,
         }
+    }
+
+    /// Where it was going, servers speak first: there is nothing to wait for.
+    fn is_opaque(&self) -> bool {
+        let ports = &self.listener.config.tcp.opaque_ports;
+        self.connection.original_destination.is_some_and(|destination| ports.contains(&destination.port()))
     }
 
     async fn first<IO: tokio::io::AsyncRead + Unpin>(&self, stream: &mut Rewound<IO>, among: Among) -> io::Result<First> {

@@ -1,8 +1,8 @@
-//! Filters on listeners whose connections they cannot judge.
+//! Filters on listeners whose connections they cannot judge, and what else may surprise.
 
 use std::sync::Arc;
 
-use crate::config::{ListenerProtocol, Problem, Source};
+use crate::config::{Backend, ListenerProtocol, Problem, Sidecar, Source};
 use crate::filter::chain::{OF_HTTP, unasked};
 use crate::filter::{Filter, Hook};
 
@@ -47,6 +47,21 @@ pub fn notes(snapshot: &Snapshot, source: &Source) -> Vec<Problem> {
             let help = "`tcp.unfiltered` names filters that raw connections may pass by; with `protocol = \"http\"` none come";
             let note = source.problem_at(&["listeners".into(), (&**name).into(), "filters".into()], message);
             notes.push(note.of_filter(&filter.name).with_help(help));
+        }
+    }
+    for (key, why) in snapshot.config.sidecar.iter().flat_map(Sidecar::out_of_reach) {
+        let message = format!("`{key}` is out of reach of the rules that redirect: {why}");
+        notes.push(source.problem_at(&["sidecar".into(), key.into()], message));
+    }
+    for (name, store) in &snapshot.config.stores {
+        if let Backend::Redis(redis) = &store.backend
+            && let (true, Some(mark)) = (redis.cluster, redis.mark)
+        {
+            let message = format!(
+                "connections of store `{name}` do not have the mark {mark:#x}: a client of a Redis Cluster opens its own, and what \
+                 redirects by marks does not leave them out"
+            );
+            notes.push(source.problem_at(&["stores".into(), (&**name).into(), "cluster".into()], message));
         }
     }
     notes

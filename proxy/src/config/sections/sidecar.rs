@@ -51,7 +51,8 @@ pub fn sidecar(table: &mut Table<'_>) -> Option<Sidecar> {
         "Of these filters, those without a connection hook that may be passed by what is no HTTP, which is refused otherwise. Calls of the \
          service pass by all of them where `unknown` goes on.",
     );
-    let ipv6 = table.or("ipv6", &Flag, true, "Connections over IPv6 are taken as well. `false` where the host has none.");
+    let ipv6 = table.or("ipv6", &Flag, true, "Connections over IPv6 are taken as well. `false` where the host has none; the rules refuse what would get by a `strict` or `refuse` \
+         that way.");
     let any = if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
     let inbound = table.optional(
         "inbound",
@@ -68,6 +69,13 @@ pub fn sidecar(table: &mut Table<'_>) -> Option<Sidecar> {
         &List::of_distinct(Integer::within(1, u16::MAX)),
         Vec::new(),
         "Calls of the service to these ports are never redirected.",
+    );
+    let opaque_ports = table.or(
+        "opaque-ports",
+        &List::of_distinct(Integer::within(1, u16::MAX)),
+        Vec::new(),
+        "At these ports servers speak first (3306 of MySQL, 25 of SMTP): calls to them are no HTTP, and nobody waits for their first bytes. \
+         Both sidecars are to name it, that of the service which has the port and that of whoever calls it.",
     );
     let mark = table.optional(
         "mark",
@@ -90,6 +98,7 @@ pub fn sidecar(table: &mut Table<'_>) -> Option<Sidecar> {
         outbound: outbound.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, defaults::SIDECAR_OUTBOUND_PORT))),
         ipv6,
         excluded_ports,
+        opaque_ports,
         mark,
     })
 }
