@@ -15,6 +15,8 @@ pub fn channel() -> (Trigger, Signal) {
 enum Phase {
     Serving,
     Draining,
+    /// The same, while another process serves the same sockets.
+    Succeeded,
     Cut,
 }
 
@@ -25,7 +27,16 @@ pub struct Trigger(watch::Sender<Phase>);
 impl Trigger {
     /// Nothing new is begun; what is under way may finish.
     pub fn drain(&self) {
-        self.0.send_if_modified(|phase| std::mem::replace(phase, (*phase).max(Phase::Draining)) < Phase::Draining);
+        self.to(Phase::Draining);
+    }
+
+    /// The same; what comes to sockets from now on is for the process that has taken them over.
+    pub fn hand_over(&self) {
+        self.to(Phase::Succeeded);
+    }
+
+    fn to(&self, next: Phase) {
+        self.0.send_if_modified(|phase| std::mem::replace(phase, (*phase).max(next)) < next);
     }
 
     /// What is still under way ends now.
@@ -51,6 +62,11 @@ pub struct Signal(watch::Receiver<Phase>);
 impl Signal {
     pub fn is_draining(&self) -> bool {
         *self.0.borrow() >= Phase::Draining
+    }
+
+    /// Whether another process serves the same sockets.
+    pub fn is_succeeded(&self) -> bool {
+        *self.0.borrow() >= Phase::Succeeded
     }
 
     /// Waits for [`Trigger::drain`]. A trigger that is gone without a word means the same.
@@ -79,6 +95,18 @@ mod tests {
         assert_eq!(trigger.remaining(), 1);
         drop(second);
         trigger.finished().await;
+    }
+
+    #[tokio::test]
+    async fn who_hands_over_drains() {
+        let (trigger, mut signal) = channel();
+        trigger.hand_over();
+        trigger.drain();
+        signal.draining().await;
+        assert!(signal.is_succeeded());
+        let (trigger, signal) = channel();
+        trigger.drain();
+        assert!(signal.is_draining() && !signal.is_succeeded());
     }
 
     #[tokio::test]

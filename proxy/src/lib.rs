@@ -36,4 +36,6 @@ pub mod worker;
 
 pub mod drain;
 
+pub mod dial;
+
 pub mod config;

@@ -38,7 +38,8 @@ struct Around {
     drain: Signal,
 }
 
-/// Receives on this worker until the proxy, or the listener, has left: a session that is there goes on meanwhile, and none begins.
+/// Receives on this worker until the proxy, or the listener, has left: a session that is there goes on meanwhile, and none begins. Where a
+/// successor has the socket, what comes is for that: here, only what endpoints still answer is passed on.
 pub async fn serve(socket: StdUdpSocket, mut listener: Arc<Listener>, live: Arc<Live>, gate: Gate, drain: Signal) {
     let inbound = match Inbound::new(socket) {
         Ok(inbound) => inbound,
@@ -63,7 +64,7 @@ pub async fn serve(socket: StdUdpSocket, mut listener: Arc<Listener>, live: Arc<
             }
             // A session that ends says so, for it may be the last.
             () = around.inbound.ended.notified(), if leaves => continue,
-            received = around.inbound.receive(&mut buffer) => received,
+            received = around.inbound.receive(&mut buffer), if !(leaves && around.drain.is_succeeded()) => received,
         };
         let received = match received {
             Ok(received) => received,

@@ -10,6 +10,7 @@ tamis="$(realpath "$tamis")"
 cp -r examples/sidecar "$work/example"
 rm -rf "$work/example/certificates"
 cd "$work/example"
+sed -i '/^\[sidecar\]/a opaque-ports = [2525]' tamis.toml
 export TAMIS="$tamis" TAMIS_EXAMPLE_STATE="$work/state"
 trap './namespaces.sh down; finish' EXIT
 ./namespaces.sh up
@@ -49,6 +50,16 @@ must "which it came to as a raw connection within mutual TLS" grep -q '"protocol
 raw 10.77.0.2 9090 >"$work/raw.txt"
 must "and passes through to whom nobody knows" grep -q 'Error response' "$work/raw.txt"
 
+start mail ip netns exec shop-users python3 -c '
+import socket
+server = socket.create_server(("0.0.0.0", 2525))
+print("ready", flush=True)
+while True:
+    server.accept()[0].sendall(b"220 ready")'
+await grep -q ready "$work/mail.log"
+first_word() { in_web python3 -c 'import socket; print(socket.create_connection(("10.77.0.2", 2525), 5).recv(9).decode())'; }
+must "where the server speaks first, nobody waits for what the client says" test "$(first_word)" = "220 ready"
+
 must "what was going to the proxy itself is a circle" test "$(status http://127.0.0.1:15001/)" = 508
 
 rules() { in_web "$tamis" sidecar rules -c tamis.toml "$@"; }
@@ -61,6 +72,11 @@ fi
 # The sidecar's own connections are not left out now.
 rules --uid 4242 --apply
 must "redirecting in a circle is noticed" test "$(status http://10.77.0.3:9090/)" = 508
+# Raw connections are never shared, so that this is one of the sidecar's that begins now.
+circles() { grep -c "a connection of the proxy's own was redirected to it" "$work/state/web.log"; }
+before="$(circles || true)"
+raw 10.77.0.2 8080 >"$work/raw.txt" 2>&1 || true
+must "by way of a service that is known as well" test "$(circles)" -gt "$before" -a "$(circles)" -lt $((before + 20))
 rules --remove
 must "without rules a plain call is refused by strict" test "$(status http://10.77.0.2:8080/)" = 000
 rules --apply

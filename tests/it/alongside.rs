@@ -50,6 +50,43 @@ async fn signals_go_to_the_application_and_the_proxy_outlives_it() {
     }
 }
 
+scenario!(a_second_signal_ends_an_application_that_does_not_end);
+async fn a_second_signal_ends_an_application_that_does_not_end() {
+    let (_folder, file) = file();
+    for signals in [["TERM", "TERM"], ["INT", "QUIT"]] {
+        let mut running = with(&file, &["sh", "-c", "trap 'echo heard' TERM INT QUIT; echo up; while :; do sleep 0.05; done"]);
+        running.prints("up").await;
+        running.signal(signals[0]).await;
+        running.prints("heard").await;
+        running.signal(signals[1]).await;
+        assert_eq!(running.exit_code().await, Some(137), "{signals:?}: {}", running.said);
+        assert!(running.said.contains("is killed"), "{}", running.said);
+    }
+}
+
+/// As the first process of a container, it is the parent of whoever has lost his own.
+#[test]
+fn what_loses_its_parent_is_no_zombie() {
+    let alone = ["--pid", "--fork", "--mount-proc"];
+    let may = std::process::Command::new("unshare").args(alone).arg("true").output();
+    if !may.is_ok_and(|ran| ran.status.success()) {
+        eprintln!("SKIPPED: this needs root and a namespace of processes");
+        return;
+    }
+    let (folder, file) = file();
+    // It is gone only when somebody has waited for it.
+    let script = "(sh -c 'echo $$ >orphan; exec sleep 0.1' &); until [ -s orphan ]; do sleep 0.02; done
+                  while [ -d /proc/$(cat orphan) ]; do sleep 0.02; done; exit 5";
+    let ran = std::process::Command::new("timeout")
+        .args(["--signal=KILL", "60", "unshare"])
+        .args(alone)
+        .args(["--kill-child", TAMIS, "run", "-c", file.to_str().unwrap(), "--with", "--", "sh", "-c", script])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(5), "{}", stderr(&ran));
+}
+
 scenario!(with_an_application_nobody_takes_over);
 async fn with_an_application_nobody_takes_over() {
     let (folder, file) = file();

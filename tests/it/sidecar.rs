@@ -140,7 +140,7 @@ async fn what_a_short_file_stands_for_can_be_read_and_changed() {
     assert_eq!(names("listeners"), ["inbound", "outbound", "outbound-v6"]);
     assert_eq!(names("clusters"), ["application", "passthrough", "users"]);
     assert_eq!(table["listeners"]["inbound"]["limits"]["connections"].as_integer(), Some(77), "what the file says holds");
-    assert_eq!(table["clusters"]["users"]["mark"].as_integer(), Some(1337));
+    assert_eq!(table["mark"].as_integer(), Some(1337));
     assert!(!table.contains_key("sidecar") && !table.contains_key("services"));
     // It stands for what it prints.
     std::fs::write(folder.path().join("whole.toml"), stdout(&printed)).unwrap();
@@ -150,6 +150,31 @@ async fn what_a_short_file_stands_for_can_be_read_and_changed() {
     let wrong = written(folder.path(), "nonsense = 1\n");
     let ran = output(TAMIS, &["sidecar", "-c", &wrong, "--print"]).await;
     assert!(!ran.status.success() && stderr(&ran).contains("sidecar.toml:10:1"), "{}", stderr(&ran));
+}
+
+scenario!(what_is_no_http_passes_by_filters_of_the_service_only_where_they_keep_it_from_nothing);
+async fn what_is_no_http_passes_by_filters_of_the_service_only_where_they_keep_it_from_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = async |more: &str| {
+        let file = folder.path().join("sidecar.toml");
+        let text = format!(
+            "[sidecar]\nservice = 'web'\nport = 8080\ntrust-domain = 'shop.example'\nworkload-api = '/run/spire/agent.sock'\ndirectory = '.'\nipv6 = false\n\
+             inbound-filters = ['tokens']\noutbound-filters = ['egress']\n{more}\n[services.users]\nendpoints = ['10.0.0.2:8080']\n\
+             [filters.tokens]\nmodule = 'builtin:headers'\n[filters.egress]\nmodule = 'builtin:headers'\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let printed = output(TAMIS, &["sidecar", "-c", file.to_str().unwrap(), "--print"]).await;
+        let table: toml::Table = stdout(&printed).parse().expect("it is TOML");
+        let unfiltered = |listener: &str| {
+            let tcp = table["listeners"][listener].get("tcp")?.get("unfiltered")?.as_array()?;
+            Some(tcp.iter().map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" "))
+        };
+        (unfiltered("inbound"), unfiltered("outbound").unwrap())
+    };
+    assert_eq!(written("").await, (None, "egress services".to_owned()));
+    assert_eq!(written("unknown = 'refuse'").await, (None, "services".to_owned()));
+    let named = "unknown = 'refuse'\nunfiltered = ['tokens', 'egress']";
+    assert_eq!(written(named).await, (Some("tokens".to_owned()), "egress services".to_owned()));
 }
 
 scenario!(rules_are_printed_for_both_tools);

@@ -10,6 +10,7 @@ use tamis_tests::proxy::replace;
 use tamis_tests::{Origin, Raw, Reply, origin, scenario};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UdpSocket;
 
 const TAMIS: &str = env!("CARGO_BIN_EXE_tamis-cli");
 const ASK: &str = "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n";
@@ -157,6 +158,73 @@ async fn another_process_takes_over_and_nobody_notices() {
     let second = Heir(serving.process().await);
     assert_ne!(second.0, heir.0);
     assert_eq!(serving.get().await, "here");
+}
+
+/// Answers each datagram with what is in it.
+async fn datagrams() -> (SocketAddr, tokio::task::JoinHandle<()>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let serving = tokio::spawn(async move {
+        let mut buffer = [0; 2048];
+        while let Ok((count, from)) = socket.recv_from(&mut buffer).await {
+            socket.send_to(&buffer[..count], from).await.ok();
+        }
+    });
+    (address, serving)
+}
+
+async fn asker(to: SocketAddr) -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(to).await.unwrap();
+    socket
+}
+
+/// Waits for the answer: one that is lost never comes.
+async fn answers(client: &UdpSocket, number: u32) {
+    let asked = number.to_be_bytes();
+    client.send(&asked).await.unwrap();
+    let mut buffer = [0; 64];
+    let count = client.recv(&mut buffer).await.unwrap();
+    assert_eq!(buffer[..count], asked);
+}
+
+scenario!(no_datagram_is_lost_when_another_process_takes_over);
+async fn no_datagram_is_lost_when_another_process_takes_over() {
+    let (origin, (endpoint, echoing)) = (echoing(), datagrams().await);
+    let listener = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let more = format!(
+        "workers = 3\nlisteners.dns = {{ listen = '{address}', protocol = 'udp', cluster = 'datagrams', timeouts = {{ udp-idle = '1s' }} }}\nclusters.datagrams = {{ endpoints = ['{endpoint}'] }}"
+    );
+    let mut serving = Serving::start(&origin, &more).await;
+    let stop = tokio::sync::watch::channel(false);
+    // One has a session that is never idle, so that the old process stays; others come anew all the time.
+    let busy = tokio::spawn(async move {
+        let (client, mut asked) = (asker(address).await, 0);
+        while !*stop.1.borrow() {
+            answers(&client, asked).await;
+            // Each has a session for a while, and there may be only so many.
+            if asked.is_multiple_of(8) {
+                answers(&asker(address).await, asked).await;
+            }
+            asked += 1;
+        }
+        asked
+    });
+    let before = serving.process().await;
+    let (done, said) = serving.upgrade(&[]).await;
+    assert!(done, "{said}");
+    let heir = Heir(serving.process().await);
+    assert_ne!(heir.0, before, "{said}");
+    for number in 0..50 {
+        answers(&asker(address).await, number).await;
+    }
+    assert_eq!(serving.running.exit_code_alone().await, Some(0), "nothing holds the old one: {}", serving.running.said);
+    stop.0.send_replace(true);
+    assert!(busy.await.unwrap() > 0);
+    answers(&asker(address).await, 7).await;
+    echoing.abort();
 }
 
 scenario!(a_signal_asks_for_a_successor_too);

@@ -86,6 +86,23 @@ async fn an_exchange_is_shown_with_everything_that_happened_in_it() {
     assert_eq!((&attempt["endpoint"], &attempt["status"]), (&json!(origin.to_string()), &json!(200)), "{event}");
 }
 
+scenario!(a_raw_connection_is_shown_when_it_has_ended);
+async fn a_raw_connection_is_shown_when_it_has_ended() {
+    let origin = crate::tcp::named("raw").await;
+    let proxy = Edge::HTTP1_PLAIN.proxy(format!(
+        "[listeners.edge]\nprotocol = 'tcp'\ncluster = 'origin'\nfilters = ['raw']\n[clusters.origin]\nendpoints = ['{origin}']\n\
+         [filters.raw]\nmodule = '{}'\n",
+        guest("raw-tcp")
+    ));
+    let mut watching = Watching::begin(&proxy, "?bodies=4&match=cluster%3Dorigin").await;
+    assert_eq!(crate::tcp::say(proxy.address(), b"hello").await, b"raw:hello");
+    let (_, event) = watching.next().await;
+    assert_eq!((&event["protocol"], &event["method"], &event["path"]), (&json!("tcp"), &json!(""), &json!("")), "{event}");
+    assert_eq!((&event["request_bytes"], &event["response_bytes"]), (&json!(5), &json!(9)), "{event}");
+    assert_eq!((&event["reason"], &event["endpoint"]), (&json!("upstream"), &json!(origin.to_string())), "{event}");
+    assert_eq!((&event["filters"][0]["name"], &event["notes"]["raw"]), (&json!("raw"), &json!("passed")), "{event}");
+}
+
 scenario!(an_expression_that_is_none_says_what_was_expected);
 async fn an_expression_that_is_none_says_what_was_expected() {
     let proxy = Edge::HTTP1_PLAIN.proxy("[listeners.edge]\n[admin.tap]\nbody-bytes = '1KiB'");

@@ -3,11 +3,10 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
+use std::process::{Child, Command};
 
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, wait, waitpid};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::upgrade::{OF_ONE_PROCESS, VARIABLE};
 
@@ -23,27 +22,79 @@ const OF_THE_MANAGER: [&str; 2] = ["NOTIFY_SOCKET", "WATCHDOG_USEC"];
 #[derive(Debug)]
 pub struct Application {
     command: Vec<OsString>,
-    running: Option<Child>,
+    running: Option<Running>,
     code: Option<u8>,
+    /// A signal has asked it to end.
+    pub was_asked: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    process: Pid,
+    /// Tells that a child has ended.
+    children: tokio::signal::unix::Signal,
+    /// This is the first process of its namespace: what loses its parent becomes its child, and is a zombie until it looks.
+    adopts: bool,
+    /// It has been waited for: its number may be somebody else's by now.
+    has_ended: bool,
+}
+
+impl Drop for Running {
+    /// Nobody is left to tell it to end.
+    fn drop(&mut self) {
+        if !self.has_ended {
+            let _ = kill_process(self.process, Signal::KILL);
+        }
+    }
+}
+
+impl Running {
+    /// `Ok(None)`: it runs on.
+    fn look(&self) -> io::Result<Option<WaitStatus>> {
+        if !self.adopts {
+            return Ok(waitpid(Some(self.process), WaitOptions::NOHANG)?.map(|(_, status)| status));
+        }
+        while let Some((process, status)) = wait(WaitOptions::NOHANG)? {
+            if process == self.process {
+                return Ok(Some(status));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn ended(&mut self) -> io::Result<WaitStatus> {
+        loop {
+            if let Some(status) = self.look()? {
+                self.has_ended = true;
+                return Ok(status);
+            }
+            self.children.recv().await;
+        }
+    }
 }
 
 impl Application {
     /// A program and its arguments, not yet started.
     pub fn new(command: Vec<OsString>) -> Self {
-        Self { command, running: None, code: None }
+        Self { command, running: None, code: None, was_asked: false }
     }
 
     pub fn start(&mut self) {
         let Some((program, arguments)) = self.command.split_first() else { return self.code = Some(NOT_FOUND) };
         let mut command = Command::new(program);
-        command.args(arguments).kill_on_drop(true);
+        command.args(arguments);
         for variable in OF_ONE_PROCESS.iter().chain(&OF_THE_MANAGER).chain([&VARIABLE]) {
             command.env_remove(variable);
         }
-        match command.spawn() {
-            Ok(child) => {
+        // Heard from before there is anything to hear of.
+        let started = signal(SignalKind::child()).and_then(|children| Ok((children, command.spawn()?)));
+        match started {
+            Ok((children, child)) => {
+                let process = Pid::from_child(&child);
                 tracing::info!(program = %program.display(), process = child.id(), "the application runs");
-                self.running = Some(child);
+                self.running = Some(Running { process, children, adopts: getpid() == Pid::INIT, has_ended: false });
+                // It has no pipes; who waits for it is `Running`.
+                drop::<Child>(child);
             }
             Err(error) => {
                 tracing::error!(program = %program.display(), %error, "the application cannot be started");
@@ -55,20 +106,27 @@ impl Application {
 
     /// Waits for its end, once.
     pub async fn ended(&mut self) {
-        if let Some(child) = &mut self.running {
-            let status = child.wait().await;
-            self.running = None;
-            match status {
-                Ok(status) => {
-                    tracing::info!(%status, "the application has ended");
-                    self.code = Some(code(status));
-                }
-                Err(error) => {
-                    tracing::error!(%error, "nobody knows how the application ended");
-                    self.code = Some(NOT_STARTED);
-                }
+        let Some(running) = &mut self.running else { return };
+        self.code = Some(match running.ended().await {
+            Ok(status) => {
+                let code = code(status);
+                tracing::info!(code, "the application has ended");
+                code
             }
+            Err(error) => {
+                tracing::error!(%error, "nobody knows how the application ended");
+                NOT_STARTED
+            }
+        });
+        self.running = None;
+    }
+
+    /// Ends it, whatever it does.
+    pub async fn kill(&mut self) {
+        if let Some(process) = self.hears() {
+            pass_on(process, Signal::KILL);
         }
+        self.ended().await;
     }
 
     /// Waits for its end; for ever where there is none to come.
@@ -81,7 +139,7 @@ impl Application {
 
     /// Who hears signals, as long as it runs.
     pub fn hears(&self) -> Option<Pid> {
-        Pid::from_raw(i32::try_from(self.running.as_ref()?.id()?).ok()?)
+        Some(self.running.as_ref()?.process)
     }
 
     /// The proxy is to leave, and does when the application has: it is asked to. False: there is none.
@@ -102,9 +160,9 @@ pub fn pass_on(process: Pid, signal: Signal) {
     }
 }
 
-fn code(status: ExitStatus) -> u8 {
-    let exit = status.code().and_then(|code| u8::try_from(code).ok());
-    let signal = || status.signal().and_then(|signal| SIGNALLED.checked_add(u8::try_from(signal).ok()?));
+fn code(status: WaitStatus) -> u8 {
+    let exit = status.exit_status().and_then(|code| u8::try_from(code).ok());
+    let signal = || status.terminating_signal().and_then(|signal| SIGNALLED.checked_add(u8::try_from(signal).ok()?));
     exit.or_else(signal).unwrap_or(NOT_STARTED)
 }
 

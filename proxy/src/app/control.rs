@@ -78,7 +78,9 @@ pub enum Event {
     /// Another process is to take over.
     Upgrade,
     /// A signal that was the application's.
-    PassedOn,
+    PassedOn {
+        asks_to_end: bool,
+    },
 }
 
 /// Why the loop has ended calmly.
@@ -345,7 +347,16 @@ impl Control {
                 Event::Found(query, answer) => waiting.add(Change::Found(query, answer)),
                 Event::ReopenLog => self.live.load().access_log.reopen(),
                 Event::Upgrade if wanted.is_none() && upgrading.is_none() => wanted = Some(Upgrade::nobodys()),
-                Event::Upgrade | Event::PassedOn => {}
+                Event::PassedOn { asks_to_end: true } => {
+                    let Some(application) = application else { continue };
+                    if application.was_asked {
+                        tracing::warn!("the application was told to end before, and is killed");
+                        application.kill().await;
+                        break None;
+                    }
+                    application.was_asked = true;
+                }
+                Event::Upgrade | Event::PassedOn { .. } => {}
                 Event::Stop => break None,
                 Event::Drain if Application::is_told(application.as_ref()) => {}
                 Event::Drain => break Some(End::Told),

@@ -215,9 +215,18 @@ impl Listeners {
 
     /// Ends all of them; the triggers tell when they have.
     pub fn drain(&mut self) -> Vec<drain::Trigger> {
+        self.told(drain::Trigger::drain)
+    }
+
+    /// The same where a successor has their sockets.
+    pub fn hand_over(&mut self) -> Vec<drain::Trigger> {
+        self.told(drain::Trigger::hand_over)
+    }
+
+    fn told(&mut self, tell: fn(&drain::Trigger)) -> Vec<drain::Trigger> {
         let running = std::mem::take(&mut self.running);
         let triggers = running.into_values().map(|running| {
-            running.trigger.drain();
+            tell(&running.trigger);
             running.trigger
         });
         triggers.collect()

@@ -47,7 +47,8 @@ impl Signals {
             pass_on(application, number);
         }
         match event {
-            Event::Drain | Event::Upgrade => Event::PassedOn,
+            Event::Drain => Event::PassedOn { asks_to_end: !heard },
+            Event::Upgrade => Event::PassedOn { asks_to_end: false },
             event => event,
         }
     }

@@ -1,17 +1,17 @@
 //! A connection to an endpoint: TCP, and TLS over it where the cluster says so, within one deadline.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::passing::Own;
 use super::{Cluster, Endpoint};
 use crate::config;
+use crate::dial;
 use crate::exchange::proxy_header::{self, Addresses};
 use crate::exchange::{Failure, Kind};
 use crate::tls::{self, Offer, Why};
@@ -19,18 +19,16 @@ use crate::tls::{self, Offer, Why};
 /// One that is open.
 #[derive(Debug)]
 pub enum Stream {
-    Plain(TcpStream),
-    /// To where a client was going.
-    Passed(TcpStream, Own),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(TcpStream, Option<Own>),
+    Tls(Box<TlsStream<TcpStream>>, Option<Own>),
 }
 
 impl Stream {
     /// Whether HTTP/2 was agreed on.
     pub fn agreed_on_http2(&self) -> bool {
         match self {
-            Self::Plain(_) | Self::Passed(..) => false,
-            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+            Self::Plain(..) => false,
+            Self::Tls(stream, _) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
 }
@@ -53,19 +51,18 @@ pub async fn announce(config: &config::Cluster, stream: &mut TcpStream, client: 
 async fn open(cluster: &Cluster, endpoint: &Endpoint, offer: Offer, client: Option<Addresses>) -> Result<Stream, Failure> {
     let limit = cluster.config.timeouts.connect;
     let connecting = async {
-        let mut stream = reach(endpoint.address, cluster.config.mark).await.map_err(refused_by)?;
+        let mut stream = dial::to(endpoint.address, cluster.config.mark).await.map_err(refused_by)?;
+        // At once: it may be on its way back already.
+        let own = Own::of(&stream, endpoint.address);
         // Requests are written whole; waiting for more to write only delays them.
         let _ = stream.set_nodelay(true);
         announce(&cluster.config, &mut stream, client).await.map_err(refused_by)?;
-        if cluster.config.original_destination {
-            let own = Own::new(stream.local_addr().map_err(refused_by)?);
-            return Ok(Stream::Passed(stream, own));
-        }
         if cluster.config.tls.is_none() {
-            return Ok(Stream::Plain(stream));
+            return Ok(Stream::Plain(stream, own));
         }
         // Boxed: opening a connection is rare, and whoever waits for one would have to have room for a handshake.
-        Box::pin(shake(cluster, endpoint, stream, offer)).await
+        let stream = Box::pin(shake(cluster, endpoint, stream, offer)).await?;
+        Ok(Stream::Tls(stream, own))
     };
     if limit.is_zero() {
         return connecting.await;
@@ -74,15 +71,12 @@ async fn open(cluster: &Cluster, endpoint: &Endpoint, offer: Offer, client: Opti
     tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// Connects, with the firewall mark that the cluster's connections have.
-pub async fn reach(address: SocketAddr, mark: Option<u32>) -> io::Result<TcpStream> {
-    let Some(mark) = mark else { return TcpStream::connect(address).await };
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket2::SockRef::from(&socket).set_mark(mark)?;
-    socket.connect(address).await
-}
-
-async fn shake(cluster: &Cluster, endpoint: &Endpoint, stream: TcpStream, offer: Offer) -> Result<Stream, Failure> {
+async fn shake(
+    cluster: &Cluster,
+    endpoint: &Endpoint,
+    stream: TcpStream,
+    offer: Offer,
+) -> Result<Box<TlsStream<TcpStream>>, Failure> {
     /// Counts a handshake that is given up because it takes too long.
     struct Late<'a>(Option<&'a Cluster>);
     impl Drop for Late<'_> {
@@ -103,7 +97,7 @@ async fn shake(cluster: &Cluster, endpoint: &Endpoint, stream: TcpStream, offer:
     match shaken {
         Ok(stream) => {
             counts.shook(tls::Client::is_resumed(stream.get_ref().1));
-            Ok(Stream::Tls(Box::new(stream)))
+            Ok(Box::new(stream))
         }
         Err(refused) => {
             counts.failed_for(refused.why);
@@ -120,8 +114,8 @@ pub fn refused_by(error: impl Into<crate::exchange::failure::BoxError>) -> Failu
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) | Self::Passed(stream, _) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Plain(stream, _) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream, _) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -129,36 +123,36 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) | Self::Passed(stream, _) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Plain(stream, _) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream, _) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) | Self::Passed(stream, _) => Pin::new(stream).poll_write_vectored(context, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Plain(stream, _) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream, _) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Plain(stream) | Self::Passed(stream, _) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Plain(stream, _) => stream.is_write_vectored(),
+            Self::Tls(stream, _) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) | Self::Passed(stream, _) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Self::Plain(stream, _) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream, _) => Pin::new(stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) | Self::Passed(stream, _) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Plain(stream, _) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream, _) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

@@ -1,13 +1,17 @@
 //! Where clients were going before they were redirected to the proxy: endpoints of a cluster that lists none.
 //!
 //! Each worker has its own, as many as the cluster's `destinations`, so that connections to them are used again; a swap of the
-//! snapshot forgets them. What this process opens to such places is remembered for as long as it is open: if it comes back to
-//! a listener, redirecting leads in a circle.
+//! snapshot forgets them. Where connections are redirected to this process, what clusters open is remembered for as long as it is
+//! open: if it comes back to a listener, redirecting leads in a circle.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::TcpStream;
 
 use super::{Cluster, Endpoint};
 
@@ -55,38 +59,72 @@ pub fn forget() {
 /// Shards, so that workers hardly ever meet.
 const SHARDS: usize = 16;
 
-static OWN: [Mutex<Option<HashSet<SocketAddr>>>; SHARDS] = [const { Mutex::new(None) }; SHARDS];
+/// Both ends of a connection: its own, and the one that it was opened to. A port of this host alone may serve several at once.
+type Ends = (SocketAddr, SocketAddr);
+/// How many have, or seem to have, the same ends: one whose end is not noticed yet must not take another's place with it.
+type Counted = HashMap<Ends, usize>;
 
-fn shard(address: SocketAddr) -> MutexGuard<'static, Option<HashSet<SocketAddr>>> {
-    OWN[usize::from(address.port()) % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+static OWN: [Mutex<Option<Counted>>; SHARDS] = [const { Mutex::new(None) }; SHARDS];
+/// Somebody redirects connections to this process.
+static REDIRECTED: AtomicBool = AtomicBool::new(false);
+
+fn shard(own: SocketAddr) -> MutexGuard<'static, Option<Counted>> {
+    OWN[usize::from(own.port()) % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A connection that this process has opened, by the address of its own end.
+/// Without what only one of both sides may see of it, such as a flow's label.
+fn bare(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// From now on connections are remembered: a circle begins with one that was redirected.
+pub fn begin_to_remember() {
+    if !REDIRECTED.load(Ordering::Relaxed) {
+        REDIRECTED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A connection that this process has opened.
 #[derive(Debug)]
-pub struct Own(SocketAddr);
+pub struct Own(Ends);
 
 impl Own {
-    pub fn new(local: SocketAddr) -> Self {
-        shard(local).get_or_insert_default().insert(local);
-        Self(local)
+    /// `None`: nobody would ask.
+    pub fn of(stream: &TcpStream, to: SocketAddr) -> Option<Self> {
+        let asked = REDIRECTED.load(Ordering::Relaxed);
+        asked.then(|| stream.local_addr().ok()).flatten().map(|local| Self::new(local, to))
+    }
+
+    fn new(local: SocketAddr, to: SocketAddr) -> Self {
+        let ends = (bare(local), bare(to));
+        *shard(ends.0).get_or_insert_default().entry(ends).or_default() += 1;
+        Self(ends)
     }
 }
 
 impl Drop for Own {
     fn drop(&mut self) {
-        if let Some(own) = &mut *shard(self.0) {
-            own.remove(&self.0);
+        if let Some(own) = &mut *shard(self.0.0)
+            && let Entry::Occupied(mut count) = own.entry(self.0)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
         }
     }
 }
 
-/// Whether a connection with this other end is one that this process has opened to where a client was going.
-pub fn is_own(peer: SocketAddr) -> bool {
-    shard(peer).as_ref().is_some_and(|own| own.contains(&peer))
+/// Whether a connection with this other end, which was going there, is one that this process has opened.
+pub fn is_own(peer: SocketAddr, original: SocketAddr) -> bool {
+    let ends = (bare(peer), bare(original));
+    shard(ends.0).as_ref().is_some_and(|own| own.contains_key(&ends))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use crate::cluster::discovery::Resolved;
     use crate::config;
@@ -119,11 +157,16 @@ mod tests {
 
     #[test]
     fn what_comes_back_is_known() {
-        let address = SocketAddr::from(([192, 0, 2, 1], 1234));
-        assert!(!is_own(address));
-        let own = Own::new(address);
-        assert!(is_own(address));
-        drop(own);
-        assert!(!is_own(address));
+        let address = |port: u16| SocketAddr::from(([192, 0, 2, 1], port));
+        let (local, to) = (address(1234), address(80));
+        assert!(!is_own(local, to));
+        let (first, second) = (Own::new(local, to), Own::new(local, to));
+        assert!(is_own(local, to) && !is_own(local, address(81)), "somebody else may have the same port");
+        let mapped = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped(), 1234));
+        assert!(is_own(mapped, to));
+        drop(first);
+        assert!(is_own(local, to), "another one is there");
+        drop(second);
+        assert!(!is_own(local, to));
     }
 }

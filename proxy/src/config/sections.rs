@@ -28,6 +28,12 @@ const DIRECT_OR_COMPONENT: Choice<bool> = Choice::of(&[("direct", true), ("compo
 /// Reads the top of the file.
 pub fn config(top: &mut Table<'_>) -> Config {
     let (sidecar, services) = of_a_sidecar(top);
+    let mark = top.optional(
+        "mark",
+        &Integer::within(1, u32::MAX),
+        "The firewall mark (SO_MARK) of connections that the proxy opens, those of clusters without a `mark` of their own included: by it, \
+         what redirects leaves them out. It takes CAP_NET_ADMIN.",
+    );
     let zone = top.optional("zone", &Word, "Where this proxy is: clusters prefer endpoints of the same zone.");
     Config {
         workers: top.optional(
@@ -35,6 +41,7 @@ pub fn config(top: &mut Table<'_>) -> Config {
             &Integer::within(1, WORKERS_MAX),
             "Worker threads, each with connections, pools and filter instances of its own. Without it, one a core.",
         ),
+        mark,
         admin: top.optional_table("admin", "The listener of the operator. Without it there is none.", admin::admin),
         state: top.table("state", "What is pushed through the admin, and what is remembered of it.", state),
         access_log: top.table(
@@ -47,14 +54,14 @@ pub fn config(top: &mut Table<'_>) -> Config {
             .optional_table(
                 "tracing",
                 "Traces that go on, and spans that are told of. Without it, fields of traces pass as they are.",
-                tracing::tracing,
+                |table| tracing::tracing(table, mark),
             )
             .map(std::sync::Arc::new),
         limits: top.table("limits", "What holds for the whole process.", process_limits),
         drain: top.table("drain", "How the proxy leaves after SIGTERM.", drain),
         upgrade: top.table("upgrade", "Another process takes over from this one.", upgrade::upgrade),
         dns: top.table("dns", "How host names in `endpoints` are resolved.", dns),
-        modules: top.table("modules", "How modules are fetched, and what is kept of them.", modules),
+        modules: top.table("modules", "How modules are fetched, and what is kept of them.", |table| modules(table, mark)),
         spiffe: top.optional_table(
             "spiffe",
             "Who the proxy itself is, as the SPIFFE Workload API says. Takes effect at the next start.",
@@ -63,11 +70,14 @@ pub fn config(top: &mut Table<'_>) -> Config {
         sidecar,
         services,
         listeners: top.named("listeners", "A socket that clients connect to; at least one.", listeners::listener),
-        clusters: top
-            .named("clusters", "A named set of endpoints that exchanges go to.", |table| clusters::cluster(table, zone.as_ref())),
+        clusters: top.named("clusters", "A named set of endpoints that exchanges go to.", |table| {
+            clusters::cluster(table, zone.as_ref(), mark)
+        }),
         filters: top.named("filters", "A module with its configuration, for `filters` of listeners.", filters::filter),
         chains: top.named("chains", "Filters that a filter may append to those of the listener.", chain),
-        stores: top.named("stores", "Small state that filters share; `allow` of a filter grants it.", stores::store),
+        stores: top.named("stores", "Small state that filters share; `allow` of a filter grants it.", |table| {
+            stores::store(table, mark)
+        }),
     }
 }
 
@@ -186,7 +196,7 @@ fn dns(table: &mut Table<'_>) -> Dns {
     }
 }
 
-fn modules(table: &mut Table<'_>) -> Modules {
+fn modules(table: &mut Table<'_>, mark: Option<u32>) -> Modules {
     let default = Modules::default();
     let cache = table.optional(
         "cache",
@@ -214,6 +224,7 @@ fn modules(table: &mut Table<'_>) -> Modules {
             default.fetch_timeout,
             "For fetching all modules that are not in the cache, retries included; then the start or the reload fails.",
         ),
+        mark,
         direct: table.or(
             "enter",
             &DIRECT_OR_COMPONENT,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::read::Reader;
 use super::sections;
@@ -68,7 +69,7 @@ impl Write<'_> {
         let application = self.table([("endpoints", self.texts([application.to_string().as_str()]))]);
         let mut clusters = vec![(APPLICATION, application)];
         if sidecar.passes_unknown {
-            clusters.push((PASSTHROUGH, self.marked(vec![("original-destination", self.flag(true))])));
+            clusters.push((PASSTHROUGH, self.table([("original-destination", self.flag(true))])));
         }
         clusters.extend(services.iter().map(|(name, service)| (*name, self.cluster(name, service))));
         let mut top = vec![("listeners", self.table(listeners)), ("clusters", self.table(clusters))];
@@ -77,6 +78,9 @@ impl Write<'_> {
         }
         if let SidecarIdentity::Workload { socket, directory } = &sidecar.identity {
             top.push(("spiffe", self.table([("socket", self.path(socket)), ("directory", self.path(directory))])));
+        }
+        if let Some(mark) = sidecar.mark {
+            top.push(("mark", Node { span: self.span.clone(), value: Value::Integer(mark.into()) }));
         }
         self.table(top)
     }
@@ -100,7 +104,7 @@ impl Write<'_> {
             ("certificates", self.array([self.table([("chain", certificate), ("key", key)])])),
             ("client-auth", self.table(auth)),
         ]);
-        self.table([
+        let mut entries = vec![
             ("listen", self.text(&sidecar.inbound.to_string())),
             ("protocol", self.text("auto")),
             ("original-destination", self.flag(true)),
@@ -108,7 +112,22 @@ impl Write<'_> {
             ("header-underscores", self.text("pass")),
             ("filters", self.texts(sidecar.inbound_filters.iter().map(|name| &**name))),
             ("cluster", self.text(APPLICATION)),
-        ])
+        ];
+        let unfiltered: Vec<_> = sidecar.unfiltered.iter().filter(|name| sidecar.inbound_filters.contains(name)).collect();
+        let mut tcp = self.opaque_ports();
+        if !unfiltered.is_empty() {
+            tcp.push(("unfiltered", self.texts(unfiltered.into_iter().map(|name| &**name))));
+        }
+        if !tcp.is_empty() {
+            entries.push(("tcp", self.table(tcp)));
+        }
+        self.table(entries)
+    }
+
+    fn opaque_ports(&self) -> Vec<(&'static str, Node)> {
+        let number = |port: &u16| Node { span: self.span.clone(), value: Value::Integer((*port).into()) };
+        let ports: Vec<_> = self.sidecar.opaque_ports.iter().map(number).collect();
+        if ports.is_empty() { Vec::new() } else { vec![("opaque-ports", self.array(ports))] }
     }
 
     fn outbound(&self, listen: SocketAddr, services: &[(&str, &Service)]) -> Node {
@@ -131,10 +150,20 @@ impl Write<'_> {
             ),
             ("filters", self.texts(sidecar.outbound_filters.iter().map(|name| &**name).chain(router))),
         ];
+        let mut tcp = self.opaque_ports();
         let destinations = destinations(services);
         if !destinations.is_empty() {
             let destinations = destinations.iter().map(|(address, name)| (address.as_str(), self.text(name)));
-            entries.push(("tcp", self.table([("destinations", self.table(destinations))])));
+            tcp.push(("destinations", self.table(destinations)));
+        }
+        // Whoever may call everything, TLS of its own included, is kept from nothing by filters of HTTP.
+        let may = |name: &&Arc<str>| sidecar.passes_unknown || sidecar.unfiltered.contains(name);
+        let unfiltered: Vec<_> = sidecar.outbound_filters.iter().filter(may).map(|name| &**name).chain(router).collect();
+        if !unfiltered.is_empty() {
+            tcp.push(("unfiltered", self.texts(unfiltered)));
+        }
+        if !tcp.is_empty() {
+            entries.push(("tcp", self.table(tcp)));
         }
         if sidecar.passes_unknown {
             entries.push(("cluster", self.text(PASSTHROUGH)));
@@ -158,7 +187,7 @@ impl Write<'_> {
             tls.extend(self.said(said, "identities").map(|identities| ("identities", identities)));
             entries.push(("tls", self.table(tls)));
         }
-        self.marked(entries)
+        self.table(entries)
     }
 
     fn routes_needed(&self, services: &[(&str, &Service)]) -> bool {
@@ -194,12 +223,6 @@ impl Write<'_> {
                 (self.path(&directory.join("svid.pem")), self.path(&directory.join("svid.key")), bundle)
             }
         }
-    }
-
-    fn marked(&self, mut entries: Vec<(&str, Node)>) -> Node {
-        let mark = self.sidecar.mark.map(|mark| Node { span: self.span.clone(), value: Value::Integer(mark.into()) });
-        entries.extend(mark.map(|mark| ("mark", mark)));
-        self.table(entries)
     }
 
     fn section(&self) -> Option<&Node> {

@@ -91,6 +91,7 @@ fn everything_has_a_default_but_what_cannot() {
     let loaded = judge("[listeners.edge]\nlisten = \"127.0.0.1:0\"\n").expect("valid");
     let Config {
         workers,
+        mark,
         admin,
         state,
         access_log,
@@ -110,7 +111,7 @@ fn everything_has_a_default_but_what_cannot() {
         chains,
         stores,
     } = loaded.config;
-    assert_eq!((spiffe, sidecar, upgrade), (None, None, Upgrade::default()));
+    assert_eq!((spiffe, sidecar, upgrade, mark), (None, None, Upgrade::default(), None));
     assert!(services.is_empty());
     assert_eq!((workers, admin, state), (None, None, State::default()));
     assert_eq!((access_log, redact, tracing), (AccessLog::default(), Redact::default(), None));
@@ -121,6 +122,19 @@ fn everything_has_a_default_but_what_cannot() {
     assert_eq!((&edge.limits, &edge.timeouts), (&ListenerLimits::default(), &ListenerTimeouts::default()));
     assert_eq!((&edge.tls, &edge.cluster, &edge.paths), (&None, &None, &Paths::default()));
     assert!(edge.reject_underscores);
+}
+
+#[test]
+fn a_mark_is_of_everything_that_is_opened() {
+    let text = "mark = 7\nmodules = { cache = 'off' }\ntracing = { endpoint = 'http://127.0.0.1:4318' }\n\
+                [listeners.edge]\nlisten = '127.0.0.1:0'\n\
+                [clusters.a]\nendpoints = []\n[clusters.b]\nendpoints = []\nmark = 8\n[stores.s]\nbackend = 'redis'\nurl = 'redis://127.0.0.1'\n";
+    let config = judge(text).expect("valid").config;
+    assert_eq!((config.clusters["a"].mark, config.clusters["b"].mark), (Some(7), Some(8)));
+    assert_eq!(config.modules.mark, Some(7));
+    assert_eq!(config.tracing.and_then(|tracing| tracing.export.as_ref()?.mark), Some(7));
+    let Backend::Redis(redis) = &config.stores["s"].backend else { panic!("it is in Redis") };
+    assert_eq!(redis.mark, Some(7));
 }
 
 #[test]
@@ -233,6 +247,7 @@ fn every_value_reaches_its_field() {
         cache_bytes: 1 << 28,
         ca: vec!["etc/own-ca.pem".into()],
         fetch_timeout: Duration::from_secs(10),
+        mark: None,
         direct: false,
     };
     assert_eq!(config.modules, modules);

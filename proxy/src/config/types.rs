@@ -51,6 +51,8 @@ mod upgrade;
 pub struct Config {
     /// Worker threads; `None` means one a core.
     pub workers: Option<usize>,
+    /// What connections are marked with that the proxy opens, for firewalls and routes.
+    pub mark: Option<u32>,
     pub admin: Option<Admin>,
     pub state: State,
     pub access_log: AccessLog,
@@ -128,6 +130,8 @@ pub struct Modules {
     pub ca: Vec<PathBuf>,
     /// For all modules of one load together.
     pub fetch_timeout: Duration,
+    /// Of connections for fetching.
+    pub mark: Option<u32>,
     /// Core modules are entered as such where that is the same; otherwise as components.
     pub direct: bool,
 }
@@ -308,6 +312,7 @@ impl Default for Modules {
             cache_bytes: defaults::MODULE_CACHE_BYTES,
             ca: Vec::new(),
             fetch_timeout: defaults::MODULE_FETCH,
+            mark: None,
             direct: true,
         }
     }

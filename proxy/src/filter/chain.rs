@@ -11,6 +11,7 @@ mod filters;
 mod held;
 mod raw;
 mod step;
+mod unasked;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
@@ -30,6 +31,7 @@ use failing::Passed;
 use filters::Filters;
 pub use filters::completes;
 use held::Instances;
+pub use unasked::{OF_HTTP, Port, unasked};
 
 /// An exchange that more than one walk may have in hand.
 pub type Shared = Rc<RefCell<Exchange>>;
@@ -103,20 +105,23 @@ impl Chain {
 
     /// The request hooks, first to last, then those of the chain that one of them has set. `None`: all said `next`.
     pub fn request(&self, record: &Record) -> impl Future<Output = Option<Step>> {
-        self.inward(record, Call::Request)
+        self.inward(record, Call::Request, None)
     }
 
-    /// The same for a raw connection. `raw_only`: its port is of nothing else.
-    pub fn connection(&self, record: &Record, raw_only: bool) -> impl Future<Output = Option<Step>> {
-        self.streams().raw_only.set(raw_only);
-        self.inward(record, Call::Connection)
+    /// The same for a raw connection, which is refused where it would pass by a filter.
+    pub fn connection(&self, record: &Record, port: Port<'_>) -> impl Future<Output = Option<Step>> {
+        self.streams().raw_only.set(port.raw_only);
+        self.inward(record, Call::Connection, Some(port))
     }
 
-    async fn inward(&self, record: &Record, call: Call) -> Option<Step> {
+    async fn inward(&self, record: &Record, call: Call, port: Option<Port<'_>>) -> Option<Step> {
         self.filters.get(0)?;
         let mut hand = Hand::new(call.hook(), record.shared(), &self.reach);
         let mut index = 0;
         loop {
+            if let Some(Err(failure)) = port.map(|port| unasked::judged_by_all(self.filters.iter().skip(index), port)) {
+                return Some(Step::Failed(failure));
+            }
             while let Some(filter) = self.filters.get(index) {
                 match self.step(filter, call.clone(), &mut hand).await {
                     Ok(Passed::Well) => set(&self.entered, index),

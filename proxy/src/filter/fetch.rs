@@ -8,14 +8,13 @@ mod attempt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use attempt::Way;
+pub use attempt::{AttemptError, Doing};
 use http::Uri;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
-use tokio_rustls::TlsConnector;
-
-pub use attempt::{AttemptError, Doing};
 
 use crate::tls;
 
@@ -45,28 +44,33 @@ fn earlier(last: &Option<AttemptError>) -> String {
 }
 
 /// What is behind each address, in the same order. All of it together takes no longer than `within`.
-pub fn all(urls: &[Uri], authorities: &[CertificateDer<'static>], within: Duration) -> Vec<Result<Vec<u8>, FetchError>> {
+pub fn all(
+    urls: &[Uri],
+    authorities: &[CertificateDer<'static>],
+    within: Duration,
+    mark: Option<u32>,
+) -> Vec<Result<Vec<u8>, FetchError>> {
     let refused = |why: String| urls.iter().map(|_| Err(FetchError::Setup(why.clone()))).collect();
-    let tls = match tls::client::connector(authorities) {
-        Ok(tls) => tls,
+    let way = match tls::client::connector(authorities) {
+        Ok(tls) => Way { tls, mark },
         Err(error) => return refused(error.to_string()),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return refused(format!("no runtime: {error}")),
     };
-    let fetched = runtime.block_on(side_by_side(urls, tls, within));
+    let fetched = runtime.block_on(side_by_side(urls, way, within));
     // A name that is still being resolved is not waited for.
     runtime.shutdown_background();
     fetched
 }
 
-async fn side_by_side(urls: &[Uri], tls: TlsConnector, within: Duration) -> Vec<Result<Vec<u8>, FetchError>> {
+async fn side_by_side(urls: &[Uri], way: Way, within: Duration) -> Vec<Result<Vec<u8>, FetchError>> {
     let deadline = Instant::now() + within;
     let room = Arc::new(Semaphore::new(FETCHES_MAX));
     let mut fetches = JoinSet::new();
     for (place, url) in urls.iter().enumerate() {
-        let fetch = Fetch { url: url.clone(), tls: tls.clone(), room: Arc::clone(&room), within, deadline };
+        let fetch = Fetch { url: url.clone(), way: way.clone(), room: Arc::clone(&room), within, deadline };
         fetches.spawn(async move { (place, fetch.run().await) });
     }
     let mut fetched: Vec<_> = urls.iter().map(|_| Err(FetchError::Setup("fetching it panicked".to_owned()))).collect();
@@ -81,7 +85,7 @@ async fn side_by_side(urls: &[Uri], tls: TlsConnector, within: Duration) -> Vec<
 /// One module on its way.
 struct Fetch {
     url: Uri,
-    tls: TlsConnector,
+    way: Way,
     room: Arc<Semaphore>,
     within: Duration,
     deadline: Instant,
@@ -89,13 +93,13 @@ struct Fetch {
 
 impl Fetch {
     async fn run(self) -> Result<Vec<u8>, FetchError> {
-        let Self { url, tls, room, within, deadline } = self;
+        let Self { url, way, room, within, deadline } = self;
         let (mut attempts, mut last, mut doing) = (1, None, Doing::Waiting);
         let Ok(_room) = timeout_at(deadline, room.acquire()).await else {
             return Err(FetchError::Deadline { within, attempts, doing, last });
         };
         loop {
-            let error = match timeout_at(deadline, attempt::run(&url, &tls, &mut doing)).await {
+            let error = match timeout_at(deadline, attempt::run(&url, &way, &mut doing)).await {
                 Ok(Ok(bytes)) => return Ok(bytes),
                 Ok(Err(error)) if error.is_lasting() => return Err(error.into()),
                 Ok(Err(error)) => error,

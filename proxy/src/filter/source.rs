@@ -118,7 +118,7 @@ impl Modules {
 
     fn fetch<'a>(&mut self, absent: &[(&'a ModuleSource, &'a http::Uri, Sha256)], loaded: &mut Loaded<'a>) {
         let urls: Vec<_> = absent.iter().map(|(_, url, _)| (*url).clone()).collect();
-        let came = fetch::all(&urls, &self.authorities, self.config.fetch_timeout);
+        let came = fetch::all(&urls, &self.authorities, self.config.fetch_timeout, self.config.mark);
         for ((source, _, expected), came) in absent.iter().zip(came) {
             let outcome =
                 came.map_err(|error| LoadError::Fetch { url: source.to_string(), error: Box::new(error) }).and_then(|bytes| {

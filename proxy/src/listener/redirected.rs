@@ -11,10 +11,11 @@ use crate::snapshot::Snapshot;
 
 /// `None`: it was coming here, or redirecting leads in a circle, or the system does not tell.
 pub fn original(stream: &TcpStream, peer: SocketAddr, local: SocketAddr, snapshot: &Snapshot) -> Option<SocketAddr> {
+    passing::begin_to_remember();
     let socket = SockRef::from(stream);
     let found = if local.is_ipv4() { socket.original_dst_v4() } else { socket.original_dst_v6() };
     let original = unmapped(found.ok()?.as_socket()?);
-    if passing::is_own(peer) {
+    if passing::is_own(peer, original) {
         tracing::warn!(%peer, %original, "a connection of the proxy's own was redirected to it; what redirects has to leave the proxy out");
         return None;
     }

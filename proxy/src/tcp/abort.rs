@@ -43,8 +43,8 @@ impl<IO: Abort> Abort for client::TlsStream<IO> {
 impl Abort for Stream {
     fn abort(&self) {
         match self {
-            Self::Plain(stream) | Self::Passed(stream, _) => stream.abort(),
-            Self::Tls(stream) => stream.abort(),
+            Self::Plain(stream, _) => stream.abort(),
+            Self::Tls(stream, _) => stream.abort(),
         }
     }
 }

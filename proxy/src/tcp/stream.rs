@@ -17,7 +17,7 @@ use crate::config::ListenerProtocol;
 use crate::drain::Signal;
 use crate::exchange::{Connection, Exchange, Failure, Inflow, Kind, Origin, Record};
 use crate::filter::Chain;
-use crate::filter::chain::{Peer, Step};
+use crate::filter::chain::{Peer, Port, Step};
 use crate::snapshot::{Listener, Live};
 
 /// How long the end of a TLS connection that a filter closed may take: a client that reads has it at once.
@@ -33,6 +33,7 @@ where
         let connection = Arc::new(connection);
         let mut exchange = Exchange::raw(Arc::clone(&connection), "tcp", Arc::clone(&snapshot.cluster_names));
         exchange.destination.cluster = route::cluster(&listener.config, &connection);
+        exchange.offer(&snapshot.onlookers, "", snapshot.config.limits.trail_steps);
         let inflow = Rc::new(Inflow::new(false));
         let record = Record::new(exchange, inflow, Arc::clone(&listener.access_log), Arc::clone(&listener.traffic));
         (record, Rc::new(Chain::new(listener.filters.clone(), snapshot.reach.clone())))
@@ -123,7 +124,8 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let buffer_bytes = listener.config.limits.tcp_buffer_bytes;
-    let mut hooks = pin!(chain.connection(record, listener.config.protocol == ListenerProtocol::Tcp));
+    let port = Port { raw_only: listener.config.protocol == ListenerProtocol::Tcp, unfiltered: &listener.config.tcp.unfiltered };
+    let mut hooks = pin!(chain.connection(record, port));
     std::future::poll_fn(|context| {
         loop {
             if let Poll::Ready(step) = hooks.as_mut().poll(context) {

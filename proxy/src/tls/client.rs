@@ -58,19 +58,31 @@ fn of_file(index: usize, path: &Path) -> Result<Vec<CertificateDer<'static>>, Tr
 
 /// Connects to servers for which the system's authorities vouch, or one of these. HTTP/1.1 only.
 pub fn connector(authorities: &[CertificateDer<'static>]) -> Result<TlsConnector, TrustError> {
-    let mut roots = RootCertStore::empty();
-    let system = rustls_native_certs::load_native_certs();
-    // Systems have a few that nobody can parse.
-    roots.add_parsable_certificates(system.certs);
-    roots.add_parsable_certificates(authorities.iter().cloned());
-    if roots.is_empty() {
-        return Err(TrustError::Nobody(system.errors.first().map_or_else(String::new, |error| format!(" ({error})"))));
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut client = trusting(true, authorities)?;
     client.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsConnector::from(Arc::new(client)))
+}
+
+/// Connects to servers of protocols that nobody agrees on, for which the authorities in this file vouch, or those of the system without one.
+pub fn without_alpn(ca: Option<&Path>) -> Result<TlsConnector, TrustError> {
+    let own = ca.map(|ca| of_file(0, ca)).transpose()?.unwrap_or_default();
+    Ok(TlsConnector::from(Arc::new(trusting(ca.is_none(), &own)?)))
+}
+
+fn trusting(the_system: bool, authorities: &[CertificateDer<'static>]) -> Result<ClientConfig, TrustError> {
+    let mut roots = RootCertStore::empty();
+    let mut why = None;
+    if the_system {
+        let system = rustls_native_certs::load_native_certs();
+        // Systems have a few that nobody can parse.
+        roots.add_parsable_certificates(system.certs);
+        why = system.errors.into_iter().next();
+    }
+    roots.add_parsable_certificates(authorities.iter().cloned());
+    if roots.is_empty() {
+        return Err(TrustError::Nobody(why.map_or_else(String::new, |error| format!(" ({error})"))));
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(client.with_root_certificates(roots).with_no_client_auth())
 }

@@ -13,11 +13,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::{TracerError, otlp};
 use crate::config::{Export, ExportProtocol};
+use crate::dial;
 use crate::tls::client;
 
 /// Bytes of an answer that are read: collectors have little to say.
@@ -139,7 +139,7 @@ impl Link {
     async fn connect(&self) -> Result<Sender, SendError> {
         let host = self.authority.host();
         let port = self.authority.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
-        let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
+        let stream = dial::to_name(host.trim_matches(['[', ']']), port, self.export.mark).await?;
         stream.set_nodelay(true)?;
         match &self.tls {
             None => self.greet(stream).await,

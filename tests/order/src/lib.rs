@@ -7,7 +7,7 @@ pub mod tokens;
 use std::path::{Path, PathBuf};
 
 /// The modules of the proxy from the top down. Each imports only those after it.
-pub const ORDER: [&str; 18] = [
+pub const ORDER: [&str; 19] = [
     "cli",
     "app",
     "admin",
@@ -25,6 +25,7 @@ pub const ORDER: [&str; 18] = [
     "telemetry",
     "worker",
     "drain",
+    "dial",
     "config",
 ];
 

@@ -27,7 +27,7 @@ impl Control {
         let (listeners, live) = (&mut self.listeners, &self.live);
         let calmly = async {
             tokio::time::sleep(pre_stop).await;
-            triggers.extend(listeners.drain());
+            triggers.extend(if end == End::HandedOver { listeners.hand_over() } else { listeners.drain() });
             let all = async {
                 for trigger in &triggers {
                     trigger.finished().await;

@@ -1,19 +1,32 @@
 //! `tamis sidecar rules`: what redirects the connections of a service to its sidecar, for nftables or iptables. Applied twice, they are
 //! there once.
 
+mod closed;
+
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use clap::{Args, ValueEnum};
+use closed::Closed;
 
 use crate::cli::filter::remote::failed;
-use crate::config::Sidecar;
+use crate::config::{Sidecar, TlsMode};
 
 /// The table of nftables, and the chains of iptables.
 const TABLE: &str = "tamis_sidecar";
 const CHAINS: [&str; 2] = ["TAMIS_INBOUND", "TAMIS_OUTBOUND"];
+
+/// The tables and hooks of iptables in which these chains are.
+const PLACES: [(&str, &str, &str); 4] = [
+    ("nat", "PREROUTING", CHAINS[0]),
+    ("nat", "OUTPUT", CHAINS[1]),
+    ("filter", "INPUT", CHAINS[0]),
+    ("filter", "OUTPUT", CHAINS[1]),
+];
+/// There where the system speaks IPv6.
+const HAS_IPV6: &str = "/proc/net/if_inet6";
 
 /// Only what begins is redirected: a connection that was there before the rules, an operator's own for one, goes on.
 const OPENING: &str = "tcp flags & (fin | syn | rst | ack) == syn";
@@ -65,6 +78,15 @@ enum Own {
     Mark(u32),
 }
 
+impl Own {
+    fn by_iptables(self) -> String {
+        match self {
+            Self::User(user) => format!("-m owner --uid-owner {user}"),
+            Self::Mark(mark) => format!("-m mark --mark {mark:#x}"),
+        }
+    }
+}
+
 /// What the rules say, in no tool's words.
 #[derive(Debug)]
 struct Plan {
@@ -74,6 +96,7 @@ struct Plan {
     outbound: u16,
     excluded: Vec<u16>,
     ipv6: bool,
+    closed: Closed,
 }
 
 impl Rules {
@@ -93,7 +116,7 @@ impl Rules {
         let tool = self.tool.unwrap_or_else(|| if is_there("nft") || !is_there("iptables") { Tool::Nft } else { Tool::Iptables });
         let plan = match self.plan(&sidecar) {
             Ok(plan) => plan,
-            Err(error) => return failed(error, None),
+            Err(error) => return failed(&error, None),
         };
         if self.apply {
             return ended(apply(tool, &plan));
@@ -105,24 +128,41 @@ impl Rules {
                 if plan.ipv6 {
                     println!("# ip6tables-restore --noflush\n{}", plan.iptables());
                 }
+                if plan.closed.anything() {
+                    println!("# ip6tables-restore --noflush\n{}", plan.closed_by_iptables());
+                }
             }
         }
         ExitCode::SUCCESS
     }
 
-    fn plan(&self, sidecar: &Sidecar) -> Result<Plan, &'static str> {
+    fn plan(&self, sidecar: &Sidecar) -> Result<Plan, String> {
         let own = match (self.uid, self.mark.or(sidecar.mark)) {
             (Some(user), _) => Own::User(user),
             (None, Some(mark)) => Own::Mark(mark),
             (None, None) => {
-                return Err("whose connections are the sidecar's own? expected `--uid`, `--mark`, or `mark` in the file");
+                return Err(
+                    "whose connections are the sidecar's own? expected `--uid`, `--mark`, or `mark` in the file".to_owned()
+                );
             }
+        };
+        if let Some((key, why)) = sidecar.out_of_reach().first() {
+            return Err(format!("`{key}` is out of reach of such rules: {why}"));
+        }
+        let closed = Closed {
+            inbound: !sidecar.ipv6 && sidecar.mode == TlsMode::Strict,
+            outbound: !sidecar.ipv6 && !sidecar.passes_unknown,
         };
         let mut excluded: Vec<u16> = sidecar.excluded_ports.iter().chain(&self.exclude_port).copied().collect();
         excluded.sort_unstable();
         excluded.dedup();
         let (inbound, outbound) = (sidecar.inbound.port(), sidecar.outbound.port());
-        Ok(Plan { own, port: sidecar.port, inbound, outbound, excluded, ipv6: sidecar.ipv6 })
+        if inbound == 0 || outbound == 0 {
+            return Err(
+                "nobody can be redirected to a port that the system chooses; expected one in `inbound` and `outbound`".to_owned()
+            );
+        }
+        Ok(Plan { own, port: sidecar.port, inbound, outbound, excluded, ipv6: sidecar.ipv6, closed })
     }
 }
 
@@ -145,18 +185,18 @@ impl Plan {
              \t\t{family}fib daddr type local tcp dport {} {OPENING} redirect to :{}\n\t}}\n\
              \tchain outbound {{\n\t\ttype nat hook output priority -100; policy accept;\n\
              \t\t{own} return\n\t\tfib daddr type local return\n{excluded}\
-             \t\t{family}meta l4proto tcp {OPENING} redirect to :{}\n\t}}\n}}\n",
-            self.port, self.inbound, self.outbound
+             \t\t{family}meta l4proto tcp {OPENING} redirect to :{}\n\t}}\n{}}}\n",
+            self.port,
+            self.inbound,
+            self.outbound,
+            self.closed_by_nft(&own, &excluded)
         )
     }
 
     /// What iptables-restore and ip6tables-restore read without flushing what others have.
     fn iptables(&self) -> String {
         let [inbound, outbound] = CHAINS;
-        let own = match self.own {
-            Own::User(user) => format!("-m owner --uid-owner {user}"),
-            Own::Mark(mark) => format!("-m mark --mark {mark:#x}"),
-        };
+        let own = self.own.by_iptables();
         let mut text = format!(
             "*nat\n:{inbound} - [0:0]\n:{outbound} - [0:0]\n\
              -A {inbound} -p tcp --syn -m addrtype --dst-type LOCAL --dport {} -j REDIRECT --to-ports {}\n\
@@ -187,7 +227,14 @@ fn apply(tool: Tool, plan: &Plan) -> Result<(), String> {
         Tool::Iptables => {
             remove(tool)?;
             told("iptables-restore", &["--noflush", "--wait"], &plan.iptables())?;
-            if plan.ipv6 { told("ip6tables-restore", &["--noflush", "--wait"], &plan.iptables()) } else { Ok(()) }
+            if plan.ipv6 {
+                told("ip6tables-restore", &["--noflush", "--wait"], &plan.iptables())?;
+            }
+            // Where there is no IPv6, nothing is open.
+            if plan.closed.anything() && Path::new(HAS_IPV6).exists() {
+                told("ip6tables-restore", &["--noflush", "--wait"], &plan.closed_by_iptables())?;
+            }
+            Ok(())
         }
     }
 }
@@ -212,14 +259,14 @@ fn remove(tool: Tool) -> Result<(), String> {
         if program != "iptables" && !is_there(program) {
             continue;
         }
-        for (hook, chain) in ["PREROUTING", "OUTPUT"].into_iter().zip(CHAINS) {
-            let on_nat = |arguments: &[&str]| ran(program, &[&["--wait", "--table", "nat"][..], arguments].concat(), "");
+        for (table, hook, chain) in PLACES {
+            let on_it = |arguments: &[&str]| ran(program, &[&["--wait", "--table", table][..], arguments].concat(), "");
             // As often as it was put there.
-            while on_nat(&["-C", hook, "-p", "tcp", "-j", chain])?.status.success() {
-                sound(program, &on_nat(&["-D", hook, "-p", "tcp", "-j", chain])?)?;
+            while on_it(&["-C", hook, "-p", "tcp", "-j", chain])?.status.success() {
+                sound(program, &on_it(&["-D", hook, "-p", "tcp", "-j", chain])?)?;
             }
-            if on_nat(&["-F", chain])?.status.success() {
-                sound(program, &on_nat(&["-X", chain])?)?;
+            if on_it(&["-F", chain])?.status.success() {
+                sound(program, &on_it(&["-X", chain])?)?;
             }
         }
     }
@@ -261,8 +308,8 @@ fn ended(done: Result<(), String>) -> ExitCode {
 mod tests {
     use super::*;
 
-    fn plan(own: Own) -> Plan {
-        Plan { own, port: 8080, inbound: 15006, outbound: 15001, excluded: vec![22, 53], ipv6: true }
+    pub(super) fn plan(own: Own) -> Plan {
+        Plan { own, port: 8080, inbound: 15006, outbound: 15001, excluded: vec![22, 53], ipv6: true, closed: Closed::default() }
     }
 
     #[test]

@@ -17,8 +17,8 @@ use super::{tcp, tls};
 const PROTOCOL: Choice<UpstreamProtocol> =
     Choice::of(&[("auto", UpstreamProtocol::Auto), ("http/1.1", UpstreamProtocol::Http1), ("h2", UpstreamProtocol::Http2)]);
 
-/// `zone`: where the proxy is.
-pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster> {
+/// `zone`: where the proxy is. `everywhere`: the mark of what has none of its own.
+pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>, everywhere: Option<u32>) -> Option<Cluster> {
     let discovered = discovery::read(table);
     let original_destination = table.or(
         "original-destination",
@@ -31,7 +31,7 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
         "mark",
         &Integer::within(1, u32::MAX),
         "The firewall mark (SO_MARK) of connections to its endpoints, which takes CAP_NET_ADMIN: by it, what redirects leaves \
-         them out.",
+         them out. Without it, `mark` of the whole file.",
     );
     let balance = table.or("balance", &balance::BALANCE, Balance::LeastRequest, balance::BALANCE_MEANING);
     let balancing = table.table("balancing", "How endpoints are chosen, in figures.", balance::balancing);
@@ -95,7 +95,7 @@ pub fn cluster(table: &mut Table<'_>, zone: Option<&Arc<str>>) -> Option<Cluster
         srv,
         endpoints_file,
         original_destination,
-        mark,
+        mark: mark.or(everywhere),
         balance,
         balancing,
         zone: zone.cloned(),

@@ -44,7 +44,15 @@ pub fn sidecar(table: &mut Table<'_>) -> Option<Sidecar> {
     let filters = List::of(Reference::FILTER);
     let inbound_filters = table.or("inbound-filters", &filters, Vec::new(), "What calls to the service pass, in this order.");
     let outbound_filters = table.or("outbound-filters", &filters, Vec::new(), "What calls of the service pass, in this order.");
-    let ipv6 = table.or("ipv6", &Flag, true, "Connections over IPv6 are taken as well. `false` where the host has none.");
+    let unfiltered = table.or(
+        "unfiltered",
+        &List::of_distinct(Reference::FILTER),
+        Vec::new(),
+        "Of these filters, those without a connection hook that may be passed by what is no HTTP, which is refused otherwise. Calls of the \
+         service pass by all of them where `unknown` goes on.",
+    );
+    let ipv6 = table.or("ipv6", &Flag, true, "Connections over IPv6 are taken as well. `false` where the host has none; the rules refuse what would get by a `strict` or `refuse` \
+         that way.");
     let any = if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
     let inbound = table.optional(
         "inbound",
@@ -62,6 +70,13 @@ pub fn sidecar(table: &mut Table<'_>) -> Option<Sidecar> {
         Vec::new(),
         "Calls of the service to these ports are never redirected.",
     );
+    let opaque_ports = table.or(
+        "opaque-ports",
+        &List::of_distinct(Integer::within(1, u16::MAX)),
+        Vec::new(),
+        "At these ports servers speak first (3306 of MySQL, 25 of SMTP): calls to them are no HTTP, and nobody waits for their first bytes. \
+         Both sidecars are to name it, that of the service which has the port and that of whoever calls it.",
+    );
     let mark = table.optional(
         "mark",
         &Integer::within(1, u32::MAX),
@@ -78,10 +93,12 @@ pub fn sidecar(table: &mut Table<'_>) -> Option<Sidecar> {
         passes_unknown,
         inbound_filters,
         outbound_filters,
+        unfiltered,
         inbound: inbound.unwrap_or(SocketAddr::new(any, defaults::SIDECAR_INBOUND_PORT)),
         outbound: outbound.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, defaults::SIDECAR_OUTBOUND_PORT))),
         ipv6,
         excluded_ports,
+        opaque_ports,
         mark,
     })
 }

@@ -15,7 +15,7 @@ enum Kept {
     Redis,
 }
 
-pub fn store(table: &mut Table<'_>) -> Option<Store> {
+pub fn store(table: &mut Table<'_>, mark: Option<u32>) -> Option<Store> {
     let default = Store::default();
     let kept = table.or(
         "backend",
@@ -53,7 +53,7 @@ pub fn store(table: &mut Table<'_>) -> Option<Store> {
             "One value; the filter is told `too-large` past it.",
         ),
     };
-    let redis = redis(table, kept);
+    let redis = redis(table, kept, mark);
     match kept {
         Kept::Memory => refuse_remote(table),
         Kept::Redis => {
@@ -66,7 +66,7 @@ pub fn store(table: &mut Table<'_>) -> Option<Store> {
 }
 
 /// Asks for every key, so that the reference has them; what comes of it counts only if the store is there.
-fn redis(table: &mut Table<'_>, kept: Kept) -> Option<Redis> {
+fn redis(table: &mut Table<'_>, kept: Kept, mark: Option<u32>) -> Option<Redis> {
     let url = table.optional(
         "url",
         &RedisNode,
@@ -81,6 +81,7 @@ fn redis(table: &mut Table<'_>, kept: Kept) -> Option<Redis> {
     let redis = Redis {
         cluster: nodes.is_some(),
         nodes: Vec::new(),
+        mark,
         ca: table.optional("ca", &File, "A PEM file of authorities that Redis is trusted by, in the place of the system's."),
         timeout: table.or(
             "timeout",

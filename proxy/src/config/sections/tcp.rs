@@ -1,6 +1,6 @@
 //! The keys of `[listeners.NAME.tcp]`, and what does not go with the protocol of a listener.
 
-use crate::config::kind::{Addresses, Choice, Reference, Sni, Weights};
+use crate::config::kind::{Addresses, Choice, Integer, List, Reference, Sni, Weights};
 use crate::config::table::Table;
 use crate::config::tree::Node;
 use crate::config::types::{Destinations, ListenerProtocol, ProxyHeaders, ProxyVersion, ServerNames, Tcp};
@@ -53,7 +53,21 @@ pub fn tcp(table: &mut Table<'_>) -> Tcp {
     if let (Some(_), Some(node)) = (table.node("cluster"), table.node("weighted")) {
         table.reader().report(node.span.clone(), "expected `cluster` or `weighted`, found both");
     }
-    Tcp { sni, destinations, cluster, weighted }
+    let unfiltered = table.or(
+        "unfiltered",
+        &List::of_distinct(Reference::FILTER),
+        Vec::new(),
+        "Filters without a connection hook that raw connections may pass by. Where the chain has any other, they are refused with \
+         `no-connection-hook`: a client that sends bytes which are no HTTP would choose who judges it.",
+    );
+    let opaque_ports = table.or(
+        "opaque-ports",
+        &List::of_distinct(Integer::within(1, u16::MAX)),
+        Vec::new(),
+        "With `original-destination` and `protocol = \"auto\"`: connections that were going to these ports are no HTTP, and nobody waits \
+         for their first bytes. For protocols in which the server speaks first.",
+    );
+    Tcp { sni, destinations, cluster, weighted, unfiltered, opaque_ports }
 }
 
 /// Keys that would have no effect although somebody counts on them.

@@ -13,7 +13,7 @@ const FORMATS: Choice<Propagation> =
 /// Keys that mean nothing unless spans are sent somewhere.
 const OF_EXPORT: [&str; 8] = ["protocol", "fields", "ca", "queue", "batch", "batch-wait", "timeout", "attempts"];
 
-pub fn tracing(table: &mut Table<'_>) -> Option<Tracing> {
+pub fn tracing(table: &mut Table<'_>, mark: Option<u32>) -> Option<Tracing> {
     let default = Tracing::default();
     let tracing = Tracing {
         accept: table.or(
@@ -48,13 +48,13 @@ pub fn tracing(table: &mut Table<'_>) -> Option<Tracing> {
         ),
         service: table.or("service", &Text::up_to(TRACING_TEXT_MAX), default.service, "The name of this service in traces."),
         attributes: table.or("attributes", &Texts, default.attributes, "More that is told of this process with each batch of spans."),
-        export: export(table),
+        export: export(table, mark),
     };
     Some(tracing)
 }
 
 /// Asks for every key, so that the reference has them; what comes of it counts only if there is an endpoint.
-fn export(table: &mut Table<'_>) -> Option<Export> {
+fn export(table: &mut Table<'_>, mark: Option<u32>) -> Option<Export> {
     let endpoint = table.optional(
         "endpoint",
         &Collector,
@@ -79,6 +79,7 @@ fn export(table: &mut Table<'_>) -> Option<Export> {
             &File,
             "A PEM file of authorities that an https:// endpoint is trusted by, besides the system's.",
         ),
+        mark,
         queue: table.or(
             "queue",
             &Integer::within(1, TRACING_QUEUE_MAX),

@@ -1,6 +1,6 @@
 //! `[sidecar]` and `[services.NAME]`: a proxy beside a service, which the service need not know of.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,13 +23,40 @@ pub struct Sidecar {
     pub passes_unknown: bool,
     pub inbound_filters: Vec<Arc<str>>,
     pub outbound_filters: Vec<Arc<str>>,
+    /// Those of both that what is no HTTP may pass by.
+    pub unfiltered: Vec<Arc<str>>,
     pub inbound: SocketAddr,
     pub outbound: SocketAddr,
     /// Whether connections over IPv6 are taken as well.
     pub ipv6: bool,
     /// Ports that calls from here are never redirected from.
     pub excluded_ports: Vec<u16>,
+    /// Ports at which servers speak first, the service's own among them.
+    pub opaque_ports: Vec<u16>,
     pub mark: Option<u32>,
+}
+
+impl Sidecar {
+    /// Where the rules of `tamis sidecar rules` lead to nobody: the key, and why. They lead calls from outside to the address of the
+    /// interface that they come in by, and those of the host to the loopback.
+    pub fn out_of_reach(&self) -> Vec<(&'static str, &'static str)> {
+        let mut found = Vec::new();
+        let (inbound, outbound) = (self.inbound.ip(), self.outbound.ip());
+        if inbound.is_loopback() {
+            found.push(("inbound", "calls from outside are never redirected to a loopback address; expected 0.0.0.0 or [::]"));
+        } else if self.ipv6 && inbound.is_ipv4() {
+            found.push(("inbound", "nobody would take calls over IPv6; expected [::], or `ipv6 = false`"));
+        } else if inbound.is_ipv6() && !inbound.is_unspecified() {
+            found.push(("inbound", "nobody would take calls over IPv4; expected [::] or 0.0.0.0"));
+        }
+        let takes_ipv4 = outbound == Ipv4Addr::LOCALHOST || outbound.is_unspecified();
+        if !takes_ipv4 {
+            found.push(("outbound", "calls of the host are redirected to 127.0.0.1 and to no other address"));
+        } else if self.ipv6 && outbound == Ipv4Addr::UNSPECIFIED {
+            found.push(("outbound", "nobody would take calls over IPv6; expected 127.0.0.1 or [::], or `ipv6 = false`"));
+        }
+        found
+    }
 }
 
 /// Who the service is, and whom to believe.

@@ -34,6 +34,8 @@ pub struct Redis {
     pub cluster: bool,
     /// Authorities that are trusted in the place of the system's.
     pub ca: Option<PathBuf>,
+    /// Of the connection there. None of a cluster can be marked.
+    pub mark: Option<u32>,
     /// Of one operation.
     pub timeout: Duration,
     pub on_loss: OnLoss,

@@ -52,6 +52,10 @@ pub struct Tcp {
     pub cluster: Option<Arc<str>>,
     /// In its place: several, each with a weight.
     pub weighted: Vec<(Arc<str>, u32)>,
+    /// Filters without a connection hook that raw connections may pass by.
+    pub unfiltered: Vec<Arc<str>>,
+    /// Where a connection was going when its first bytes tell nothing: servers speak first there.
+    pub opaque_ports: Vec<u16>,
 }
 
 /// Clusters by addresses; without a port, for all of them.

@@ -35,6 +35,8 @@ pub struct Export {
     pub fields: BTreeMap<String, String>,
     /// Authorities that the collector is trusted by, besides those of the system.
     pub ca: Option<PathBuf>,
+    /// Of the connection there.
+    pub mark: Option<u32>,
     /// Exchanges whose spans wait.
     pub queue: usize,
     /// Exchanges whose spans are sent at once.
@@ -92,6 +94,7 @@ impl Export {
             protocol,
             fields: BTreeMap::new(),
             ca: None,
+            mark: None,
             queue: defaults::TRACING_QUEUE,
             batch: defaults::TRACING_BATCH,
             batch_wait: defaults::TRACING_BATCH_WAIT,

@@ -77,9 +77,9 @@ pub fn written(over: &Over<'_>, body_bytes: usize, redact: &Redact) -> Bytes {
     let event = Event {
         time: humantime::format_rfc3339_millis(over.time).to_string(),
         listener: &connection.listener,
-        method: over.method.as_str(),
+        method: if exchange.raw.is_none() { over.method.as_str() } else { "" },
         host: over.host,
-        path: over.path,
+        path: if exchange.raw.is_none() { over.path } else { "" },
         protocol: exchange.protocol(),
         status: over.status,
         reason: over.origin.reason(),

@@ -99,7 +99,8 @@ impl Expression {
     pub fn may_match(&self, exchange: &Exchange, path: &str) -> bool {
         self.0.iter().all(|term| match term {
             Term::Listener(listeners) => any(listeners, &exchange.connection.listener),
-            Term::Method(methods) => any(methods, exchange.request.method.as_str()),
+            // Datagrams and raw connections have none.
+            Term::Method(methods) => exchange.raw.is_none() && any(methods, exchange.request.method.as_str()),
             Term::Host(hosts) => any(hosts, &exchange.authority.to_ascii_lowercase()),
             Term::Path(paths) => any(paths, path),
             Term::Source(networks) => from(networks, exchange.source),
@@ -141,7 +142,7 @@ impl Term {
             Self::Listener(listeners) => any(listeners, &exchange.connection.listener),
             Self::Cluster(clusters) => any(clusters, exchange.destination.cluster.as_deref().unwrap_or_default()),
             Self::Route(routes) => any(routes, exchange.destination.route.as_deref().unwrap_or_default()),
-            Self::Method(methods) => any(methods, over.method.as_str()),
+            Self::Method(methods) => over.exchange.raw.is_none() && any(methods, over.method.as_str()),
             Self::Host(hosts) => any(hosts, &over.host.to_ascii_lowercase()),
             Self::Path(paths) => any(paths, over.path),
             Self::Status(statuses) => statuses.iter().any(|known| (known.from..=known.to).contains(&over.status)),
@@ -153,7 +154,7 @@ impl Term {
             }),
             Self::Text(text) => {
                 let found = |place: &str| place.to_lowercase().contains(text);
-                found(over.method.as_str()) || found(over.host) || found(over.path)
+                over.exchange.raw.is_none() && found(over.method.as_str()) || found(over.host) || found(over.path)
             }
         }
     }

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::dial;
 use crate::filter::module::MODULE_BYTES_MAX;
 
 /// One connection, and as long again for its TLS handshake.
@@ -80,6 +81,13 @@ impl AttemptError {
     }
 }
 
+/// How servers are connected to.
+#[derive(Clone)]
+pub struct Way {
+    pub tls: TlsConnector,
+    pub mark: Option<u32>,
+}
+
 /// How far an attempt has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doing {
@@ -105,12 +113,12 @@ impl fmt::Display for Doing {
 }
 
 /// The bytes behind an address, and how far it has come if nobody waits for it any more.
-pub async fn run(url: &Uri, tls: &TlsConnector, doing: &mut Doing) -> Result<Vec<u8>, AttemptError> {
-    let mut answer = ask(url, tls, doing).await?;
+pub async fn run(url: &Uri, way: &Way, doing: &mut Doing) -> Result<Vec<u8>, AttemptError> {
+    let mut answer = ask(url, way, doing).await?;
     let mut here = url.clone();
     for _ in 0..REDIRECTS_MAX {
         let Answer::Elsewhere(next) = answer else { break };
-        answer = match ask(&next, tls, doing).await {
+        answer = match ask(&next, way, doing).await {
             Ok(answer) => answer,
             Err(error) => return Err(AttemptError::Redirected { url: shown(&next), error: Box::new(error) }),
         };
@@ -127,9 +135,9 @@ enum Answer {
     Elsewhere(Uri),
 }
 
-async fn ask(url: &Uri, tls: &TlsConnector, doing: &mut Doing) -> Result<Answer, AttemptError> {
+async fn ask(url: &Uri, way: &Way, doing: &mut Doing) -> Result<Answer, AttemptError> {
     let host = url.host().unwrap_or_default().to_owned();
-    let stream = connect(&host, url.port_u16().unwrap_or(HTTPS), tls, doing).await?;
+    let stream = connect(&host, url.port_u16().unwrap_or(HTTPS), way, doing).await?;
     *doing = Doing::Asking(host.clone());
     let failed = |source| AttemptError::Http { host: host.clone(), source };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
@@ -149,7 +157,7 @@ async fn ask(url: &Uri, tls: &TlsConnector, doing: &mut Doing) -> Result<Answer,
 }
 
 /// Every address of a name in turn, until one takes the connection.
-async fn connect(host: &str, port: u16, tls: &TlsConnector, doing: &mut Doing) -> Result<TlsStream<TcpStream>, AttemptError> {
+async fn connect(host: &str, port: u16, way: &Way, doing: &mut Doing) -> Result<TlsStream<TcpStream>, AttemptError> {
     *doing = Doing::Resolving(host.to_owned());
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let unresolved = |source| AttemptError::Name { host: host.to_owned(), source };
@@ -157,12 +165,12 @@ async fn connect(host: &str, port: u16, tls: &TlsConnector, doing: &mut Doing) -
     let mut failed = unresolved(io::Error::other("it has no address"));
     for address in addresses {
         *doing = Doing::Connecting(address);
-        match in_time(TcpStream::connect(address)).await {
+        match in_time(dial::to(address, way.mark)).await {
             Ok(stream) => {
                 *doing = Doing::Greeting(host.to_owned());
                 let refused = |source| AttemptError::Tls { host: host.to_owned(), source };
                 let name = ServerName::try_from(bare.to_owned()).map_err(|error| refused(io::Error::other(error)))?;
-                return in_time(tls.connect(name, stream)).await.map_err(refused);
+                return in_time(way.tls.connect(name, stream)).await.map_err(refused);
             }
             Err(source) => failed = AttemptError::Connect { address, source },
         }

@@ -3,6 +3,8 @@
 //! After a few misses in a row Redis counts as lost: the connection is closed, and every operation fails at once until the keeper
 //! has made another one. So a Redis that hangs costs a handful of operations their timeout, and the others nothing.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -11,12 +13,18 @@ use arc_swap::ArcSwapOption;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue, RedisError, RedisResult,
+    ServerErrorKind,
+};
+use rustls::pki_types::ServerName;
 use tokio::sync::Notify;
 
 use super::script::{Call, Script};
 use super::{Counts, Remote};
 use crate::config;
+use crate::dial;
+use crate::tls::client;
 
 /// Operations in a row that had no answer in time: one may meet a fork of Redis or a busy machine, three do not.
 pub const MISSES_MAX: u32 = 3;
@@ -63,6 +71,41 @@ pub enum Trouble {
     Failed(#[from] RedisError),
 }
 
+/// With this firewall mark. `None`: it needs none, for it does not leave the host.
+async fn marked(
+    info: &ConnectionInfo,
+    mark: u32,
+    ca: Option<&Path>,
+    timeouts: AsyncConnectionConfig,
+) -> RedisResult<Option<MultiplexedConnection>> {
+    let (host, port, tls) = match info.addr() {
+        ConnectionAddr::Tcp(host, port) => (host, *port, None),
+        ConnectionAddr::TcpTls { host, port, .. } => {
+            let tls = client::without_alpn(ca).map_err(io::Error::other)?;
+            let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+            (host, *port, Some((tls, name)))
+        }
+        _ => return Ok(None),
+    };
+    let stream = dial::to_name(host, port, Some(mark)).await?;
+    stream.set_nodelay(true)?;
+    let settings = info.redis_settings();
+    let connection = match tls {
+        None => {
+            let (connection, driver) = MultiplexedConnection::new_with_config(settings, stream, timeouts).await?;
+            tokio::spawn(driver);
+            connection
+        }
+        Some((tls, name)) => {
+            let stream = tls.connect(name, stream).await?;
+            let (connection, driver) = MultiplexedConnection::new_with_config(settings, stream, timeouts).await?;
+            tokio::spawn(driver);
+            connection
+        }
+    };
+    Ok(Some(connection))
+}
+
 impl Connection {
     /// A new one, logged in.
     pub async fn open(settings: &config::Redis) -> Result<Self, Trouble> {
@@ -91,7 +134,14 @@ impl Connection {
         };
         // Whoever asks waits no longer than the store's timeout; what is late all the same is dropped with its connection.
         let timeouts = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None);
-        client.get_multiplexed_async_connection_with_config(&timeouts).await.map(Self::One)
+        let connection = match settings.mark {
+            Some(mark) => marked(client.get_connection_info(), mark, settings.ca.as_deref(), timeouts.clone()).await?,
+            None => None,
+        };
+        match connection {
+            Some(connection) => Ok(Self::One(connection)),
+            None => client.get_multiplexed_async_connection_with_config(&timeouts).await.map(Self::One),
+        }
     }
 
     async fn send(&mut self, command: &Cmd) -> RedisResult<redis::Value> {

@@ -9,6 +9,7 @@ fn settings() -> config::Redis {
         nodes: Vec::new(),
         cluster: false,
         ca: None,
+        mark: None,
         timeout: Duration::from_millis(20),
         on_loss: config::OnLoss::Local,
         lease_time: LEASE,
