@@ -430,6 +430,16 @@ impl Filter {
         self.setup.wants_one_of(hooks) || self.watched().is_some_and(|watched| watched.setup.wants_one_of(hooks))
     }
 
+    /// Whether it judges raw connections: of a port of nothing else (`raw_only`) whatever has a hook for them, of one of both not what may
+    /// be for HTTP alone. Modules made with SDKs for proxy-wasm have all hooks, whatever they are for.
+    pub fn is_for_connections(&self, raw_only: bool) -> bool {
+        let says_so = match &self.module.prepared {
+            abi::Prepared::Component(_) => true,
+            abi::Prepared::ProxyWasm(prepared) => prepared.is_of_connections() || self.config.proxy_wasm.connections,
+        };
+        self.setup.wants(Hook::Connection) && (says_so || raw_only)
+    }
+
     /// One of the instances that were made before the filter went live.
     pub fn spare(&self) -> Option<Instance> {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop()

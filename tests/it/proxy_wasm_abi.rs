@@ -6,7 +6,7 @@ use tamis_tests::command::{output, stdout};
 use tamis_tests::{Proxy, body, chain, origin, proxy, refused, scenario};
 
 /// A module with these imports and this body, in a file of its own.
-fn module(version: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
+pub fn module(version: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
     let text = format!(
         r#"(module {text}
             (memory (export "memory") 1) (global $top (mut i32) (i32.const 4096))
@@ -25,11 +25,11 @@ fn told(file: &std::path::Path) -> String {
     refused(configuration(file, "127.0.0.1:1").replace("[listeners.edge]\n", "[listeners.edge]\nlisten = '127.0.0.1:0'\n"))
 }
 
-fn configuration(file: &std::path::Path, origin: impl std::fmt::Display) -> String {
+pub fn configuration(file: &std::path::Path, origin: impl std::fmt::Display) -> String {
     chain(origin, &[("pw-config", "")]).replace(&tamis_tests::guest("pw-config").to_string(), &file.display().to_string())
 }
 
-const FIELDS: &str = r#"
+pub const FIELDS: &str = r#"
     (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
     (import "env" "proxy_replace_header_map_value" (func $set (param i32 i32 i32 i32 i32) (result i32)))
     (data (i32.const 16) "x-none") (data (i32.const 32) "x-status") (data (i32.const 48) "0123456789abcdef")
@@ -54,7 +54,7 @@ async fn a_field_that_is_not_there_has_a_status_since_0_2_0() {
 }
 
 /// Pauses at the head and lets go at the end of the body, where it tells a field.
-const HOLDS: &str = r#"
+pub const HOLDS: &str = r#"
     (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.eqz (local.get 2)))
     (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32)
         (if (local.get 2) (then (call $tell (i32.const 7)))) (i32.eqz (local.get 2)))"#;
@@ -108,7 +108,7 @@ fn what_is_not_offered_is_told_by_name() {
     assert!(told(&file).contains("`env.proxy_other`"));
     let connections = r#"(func (export "proxy_on_downstream_data") (param i32 i32 i32) (result i32) (i32.const 0))"#;
     let (_folder, file) = module("0_2_1", connections);
-    assert!(told(&file).contains("raw connections"));
+    assert!(told(&file).contains("works on raw connections only"), "on a listener of HTTP");
     let headers = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0))"#;
     let (_folder, file) = module("0_3_0", headers);
     let told = told(&file);
@@ -118,9 +118,11 @@ fn what_is_not_offered_is_told_by_name() {
 scenario!(inspect_says_what_is_honoured);
 async fn inspect_says_what_is_honoured() {
     let text = r#"(import "env" "proxy_redis_init" (func (param i32 i32 i32 i32 i32 i32 i32) (result i32)))
+        (import "env" "proxy_get_upstream_hosts" (func (param i32 i32) (result i32)))
         (import "env" "proxy_http_call" (func (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
         (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0))
-        (func (export "proxy_on_new_connection") (param i32) (result i32) (i32.const 0))"#;
+        (func (export "proxy_on_new_connection") (param i32) (result i32) (i32.const 0))
+        (func (export "proxy_on_foreign_function") (param i32 i32 i32))"#;
     let (_folder, file) = module("0_2_100", text);
     let run = |more: &'static str| {
         let file = file.display().to_string();
@@ -132,12 +134,18 @@ async fn inspect_says_what_is_honoured() {
     let ran = run("").await;
     let told = stdout(&ran);
     assert!(ran.status.success(), "{ran:?}");
-    for part in ["proxy-wasm 0.2.100", "request_headers", "never called", "new_connection", "allow.clusters, for proxy_http_call"]
-    {
+    for part in [
+        "proxy-wasm 0.2.100",
+        "new_connection, request_headers",
+        "never called",
+        "foreign_function",
+        "allow.clusters, for proxy_http_call",
+        "allow.clusters, for proxy_redis_init",
+    ] {
         assert!(told.contains(part), "{part}: {told}");
     }
     let told: serde_json::Value = serde_json::from_str(stdout(&run("--json").await)).unwrap();
     assert_eq!((&told["filter"], &told["proxy-wasm"]["version"]), (&true.into(), &"proxy-wasm 0.2.100".into()));
-    let redis = serde_json::json!({ "name": "env.proxy_redis_init", "offered": "answered-only" });
-    assert!(told["proxy-wasm"]["imports"].as_array().unwrap().contains(&redis), "{told}");
+    let hosts = serde_json::json!({ "name": "env.proxy_get_upstream_hosts", "offered": "answered-only" });
+    assert!(told["proxy-wasm"]["imports"].as_array().unwrap().contains(&hosts), "{told}");
 }

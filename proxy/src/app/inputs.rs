@@ -122,7 +122,9 @@ fn fetch(cluster: &Arc<Cluster>, target: &str) -> Result<Arc<[u8]>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
     let room = Cell::new(INPUT_BYTES_MAX as usize);
     let answer = runtime.map_err(|error| error.to_string())?.block_on(async {
-        let answer = tokio::time::timeout(FETCH, http_client::exchange(cluster, request, &Wishes::default(), &room)).await;
+        let answer =
+            tokio::time::timeout(FETCH, http_client::exchange(cluster, request, &Wishes::default(), &http_client::within(&room)))
+                .await;
         // This thread goes on to other work, and needs its connections no more.
         pool::sweep(&Arc::default());
         answer

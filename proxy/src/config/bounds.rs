@@ -148,6 +148,8 @@ pub const INPUT_EVERY_MAX: Duration = Duration::from_secs(24 * 3600);
 pub const PROXY_WASM_BODY_MAX: usize = 256 * MIB;
 /// Data that filters of one name share: a table, no data base.
 pub const PROXY_WASM_SHARED_MAX: usize = 1024 * MIB;
+/// Each has its own memory, and a place in the pool of instances.
+pub const PROXY_WASM_OLD_INSTANCES_MAX: usize = 100;
 /// One page of linear memory.
 pub const FILTER_MEMORY_MIN: usize = 64 * KIB;
 /// The live version and one to go back to.

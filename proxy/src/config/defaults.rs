@@ -252,6 +252,8 @@ pub const FILTER_MEMORY_MAX: usize = 256 * MIB;
 pub const PROXY_WASM_BODY: usize = MIB;
 /// Shared data and queues of filters with one `vm-id`: tokens, counters and keys of a large service.
 pub const PROXY_WASM_SHARED: usize = 16 * MIB;
+/// Instances of one worker that only finish their exchanges: one that streams for hours, and one that was replaced a moment ago.
+pub const PROXY_WASM_OLD_INSTANCES: usize = 2;
 /// Versions of a filter that can be gone back to: a bad day's worth of attempts, each a module on disk.
 pub const STATE_VERSIONS: usize = 10;
 /// Connections of operators at once: scrapers, probes and a page or two need a few.

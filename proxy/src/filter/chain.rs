@@ -4,10 +4,12 @@
 //! exchange to see to, which then goes on walking. Both directions of one exchange may walk at the same time.
 
 mod bodies;
+mod cut;
 mod ending;
 mod failing;
 mod filters;
 mod held;
+mod raw;
 mod step;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -15,12 +17,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::abi::Call;
+pub use super::abi::proxy_wasm::Peer;
 use super::abi::proxy_wasm::Streams;
 use super::hand::{Hand, Reach};
 use super::observe::Observer;
 use super::{Filter, Hook};
 use crate::exchange::{Exchange, Failure, Kind, Record, Reply};
 pub use bodies::Pieces;
+pub use cut::PIECE_BYTES_MAX;
 pub use ending::MIRRORS_WAIT;
 use failing::Passed;
 use filters::Filters;
@@ -102,8 +106,9 @@ impl Chain {
         self.inward(record, Call::Request)
     }
 
-    /// The same for a raw connection.
-    pub fn connection(&self, record: &Record) -> impl Future<Output = Option<Step>> {
+    /// The same for a raw connection. `raw_only`: its port is of nothing else.
+    pub fn connection(&self, record: &Record, raw_only: bool) -> impl Future<Output = Option<Step>> {
+        self.streams().raw_only.set(raw_only);
         self.inward(record, Call::Connection)
     }
 

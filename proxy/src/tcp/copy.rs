@@ -25,12 +25,12 @@ thread_local! {
     static SPARE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
 }
 
-fn buffer(bytes: usize) -> Box<[u8]> {
+pub fn buffer(bytes: usize) -> Box<[u8]> {
     let spare = SPARE.with_borrow_mut(Vec::pop).filter(|spare| spare.len() == bytes);
     spare.unwrap_or_else(|| vec![0; bytes].into())
 }
 
-fn give_back(buffer: Box<[u8]>) {
+pub fn give_back(buffer: Box<[u8]>) {
     SPARE.with_borrow_mut(|spare| {
         if spare.len() < SPARE_MAX {
             spare.push(buffer);
@@ -83,7 +83,15 @@ where
         let down = down.poll(context, Pin::new(&mut *endpoint), Pin::new(&mut *client), &from_endpoint)?;
         if up.is_ready() && down.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     });
-    let mut copying = pin!(copying);
+    watched(pin!(copying), idle, &last).await
+}
+
+/// Ends it when nothing has moved for too long.
+pub async fn watched(
+    mut copying: Pin<&mut impl Future<Output = Result<(), Failure>>>,
+    idle: Duration,
+    last: &Cell<Instant>,
+) -> Result<(), Failure> {
     if idle.is_zero() {
         return copying.await;
     }
@@ -95,6 +103,10 @@ where
             Err(_) => return Err(Failure::new(Kind::Idle, "nothing moved for too long")),
         }
     }
+}
+
+pub fn broke(kind: Kind, error: io::Error) -> Failure {
+    Failure::new(kind, "the connection broke").because(error)
 }
 
 /// One direction.
@@ -125,7 +137,6 @@ impl Way {
         mut to: Pin<&mut impl AsyncWrite>,
         count: &dyn Fn(u64),
     ) -> Poll<Result<(), Failure>> {
-        let broke = |kind, error: io::Error| Failure::new(kind, "the connection broke").because(error);
         if self.done {
             return Poll::Ready(Ok(()));
         }

@@ -86,12 +86,13 @@ struct Found {
 
 impl Found {
     fn of(engine: &Engine, named: &Named) -> Self {
+        let hash = digest(&named.bytes);
         if let Some(proxy_wasm) = ProxyWasm::of(&named.bytes) {
-            let built = abi::Prepared::build(engine, &module::cache(), &named.bytes);
+            let built = abi::Prepared::build(engine, &module::cache(), &named.bytes, &hash);
             let refused = built.err().map(|error| error.to_string());
             return Self::with(named, Interfaces::default(), Some(proxy_wasm), refused);
         }
-        let component = component::compiled(engine, &module::cache(), &named.bytes).map(|(component, _)| component);
+        let component = component::compiled(engine, &module::cache(), &named.bytes, &hash).map(|(component, _)| component);
         let (interfaces, refused) = match component {
             Err(error) => (Interfaces::default(), Some(error.to_string())),
             Ok(component) => {
@@ -119,7 +120,7 @@ impl Found {
     /// What the operator has to grant for all of it to work: the key, and what wants it.
     fn needs(&self) -> Vec<(&'static str, &'static str)> {
         if let Some(proxy_wasm) = &self.proxy_wasm {
-            let calls = ["proxy_http_call", "proxy_grpc_call", "proxy_grpc_stream"].into_iter();
+            let calls = ["proxy_http_call", "proxy_grpc_call", "proxy_grpc_stream", "proxy_redis_init"].into_iter();
             let clusters = calls.filter(|name| proxy_wasm.calls(name)).map(|name| ("allow.clusters", name));
             let environment = ("allow.environment", "environ_get");
             return clusters.chain(proxy_wasm.calls("environ_get").then_some(environment)).collect();

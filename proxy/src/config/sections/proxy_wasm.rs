@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::bounds::{PROXY_WASM_BODY_MAX, PROXY_WASM_SHARED_MAX};
-use crate::config::kind::{Json, Size, Upstreams, Word};
+use crate::config::bounds::{PROXY_WASM_BODY_MAX, PROXY_WASM_OLD_INSTANCES_MAX, PROXY_WASM_SHARED_MAX};
+use crate::config::kind::{Flag, Integer, Json, Size, Upstreams, Word};
 use crate::config::table::Table;
 use crate::config::types::ProxyWasm;
 
@@ -38,6 +38,20 @@ pub fn proxy_wasm(table: &mut Table<'_>) -> ProxyWasm {
             &Size::within(1, PROXY_WASM_SHARED_MAX),
             default.shared_bytes,
             "Shared data and queues of one `vm-id`, names included.",
+        ),
+        old_instances: table.or(
+            "old-instances",
+            &Integer::within(0, PROXY_WASM_OLD_INSTANCES_MAX),
+            default.old_instances,
+            "Instances of one worker that only finish their exchanges, because another one was asked for (`wasm_need_rebuild`, \
+             `retire-memory`). While there are so many, the newest goes on.",
+        ),
+        connections: table.or(
+            "connections",
+            &Flag,
+            default.connections,
+            "Whether raw connections of a listener with `protocol = \"auto\"` are for it as well, although it has callbacks of HTTP. \
+             Those of one with `\"tcp\"` always are.",
         ),
     }
 }

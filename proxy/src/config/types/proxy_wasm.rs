@@ -20,6 +20,10 @@ pub struct ProxyWasm {
     pub body_bytes: usize,
     /// Bytes of the shared data and queues of one `vm-id`.
     pub shared_bytes: usize,
+    /// Instances of one worker that only finish their exchanges.
+    pub old_instances: usize,
+    /// Raw connections of a port of both are for it, although it has callbacks of HTTP.
+    pub connections: bool,
 }
 
 impl Default for ProxyWasm {
@@ -31,6 +35,8 @@ impl Default for ProxyWasm {
             upstreams: BTreeMap::new(),
             body_bytes: defaults::PROXY_WASM_BODY,
             shared_bytes: defaults::PROXY_WASM_SHARED,
+            old_instances: defaults::PROXY_WASM_OLD_INSTANCES,
+            connections: false,
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 
+use super::super::Failure;
 use super::{Body, Source};
 
 /// What was read.
@@ -49,6 +51,23 @@ impl Body {
                     Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
                 },
             }
+        }
+    }
+
+    /// Takes out those that [`Ahead::Trailers`] has told of.
+    pub fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take().map(|trailers| *trailers)
+    }
+
+    pub fn put_trailers(&mut self, trailers: HeaderMap) {
+        self.trailers = Some(Box::new(trailers));
+    }
+
+    /// Why it broke. Whoever takes it on is told all the same.
+    pub fn failure(&self) -> Option<Failure> {
+        match &self.source {
+            Source::Broken(Some(failure)) => Some(Failure::new(failure.kind, failure.message.clone())),
+            _ => None,
         }
     }
 

@@ -24,14 +24,14 @@ pub struct Pieces {
 
 impl Way {
     /// The hook for the pieces of its body.
-    fn piece(self) -> Hook {
+    pub(super) fn piece(self) -> Hook {
         match self {
             Way::Request => Hook::RequestChunk,
             Way::Response => Hook::ResponseChunk,
         }
     }
 
-    fn call(self, piece: Bytes, end: bool) -> Call {
+    pub(super) fn call(self, piece: Bytes, end: bool) -> Call {
         match self {
             Way::Request => Call::RequestChunk(piece, end),
             Way::Response => Call::ResponseChunk(piece, end),
@@ -49,10 +49,7 @@ impl Chain {
             if chunk.is_empty() && !end && !self.streams().has_released(filter, way) {
                 continue;
             }
-            self.step(filter, way.call(chunk.clone(), end), &mut hand).await?;
-            if let Some(replaced) = hand.chunk.take() {
-                chunk = replaced;
-            }
+            chunk = self.pieces(filter, way, chunk, end, &mut hand).await?;
         }
         Ok(chunk)
     }
@@ -69,8 +66,7 @@ impl Chain {
         for filter in self.passing(way, &[way.piece(), Hook::Trailers]) {
             // What one has kept back until now goes through the others first.
             if !before.is_empty() && filter.wants(way.piece()) {
-                self.step(filter, way.call(before.clone(), false), &mut hand).await?;
-                before = hand.chunk.take().unwrap_or(before);
+                before = self.pieces(filter, way, before, false, &mut hand).await?;
             }
             if filter.wants(Hook::Trailers) {
                 self.step(filter, call.clone(), &mut hand).await?;

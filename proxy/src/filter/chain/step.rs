@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::abi::Call;
+use super::super::abi::proxy_wasm::Streams;
 use super::super::hand::Hand;
 use super::super::observe::{Before, Effect, Observer};
 use super::super::pool::{self, Lent};
@@ -60,7 +61,7 @@ impl Chain {
     }
 
     /// One hook whose verdict counts. Where somebody is watched beside it, `effect` is what it has left.
-    async fn enforce(
+    pub(super) async fn enforce(
         &self,
         filter: &Arc<Filter>,
         call: Call,
@@ -107,7 +108,7 @@ impl Chain {
                 Some(reply) => Err(Step::Replied(Box::new(reply))),
                 None => Ok(Passed::Well),
             },
-            Ok(Verdict::Reset) => Err(Step::Reset),
+            Ok(Verdict::Reset) => Err(self.streams.get().and_then(Streams::take_broken).map_or(Step::Reset, Step::Failed)),
             Err(fault) => {
                 hand.chunk = None;
                 filter.failures.count(&fault);

@@ -151,6 +151,7 @@ fn begin(
     let answered = async move {
         // In a box, which is made when the task first runs: a future of this size that is spawned from a fiber passes through several
         // frames there, and the pages that they touch stay with the fiber for as long as it waits.
+        let room = within(&room);
         let exchange = Box::pin(exchange(&cluster, request, &wishes, &room));
         let answer = tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Error::Timeout));
         witness::effect("http-client", || match &answer {
@@ -211,13 +212,18 @@ pub fn request(cluster: &Cluster, call: Call) -> Option<Request<Outgoing>> {
     Some(request)
 }
 
+/// Takes as many bytes as are left, and so many fewer are then.
+pub fn within(room: &Cell<usize>) -> impl Fn(usize) -> bool {
+    |bytes| room.get().checked_sub(bytes).map(|left| room.set(left)).is_some()
+}
+
 /// Sends a request and reads the whole answer.
-/// `room`: bytes that the body may have; so many fewer are left then.
+/// `room`: whether so many more bytes of its body may be kept.
 pub async fn exchange(
     cluster: &Arc<Cluster>,
     request: Request<Outgoing>,
     wishes: &Wishes,
-    room: &Cell<usize>,
+    room: &dyn Fn(usize) -> bool,
 ) -> Result<Answer, Error> {
     let answer = cluster::send(cluster, request, wishes, &mut Attempt::default()).await;
     let cluster::Answer { response, lease, .. } = answer.map_err(|failure| error_of(failure.kind))?;
@@ -227,11 +233,8 @@ pub async fn exchange(
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Error::Reset)?;
         match frame.into_data() {
-            Ok(data) if data.len() > room.get() => return Err(Error::TooLarge),
-            Ok(data) => {
-                room.set(room.get() - data.len());
-                bytes.extend_from_slice(&data);
-            }
+            Ok(data) if !room(data.len()) => return Err(Error::TooLarge),
+            Ok(data) => bytes.extend_from_slice(&data),
             Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
         }
     }

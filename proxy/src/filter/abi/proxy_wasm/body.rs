@@ -8,18 +8,21 @@ use super::state::{self, Reading};
 use super::status::{Status, buffer};
 use crate::filter::chain::Way;
 
-fn way(buffer: u32) -> Option<Way> {
+/// And whether it is of a raw connection.
+fn way(buffer: u32) -> Option<(Way, bool)> {
     match buffer {
-        buffer::REQUEST_BODY => Some(Way::Request),
-        buffer::RESPONSE_BODY => Some(Way::Response),
+        buffer::REQUEST_BODY => Some((Way::Request, false)),
+        buffer::RESPONSE_BODY => Some((Way::Response, false)),
+        buffer::DOWNSTREAM_DATA => Some((Way::Request, true)),
+        buffer::UPSTREAM_DATA => Some((Way::Response, true)),
         _ => None,
     }
 }
 
 /// What is in a buffer; `None`: it is not there at present.
 fn content(call: &Call<'_>, buffer: u32) -> Option<Bytes> {
-    if let Some(way) = way(buffer) {
-        let stream = here::stream()?;
+    if let Some((way, raw)) = way(buffer) {
+        let stream = here::stream().filter(|stream| stream.raw == raw)?;
         let side = stream.side(way);
         return side.readable.get().then(|| side.held.borrow().clone());
     }
@@ -35,7 +38,7 @@ fn content(call: &Call<'_>, buffer: u32) -> Option<Bytes> {
 
 /// `proxy_get_buffer_bytes`
 pub fn get(call: &mut Call<'_>, buffer: u32, start: u32, most: u32, to: u32, length_to: u32) -> wasmtime::Result<Status> {
-    if buffer > buffer::LAST || start.checked_add(most).is_none() {
+    if buffer > buffer::REDIS_REPLY || start.checked_add(most).is_none() {
         return Ok(Status::BadArgument);
     }
     let Some(content) = content(call, buffer) else { return Ok(Status::NotFound) };
@@ -65,9 +68,9 @@ pub fn status(call: &mut Call<'_>, buffer: u32, length_to: u32, flags_to: u32) -
 
 /// `proxy_set_buffer_bytes`: bodies only, and of them the beginning, the end, or all.
 pub fn set(call: &mut Call<'_>, buffer: u32, start: u32, size: u32, at: u32, bytes: u32) -> wasmtime::Result<Status> {
-    let Some(way) = way(buffer) else { return Ok(Status::BadArgument) };
+    let Some((way, raw)) = way(buffer) else { return Ok(Status::BadArgument) };
     let given = memory::copy(call, at, bytes)?;
-    let Some(stream) = here::stream() else { return Ok(Status::NotFound) };
+    let Some(stream) = here::stream().filter(|stream| stream.raw == raw) else { return Ok(Status::NotFound) };
     let side = stream.side(way);
     if !side.readable.get() {
         return Ok(Status::NotFound);

@@ -3,7 +3,7 @@
 //! A call belongs to no exchange: its answer comes to the context of the plugin, and the guest knows whom it concerns. It goes
 //! on when the exchange that made it has ended, for guests remember it by its token.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,14 @@ use http::{HeaderMap, HeaderName, Request};
 
 use super::memory::{self, Call as Caller};
 use super::pairs::{self, Pair};
+use super::room::Claim;
 use super::state::{Answered, ROOT, upstream};
 use super::status::{Status, buffer, map};
 use super::stream::Stream;
 use super::vm::{CALLS_MAX, Vm};
-use super::{grpc, here};
+use super::{grpc, here, redis};
 use crate::cluster::{Cluster, Outgoing, Wishes};
+use crate::filter::Identity;
 use crate::filter::hand::Reach;
 use crate::filter::host::http_client::{self, ANSWER_BYTES_MAX, Answer, Call, TIMEOUT_MAX};
 use crate::filter::witness::{self, Event, Missing};
@@ -35,6 +37,8 @@ pub struct Planned {
     pub cluster: Arc<str>,
     /// Zero: as long as the host allows.
     pub timeout: Duration,
+    /// For its own bytes, and those of the answer.
+    pub claim: Claim,
 }
 
 #[derive(Debug)]
@@ -42,6 +46,7 @@ pub enum Kind {
     Http(Call),
     Grpc(grpc::Unary),
     GrpcStream(grpc::Unary),
+    Redis(redis::Asked),
 }
 
 /// `proxy_http_call`
@@ -56,6 +61,7 @@ pub fn http_call(
     token_to: u32,
 ) -> wasmtime::Result<Status> {
     memory::put_u32(call, token_to, 0)?;
+    let Some(claim) = claim(call, &[headers.1, body.1, trailers.1]) else { return Ok(Status::InternalFailure) };
     let name = memory::text(call, name.0, name.1)?;
     let headers = memory::copy(call, headers.0, headers.1)?;
     let body = memory::copy(call, body.0, body.1)?;
@@ -65,20 +71,35 @@ pub fn http_call(
     };
     let Some(outgoing) = outgoing(&headers, &trailers, body) else { return Ok(Status::BadArgument) };
     let timeout = Duration::from_millis(u64::from(timeout_ms));
-    plan(call, &name, Kind::Http(outgoing), timeout, token_to)
+    plan(call, &name, (Kind::Http(outgoing), claim), timeout, token_to)
+}
+
+/// Room for bytes of so many lengths. Asked for before they are copied.
+pub fn claim(call: &Caller<'_>, lengths: &[u32]) -> Option<Claim> {
+    let bytes: u64 = lengths.iter().map(|length| u64::from(*length)).sum();
+    let claim = call.data().room.claim(usize::try_from(bytes).ok()?);
+    if claim.is_none() {
+        tracing::debug!(filter = %call.data().identity.name, bytes, "a call was refused: the host holds as much for this instance as its `memory` has");
+    }
+    claim
 }
 
 /// Gives a call its token and begins it, or keeps it until the instance is on a worker.
-pub fn plan(call: &mut Caller<'_>, name: &str, kind: Kind, timeout: Duration, token_to: u32) -> wasmtime::Result<Status> {
+pub fn plan(
+    call: &mut Caller<'_>,
+    name: &str,
+    (kind, claim): (Kind, Claim),
+    timeout: Duration,
+    token_to: u32,
+) -> wasmtime::Result<Status> {
     let identity = Arc::clone(&call.data().identity);
     let name = upstream(&identity.config.proxy_wasm, name);
     let Some(cluster) = identity.grants.clusters.get(name).cloned() else {
-        witness::tell(|| Event::Missing(Missing::Cluster, name.to_owned()));
-        tracing::debug!(filter = %identity.name, upstream = name, "a call was refused: `allow.clusters` names no such cluster, and `proxy-wasm.upstreams` no other");
+        tell_of_missing(&identity, name);
         return Ok(Status::BadArgument);
     };
     let token = call.data_mut().next_token();
-    let planned = Planned { token, call: kind, cluster, timeout };
+    let planned = Planned { token, call: kind, cluster, timeout, claim };
     match here::vm() {
         None if call.data().planned.len() >= PLANNED_MAX => return Ok(Status::InternalFailure),
         None => call.data_mut().planned.push(planned),
@@ -94,6 +115,11 @@ pub fn plan(call: &mut Caller<'_>, name: &str, kind: Kind, timeout: Duration, to
     }
     memory::put_u32(call, token_to, token)?;
     Ok(Status::Ok)
+}
+
+pub fn tell_of_missing(identity: &Identity, name: &str) {
+    witness::tell(|| Event::Missing(Missing::Cluster, name.to_owned()));
+    tracing::debug!(filter = %identity.name, upstream = name, "a call was refused: `allow.clusters` names no such cluster, and `proxy-wasm.upstreams` no other");
 }
 
 /// What the pairs ask for; `None` if they lack a method, a path or an authority.
@@ -120,7 +146,7 @@ fn outgoing(headers: &[Pair<'_>], trailers: &[Pair<'_>], body: Vec<u8>) -> Optio
 
 /// Lets a call run on this worker. Its callback comes, whatever becomes of it.
 pub fn begin(vm: &Rc<Vm>, planned: Planned, reach: &Arc<Reach>, stream: Option<&Stream>) {
-    let Planned { token, call, cluster, timeout } = planned;
+    let Planned { token, call, cluster, timeout, claim } = planned;
     let limit = if timeout.is_zero() { TIMEOUT_MAX } else { timeout.min(TIMEOUT_MAX) };
     let cluster = reach.clusters.get(&cluster).cloned();
     let (trace, wishes) = beside(stream);
@@ -136,9 +162,10 @@ pub fn begin(vm: &Rc<Vm>, planned: Planned, reach: &Arc<Reach>, stream: Option<&
                 (request, cluster)
             });
             let weak = Rc::downgrade(vm);
+            let claim = RefCell::new(claim);
             worker::spawn(async move {
                 let answer = match request {
-                    Some((request, cluster)) => fetch(&cluster, request, &wishes, limit).await,
+                    Some((request, cluster)) => fetch(&cluster, request, &wishes, limit, &claim).await,
                     None => None,
                 };
                 if let Some(vm) = weak.upgrade() {
@@ -147,8 +174,9 @@ pub fn begin(vm: &Rc<Vm>, planned: Planned, reach: &Arc<Reach>, stream: Option<&
                 }
             });
         }
-        (Kind::Grpc(unary), cluster) => grpc::call(vm, token, unary, cluster, trace, wishes, limit),
-        (Kind::GrpcStream(unary), cluster) => grpc::open(vm, token, unary, cluster, trace, wishes),
+        (Kind::Grpc(unary), cluster) => grpc::call(vm, token, (unary, claim), cluster, trace, wishes, limit),
+        (Kind::Redis(asked), cluster) => redis::ask(vm, token, (asked, claim), cluster),
+        (Kind::GrpcStream(unary), cluster) => grpc::open(vm, token, (unary, claim), cluster, trace, wishes),
     }
 }
 
@@ -161,10 +189,22 @@ fn beside(stream: Option<&Stream>) -> (Option<crate::telemetry::propagation::Tra
 }
 
 /// The whole answer, if there is one in time.
-pub async fn fetch(cluster: &Arc<Cluster>, request: Request<Outgoing>, wishes: &Wishes, limit: Duration) -> Option<Answer> {
-    let room = Cell::new(ANSWER_BYTES_MAX);
+pub async fn fetch(
+    cluster: &Arc<Cluster>,
+    request: Request<Outgoing>,
+    wishes: &Wishes,
+    limit: Duration,
+    claim: &RefCell<Claim>,
+) -> Option<Answer> {
+    let room = room(claim);
     let exchange = Box::pin(http_client::exchange(cluster, request, wishes, &room));
     tokio::time::timeout(limit, exchange).await.ok()?.ok()
+}
+
+/// Takes the bytes of an answer as they come, as many as one may have and the host may hold.
+pub fn room(claim: &RefCell<Claim>) -> impl Fn(usize) -> bool {
+    let left = Cell::new(ANSWER_BYTES_MAX);
+    move |bytes| http_client::within(&left)(bytes) && claim.borrow_mut().grow(bytes)
 }
 
 fn answered(vm: &Rc<Vm>, token: u32, answer: Option<Answer>) {

@@ -9,7 +9,7 @@ use super::here;
 use super::memory::{self, Call};
 use super::pairs;
 use super::state::ROOT;
-use super::status::{STREAM_LAST, STREAM_REQUEST, STREAM_RESPONSE, Status};
+use super::status::{STREAM_DOWNSTREAM, STREAM_REQUEST, STREAM_RESPONSE, STREAM_UPSTREAM, Status};
 use crate::exchange::Reply;
 use crate::filter::chain::Way;
 use crate::filter::host::reply::{REPLY_BYTES_MAX, grpc_fields};
@@ -30,27 +30,28 @@ pub fn turn_to(call: &mut Call<'_>, context: u32) -> Status {
     Status::Ok
 }
 
-fn way(stream: u32) -> Option<Way> {
-    match stream {
-        STREAM_REQUEST => Some(Way::Request),
-        STREAM_RESPONSE => Some(Way::Response),
+fn way(stream: u32, raw: bool) -> Option<Way> {
+    match (stream, raw) {
+        (STREAM_REQUEST, false) | (STREAM_DOWNSTREAM, true) => Some(Way::Request),
+        (STREAM_RESPONSE, false) | (STREAM_UPSTREAM, true) => Some(Way::Response),
         _ => None,
     }
 }
 
 /// `proxy_continue_stream`
-pub fn go_on(stream: u32) -> Status {
-    if stream > STREAM_LAST {
-        return Status::BadArgument;
-    }
-    let (Some(way), Some(stream)) = (way(stream), here::stream()) else { return Status::BadArgument };
+pub fn go_on(what: u32) -> Status {
+    let Some(stream) = here::stream() else { return Status::BadArgument };
+    let Some(way) = way(what, stream.raw) else { return Status::BadArgument };
     stream.resume(way);
     Status::Ok
 }
 
-/// `proxy_close_stream`: the exchange ends without an answer, or with half of one.
-pub fn close(stream: u32) -> Status {
-    let (Some(_), Some(stream)) = (way(stream), here::stream()) else { return Status::BadArgument };
+/// `proxy_close_stream`: the exchange ends without an answer, or with half of one; a raw connection in both directions.
+pub fn close(what: u32) -> Status {
+    let Some(stream) = here::stream() else { return Status::BadArgument };
+    if way(what, stream.raw).is_none() {
+        return Status::BadArgument;
+    }
     stream.closed.set(true);
     stream.notify();
     Status::Ok
@@ -72,7 +73,8 @@ pub fn answer(call: &mut Call<'_>, local: &Local) -> wasmtime::Result<Status> {
     let headers = memory::copy(call, local.headers.0, local.headers.1)?;
     let Some(headers) = pairs::read(&headers) else { return Ok(Status::BadArgument) };
     let Some(stream) = here::stream() else { return Ok(Status::BadArgument) };
-    if stream.reply.borrow().is_some() {
+    // Nobody waits for an answer on a raw connection.
+    if stream.raw || stream.reply.borrow().is_some() {
         return Ok(Status::Ok);
     }
     let is_grpc = stream.exchange().borrow().is_grpc;

@@ -27,7 +27,7 @@ const HTTP: [&str; 6] = [
 ];
 
 /// All that are called.
-const CALLED: [&str; 22] = [
+const CALLED: [&str; 28] = [
     "proxy_on_context_create",
     "proxy_on_vm_start",
     "proxy_on_configure",
@@ -37,6 +37,11 @@ const CALLED: [&str; 22] = [
     "proxy_on_response_headers",
     "proxy_on_response_body",
     "proxy_on_response_trailers",
+    "proxy_on_new_connection",
+    "proxy_on_downstream_data",
+    "proxy_on_upstream_data",
+    "proxy_on_downstream_connection_close",
+    "proxy_on_upstream_connection_close",
     "proxy_on_done",
     "proxy_on_log",
     "proxy_on_delete",
@@ -47,6 +52,7 @@ const CALLED: [&str; 22] = [
     "proxy_on_grpc_receive",
     "proxy_on_grpc_receive_trailing_metadata",
     "proxy_on_grpc_close",
+    "proxy_on_redis_call_response",
     // Called by the host, and no news of anything.
     "proxy_on_memory_allocate",
     "_initialize",
@@ -108,15 +114,15 @@ impl Exports {
         if !self.has("proxy_on_memory_allocate") && !self.has("malloc") {
             return Err("it exports neither `proxy_on_memory_allocate` nor `malloc`: nothing can be handed to it".to_owned());
         }
-        if HTTP.iter().chain(&ROOT).any(|name| self.has(name)) {
-            return Ok(());
+        match HTTP.iter().chain(&NETWORK).chain(&ROOT).any(|name| self.has(name)) {
+            true => Ok(()),
+            false => Err("it exports no callback of a message or a connection".to_owned()),
         }
-        match NETWORK.iter().find(|name| self.has(name)) {
-            Some(name) => Err(format!(
-                "of callbacks it has those of raw connections only (`{name}`): filters of this ABI are run for HTTP here"
-            )),
-            None => Err("it exports no callback of a message".to_owned()),
-        }
+    }
+
+    /// Raw connections are all that it knows.
+    pub fn are_of_connections(&self) -> bool {
+        NETWORK.iter().any(|name| self.has(name)) && !HTTP.iter().any(|name| self.has(name))
     }
 
     /// The hooks in which one of the callbacks is called.
@@ -125,20 +131,20 @@ impl Exports {
         let (requests, responses) = (has(&["proxy_on_request_body"]), has(&["proxy_on_response_body"]));
         let there = |hook: &Hook| match hook {
             // A context begins there, whatever it looks at later.
-            Hook::Request => true,
+            Hook::Request => !self.are_of_connections(),
             Hook::RequestChunk => requests,
             Hook::Response => responses || has(&["proxy_on_response_headers"]),
             Hook::ResponseChunk => responses,
             // A body that is held back at its end goes on with them.
             Hook::Trailers => requests || responses || has(&["proxy_on_request_trailers", "proxy_on_response_trailers"]),
-            Hook::Complete => has(&["proxy_on_log", "proxy_on_done", "proxy_on_delete"]),
-            Hook::Tick | Hook::Connection => false,
+            Hook::Complete => has(&["proxy_on_log", "proxy_on_done", "proxy_on_delete"]) || has(&NETWORK[3..]),
+            Hook::Connection => has(&NETWORK),
+            Hook::Tick => false,
         };
         Hook::ALL.iter().copied().filter(there).collect()
     }
 
-    /// The callbacks that it has besides and that are never called: those of raw connections, and a few that nothing here brings
-    /// about.
+    /// The callbacks that it has besides and that are never called, for nothing here brings them about.
     pub fn never_called(&self) -> Vec<&str> {
         self.callbacks().filter(|name| !CALLED.contains(name)).collect()
     }
@@ -171,10 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn raw_connections_alone_are_refused_by_name() {
-        let told = exports(&["malloc", "proxy_on_downstream_data"]).check().expect_err("nothing to do");
-        assert!(told.contains("`proxy_on_downstream_data`"), "{told}");
-        exports(&["malloc", "proxy_on_downstream_data", "proxy_on_request_headers"]).check().expect("it has more");
+    fn raw_connections_alone_are_something_to_do() {
+        let raw = exports(&["malloc", "proxy_on_downstream_data"]);
+        raw.check().expect("it has something to do");
+        assert_eq!((raw.hooks(), raw.are_of_connections()), (vec![Hook::Connection], true));
+        let both = exports(&["malloc", "proxy_on_downstream_data", "proxy_on_request_headers"]);
+        assert!(both.hooks().contains(&Hook::Request) && both.hooks().contains(&Hook::Connection) && !both.are_of_connections());
+        assert!(exports(&["malloc", "proxy_on_foreign_function"]).check().is_err());
         assert!(exports(&["proxy_on_request_headers"]).check().expect_err("no allocator").contains("malloc"));
     }
 }

@@ -5,8 +5,8 @@ use prost::Message;
 
 use super::here;
 use super::memory::{self, Call};
-use super::properties;
 use super::status::Status;
+use super::{properties, signature};
 use crate::filter::chain::Way;
 
 /// Envoy's SetEnvoyFilterStateArguments.
@@ -36,6 +36,10 @@ pub fn call(call: &mut Call<'_>, name: (u32, u32), arguments: (u32, u32), to: u3
         // are declared have no types here, and a worker reads as much as it can.
         "clear_route_cache" | "declare_property" | "set_global_max_requests_per_io_cycle" => Vec::new(),
         "get_log_level" => log_level().to_le_bytes().to_vec(),
+        "verify_signature" => match signature::verify(&arguments) {
+            Some(outcome) => outcome,
+            None => return Ok(Status::BadArgument),
+        },
         "set_envoy_filter_state" => {
             let Ok(state) = FilterState::decode(&arguments[..]) else { return Ok(Status::BadArgument) };
             let Some(stream) = here::stream() else { return Ok(Status::BadArgument) };
@@ -63,8 +67,7 @@ pub fn call(call: &mut Call<'_>, name: (u32, u32), arguments: (u32, u32), to: u3
 /// Bytes of the answer that the guest makes itself go to the client, past what waits. `end`: nothing of it waits any more.
 pub fn inject(body: &[u8], end: bool) -> Status {
     let Some(stream) = here::stream() else { return Status::BadArgument };
-    stream.inject(Way::Response, body, end);
-    Status::Ok
+    if stream.inject(Way::Response, body, end) { Status::Ok } else { Status::InternalFailure }
 }
 
 /// The least severe lines that are read, as the ABI numbers them.

@@ -3,6 +3,7 @@
 //! A message has five bytes before it, and the status of a call stands in trailers, or in the head where nothing else follows
 //! (gRPC over HTTP/2).
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,11 +18,12 @@ use http_body_util::BodyExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::callout::{self, Kind, count, fields_of};
-use super::grpc_wire::{DEADLINE_EXCEEDED, Ended, INTERNAL, UNAVAILABLE, ended, framed, named, next_message};
+use super::grpc_wire::{DEADLINE_EXCEEDED, EXHAUSTED, Ended, INTERNAL, UNAVAILABLE, ended, framed, named, next_message};
 use super::here;
 use super::machine::Machine;
 use super::memory::{self, Call as Caller};
 use super::pairs;
+use super::room::Claim;
 use super::state::{Answered, ROOT};
 use super::status::{Status, buffer, map};
 use super::vm::Vm;
@@ -35,6 +37,9 @@ use crate::worker;
 
 /// Messages that wait to be sent on one stream: a service that reads none of so many is not there.
 const SENT_MAX: usize = 1024;
+
+/// Before a message.
+const FRAME_BYTES: u32 = 5;
 
 /// A call that is to be sent: its path, its fields, its message.
 #[derive(Debug)]
@@ -64,6 +69,7 @@ pub struct Given {
 /// `proxy_grpc_call`, and with `stream` `proxy_grpc_stream`
 pub fn begin(call: &mut Caller<'_>, given: &Given, timeout_ms: u32, token_to: u32, stream: bool) -> wasmtime::Result<Status> {
     memory::put_u32(call, token_to, 0)?;
+    let Some(claim) = callout::claim(call, &[given.metadata.1, given.message.1]) else { return Ok(Status::InternalFailure) };
     let service = memory::copy(call, given.service.0, given.service.1)?;
     let name = memory::text(call, given.name.0, given.name.1)?;
     let method = memory::text(call, given.method.0, given.method.1)?;
@@ -77,23 +83,25 @@ pub fn begin(call: &mut Caller<'_>, given: &Given, timeout_ms: u32, token_to: u3
     let unary = Unary { path: format!("/{name}/{method}"), authority, fields, message };
     let timeout = Duration::from_millis(u64::from(timeout_ms));
     let kind = if stream { Kind::GrpcStream(unary) } else { Kind::Grpc(unary) };
-    let status = callout::plan(call, &cluster, kind, timeout, token_to)?;
+    let status = callout::plan(call, &cluster, (kind, claim), timeout, token_to)?;
     // Of an unknown service guests know no other word.
     Ok(if status == Status::BadArgument { Status::InternalFailure } else { status })
 }
 
 /// `proxy_grpc_send`
 pub fn send(call: &mut Caller<'_>, token: u32, at: u32, bytes: u32, end: u32) -> wasmtime::Result<Status> {
+    // Of all that can be wrong guests know no other word.
+    let Some(claim) = callout::claim(call, &[bytes, FRAME_BYTES]) else { return Ok(Status::BadArgument) };
     let message = memory::copy(call, at, bytes)?;
     let Some(vm) = here::vm() else { return Ok(Status::NotFound) };
     let mut open = vm.open.borrow_mut();
     let Some(sending) = open.get_mut(&token) else { return Ok(Status::NotFound) };
     let Some(messages) = &sending.messages else { return Ok(Status::BadArgument) };
-    let sent = messages.try_send(framed(&message)).is_ok();
+    let sent = messages.try_send(claim.on(framed(&message))).is_ok();
     if end != 0 {
         sending.messages = None;
     }
-    Ok(if sent { Status::Ok } else { Status::InternalFailure })
+    Ok(if sent { Status::Ok } else { Status::BadArgument })
 }
 
 /// `proxy_grpc_cancel`
@@ -118,7 +126,7 @@ pub fn close(token: u32) -> Status {
 pub fn call(
     vm: &Rc<Vm>,
     token: u32,
-    unary: Unary,
+    (unary, claim): (Unary, Claim),
     cluster: Option<Arc<Cluster>>,
     trace: Option<Trace>,
     wishes: Wishes,
@@ -127,6 +135,7 @@ pub fn call(
     let (cancel, cancelled) = oneshot::channel();
     vm.open.borrow_mut().insert(token, Sending { messages: None, _cancel: cancel });
     let weak = Rc::downgrade(vm);
+    let claim = RefCell::new(claim);
     worker::spawn(async move {
         let answered = async {
             let message = framed(&unary.message);
@@ -136,7 +145,7 @@ pub fn call(
             }) else {
                 return Err(Ended::of(UNAVAILABLE, "the service cannot be called"));
             };
-            let room = std::cell::Cell::new(ANSWER_BYTES_MAX);
+            let room = callout::room(&claim);
             let exchange = Box::pin(http_client::exchange(&cluster, request, &wishes, &room));
             let answer = match tokio::time::timeout(limit, exchange).await {
                 Err(_) => return Err(Ended::of(DEADLINE_EXCEEDED, "the service did not answer in time")),
@@ -168,7 +177,14 @@ pub fn call(
 }
 
 /// Messages as they come, both ways.
-pub fn open(vm: &Rc<Vm>, token: u32, unary: Unary, cluster: Option<Arc<Cluster>>, trace: Option<Trace>, wishes: Wishes) {
+pub fn open(
+    vm: &Rc<Vm>,
+    token: u32,
+    (unary, mut claim): (Unary, Claim),
+    cluster: Option<Arc<Cluster>>,
+    trace: Option<Trace>,
+    wishes: Wishes,
+) {
     let (cancel, cancelled) = oneshot::channel();
     let (messages, waiting) = mpsc::channel(SENT_MAX);
     vm.open.borrow_mut().insert(token, Sending { messages: Some(messages), _cancel: cancel });
@@ -193,6 +209,7 @@ pub fn open(vm: &Rc<Vm>, token: u32, unary: Unary, cluster: Option<Arc<Cluster>>
             while let Some(frame) = body.frame().await {
                 let Ok(frame) = frame else { return Ended::of(UNAVAILABLE, "the service broke its answer off") };
                 match frame.into_data() {
+                    Ok(data) if !claim.grow(data.len()) => return Ended::of(EXHAUSTED, "there is no room for the answer"),
                     Ok(data) => buffered.extend_from_slice(&data),
                     Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
                 }
@@ -200,6 +217,7 @@ pub fn open(vm: &Rc<Vm>, token: u32, unary: Unary, cluster: Option<Arc<Cluster>>
                     return Ended::of(INTERNAL, "a message is too large");
                 }
                 while let Some(message) = next_message(&mut buffered) {
+                    claim.shrink(message.as_ref().map_or(0, |message| message.len() + FRAME_BYTES as usize));
                     match (message, weak.upgrade()) {
                         (Ok(message), Some(vm)) => received(&vm, token, message),
                         _ => return Ended::of(INTERNAL, "a message cannot be read"),

@@ -10,6 +10,7 @@ use crate::filter::host::http_client::ANSWER_BYTES_MAX;
 /// Statuses of gRPC that the host finds itself.
 pub const UNKNOWN: u32 = 2;
 pub const DEADLINE_EXCEEDED: u32 = 4;
+pub const EXHAUSTED: u32 = 8;
 pub const INTERNAL: u32 = 13;
 pub const UNAVAILABLE: u32 = 14;
 

@@ -3,6 +3,7 @@
 //! What frames a message stays the proxy's, except for its length, which a guest that changes a body has to take away first.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -31,6 +32,11 @@ const OF_ONE_HOP: [HeaderName; 7] = [
 pub fn is_of_one_hop(name: &[u8]) -> bool {
     let is = |known: &HeaderName| known.as_str().as_bytes().eq_ignore_ascii_case(name);
     OF_ONE_HOP.iter().any(is) || is(&header::CONTENT_LENGTH) || is(&header::HOST)
+}
+
+/// The exchange that the guest speaks of, if it has fields at all.
+fn stream() -> Option<Rc<Stream>> {
+    here::stream().filter(|stream| !stream.raw)
 }
 
 /// What is done to a field.
@@ -64,7 +70,7 @@ fn of_answer(found: &Found) -> Vec<Pair<'_>> {
 fn with<T>(call: &Call<'_>, map: u32, look: impl FnOnce(&[Pair<'_>]) -> T) -> Option<T> {
     match map {
         map::REQUEST_HEADERS => {
-            let stream = here::stream()?;
+            let stream = stream()?;
             let exchange = stream.exchange();
             let exchange = exchange.borrow();
             let pseudo = of_request(&exchange);
@@ -74,7 +80,7 @@ fn with<T>(call: &Call<'_>, map: u32, look: impl FnOnce(&[Pair<'_>]) -> T) -> Op
             Some(look(&all))
         }
         map::RESPONSE_HEADERS => {
-            let stream = here::stream()?;
+            let stream = stream()?;
             let exchange = stream.exchange();
             let exchange = exchange.borrow();
             let head = exchange.response.as_ref()?;
@@ -84,7 +90,7 @@ fn with<T>(call: &Call<'_>, map: u32, look: impl FnOnce(&[Pair<'_>]) -> T) -> Op
             Some(look(&all))
         }
         map::REQUEST_TRAILERS | map::RESPONSE_TRAILERS => {
-            let stream = here::stream()?;
+            let stream = stream()?;
             let side = stream.side(if map == map::REQUEST_TRAILERS { Way::Request } else { Way::Response });
             let trailers = side.trailers.borrow();
             Some(look(&plain(trailers.as_ref()?).collect::<Vec<_>>()))
@@ -127,17 +133,17 @@ pub fn value(call: &mut Call<'_>, map: u32, name: (u32, u32), to: u32, length_to
     let name = memory::copy(call, name.0, name.1)?;
     let found = match (map, plain_name(&name)) {
         // Without looking at all the others.
-        (map::REQUEST_HEADERS, Some(name)) => here::stream().and_then(|stream| {
+        (map::REQUEST_HEADERS, Some(name)) => stream().and_then(|stream| {
             let exchange = stream.exchange();
             let exchange = exchange.borrow();
             exchange.request.headers.get(name).map(|value| value.as_bytes().to_vec())
         }),
-        (map::RESPONSE_HEADERS, Some(name)) => here::stream().and_then(|stream| {
+        (map::RESPONSE_HEADERS, Some(name)) => stream().and_then(|stream| {
             let exchange = stream.exchange();
             let exchange = exchange.borrow();
             exchange.response.as_ref()?.headers.get(name).map(|value| value.as_bytes().to_vec())
         }),
-        (map::REQUEST_HEADERS, None) => here::stream().and_then(|stream| {
+        (map::REQUEST_HEADERS, None) => stream().and_then(|stream| {
             let exchange = stream.exchange();
             let exchange = exchange.borrow();
             let name: &[u8] = if is_host(&name) { b":authority" } else { &name };
@@ -164,7 +170,7 @@ fn plain_name(name: &[u8]) -> Option<HeaderName> {
 
 /// `proxy_add_…`, `proxy_replace_…` and `proxy_remove_header_map_value`
 pub fn change(map: u32, change: Change<'_>) -> Status {
-    let Some(stream) = here::stream() else { return Status::BadArgument };
+    let Some(stream) = stream() else { return Status::BadArgument };
     let shared = stream.exchange();
     let exchange = &mut *shared.borrow_mut();
     let changed = match map {
@@ -271,7 +277,7 @@ fn change_plain(headers: &mut HeaderMap, change: Change<'_>) -> Result<(), Strin
 pub fn set_pairs(call: &mut Call<'_>, map: u32, at: u32, bytes: u32) -> wasmtime::Result<Status> {
     let bytes = memory::copy(call, at, bytes)?;
     let Some(all) = pairs::read(&bytes) else { return Ok(Status::BadArgument) };
-    let Some(stream) = here::stream() else { return Ok(Status::BadArgument) };
+    let Some(stream) = stream() else { return Ok(Status::BadArgument) };
     let shared = stream.exchange();
     let exchange = &mut *shared.borrow_mut();
     let of_hop = |headers: &mut HeaderMap| {

@@ -12,7 +12,7 @@ use super::memory::{self, Call};
 use super::state::State;
 use super::status::{STREAM_REQUEST, STREAM_RESPONSE, Status};
 use super::version::Version;
-use super::{body, callout, contexts, foreign, grpc, headers, meters, properties, shared, wasi};
+use super::{body, callout, contexts, foreign, grpc, headers, meters, properties, redis, shared, wasi};
 use crate::filter::host::{log, system};
 
 /// Where the functions of the ABI are imported from.
@@ -159,9 +159,13 @@ functions! {
     proxy_continue_request |_call| Ok(contexts::go_on(STREAM_REQUEST));
     proxy_continue_response |_call| Ok(contexts::go_on(STREAM_RESPONSE));
     proxy_clear_route_cache |_call| Ok(Status::Ok);
-    // Higress' own. Redis is not spoken here: its clusters are not those of HTTP.
-    proxy_redis_init |_call, _service: u32, _service_bytes: u32, _user: u32, _user_bytes: u32, _password: u32, _password_bytes: u32, _timeout_ms: u32| Ok(Status::BadArgument);
-    proxy_redis_call |_call, _service: u32, _service_bytes: u32, _query: u32, _query_bytes: u32, _token_to: u32| Ok(Status::BadArgument);
+    // Higress' own.
+    proxy_redis_init |call, service: u32, service_bytes: u32, user: u32, user_bytes: u32, password: u32, password_bytes: u32, timeout_ms: u32| {
+        redis::init(call, (service, service_bytes), (user, user_bytes), (password, password_bytes), timeout_ms)
+    };
+    proxy_redis_call |call, service: u32, service_bytes: u32, query: u32, query_bytes: u32, token_to: u32| {
+        redis::call(call, (service, service_bytes), (query, query_bytes), token_to)
+    };
     proxy_get_upstream_hosts |call, to: u32, length_to: u32| {
         memory::give(call, b"", to, length_to)?;
         Ok(Status::NotFound)
@@ -200,8 +204,7 @@ pub fn linker(engine: &Engine) -> Result<Linker<State>> {
 }
 
 /// Functions that are there and do nothing: what they are for is not had here, and a guest is told so by their status.
-pub const ANSWERED_ONLY: [&str; 4] =
-    ["proxy_redis_init", "proxy_redis_call", "proxy_get_upstream_hosts", "proxy_set_upstream_override_host"];
+pub const ANSWERED_ONLY: [&str; 2] = ["proxy_get_upstream_hosts", "proxy_set_upstream_override_host"];
 
 /// Whether there is a function of this name.
 pub fn offers(module: &str, name: &str) -> bool {

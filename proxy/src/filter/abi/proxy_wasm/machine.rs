@@ -40,6 +40,12 @@ callbacks! {
     grpc_receive: "proxy_on_grpc_receive"(u32, u32, u32) -> ();
     grpc_receive_trailing: "proxy_on_grpc_receive_trailing_metadata"(u32, u32, u32) -> ();
     grpc_close: "proxy_on_grpc_close"(u32, u32, u32) -> ();
+    new_connection: "proxy_on_new_connection"(u32) -> u32;
+    downstream_data: "proxy_on_downstream_data"(u32, u32, u32) -> u32;
+    upstream_data: "proxy_on_upstream_data"(u32, u32, u32) -> u32;
+    downstream_close: "proxy_on_downstream_connection_close"(u32, u32) -> ();
+    upstream_close: "proxy_on_upstream_connection_close"(u32, u32) -> ();
+    redis_call_response: "proxy_on_redis_call_response"(u32, u32, u32, u32) -> ();
     done: "proxy_on_done"(u32) -> u32;
     log: "proxy_on_log"(u32) -> ();
     delete: "proxy_on_delete"(u32) -> ();

@@ -20,8 +20,8 @@ pub struct Meters {
     all: RwLock<Vec<Arc<Meter>>>,
 }
 
-/// Which names are taken by which kind, over all filters.
-static KINDS: Mutex<Option<HashMap<String, Kind>>> = Mutex::new(None);
+/// Which metric has which name on the page, over all filters: a base and a kind.
+static TAKEN: Mutex<Option<HashMap<String, (String, Kind)>>> = Mutex::new(None);
 
 #[derive(Debug)]
 struct Meter {
@@ -35,7 +35,7 @@ struct Meter {
 }
 
 impl Meters {
-    /// The number of a metric, which is the same for all who name it so.
+    /// The number of a metric, which is the same for all names that read the same on the page.
     fn define(&self, name: &str, kind: Kind) -> u32 {
         let find = |all: &[Arc<Meter>], name: &str| all.iter().position(|meter| meter.name == name && meter.kind == kind);
         if let Some(known) = find(&self.all.read().unwrap_or_else(PoisonError::into_inner), name) {
@@ -46,7 +46,11 @@ impl Meters {
         if let Some(known) = find(&all, name) {
             return number(known);
         }
-        let shown: Arc<str> = shown(name, kind).into();
+        let shown = shown(name, kind);
+        if let Some(known) = all.iter().position(|meter| meter.kind == kind && base(&meter.shown, kind) == base(&shown, kind)) {
+            return number(known);
+        }
+        let shown: Arc<str> = shown.into();
         let histogram = (kind == Kind::Histogram).then(|| {
             let help = "A metric of a filter made for proxy-wasm.".into();
             Family::new(Description { name: Arc::clone(&shown), help, kind, labels: [].into() }, 1)
@@ -79,18 +83,32 @@ fn number(position: usize) -> u32 {
     u32::try_from(position + 1).unwrap_or(u32::MAX)
 }
 
-/// What scrapers take for a name. One of another kind with the same name is told apart.
+/// The name that a metric has in both formats of the page: counters end in `_total` in one of them, whatever they are called.
+fn base(shown: &str, kind: Kind) -> &str {
+    if kind == Kind::Counter { shown.strip_suffix("_total").unwrap_or(shown) } else { shown }
+}
+
+/// What scrapers take for a name. One whose series would have the names of another metric's is told apart.
 fn shown(name: &str, kind: Kind) -> String {
     let letter = |found: char| if found.is_ascii_alphanumeric() || found == '_' || found == ':' { found } else { '_' };
     let mut shown = format!("{PREFIX}{}", name.chars().map(letter).collect::<String>());
-    let mut kinds = KINDS.lock().unwrap_or_else(PoisonError::into_inner);
-    let kinds = kinds.get_or_insert_default();
-    while kinds.get(&shown).is_some_and(|known| *known != kind) {
-        shown.push('_');
-        shown.push_str(kind.name());
+    let series: &[&str] = match kind {
+        Kind::Counter => &["", "_total"],
+        Kind::Gauge => &[""],
+        Kind::Histogram => &["", "_bucket", "_count", "_sum"],
+    };
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = taken.get_or_insert_default();
+    loop {
+        let base = base(&shown, kind);
+        let mut names = series.iter().map(|end| format!("{base}{end}"));
+        if names.clone().all(|name| taken.get(&name).is_none_or(|(known, its)| known == base && *its == kind)) {
+            names.by_ref().for_each(|name| drop(taken.insert(name, (base.to_owned(), kind))));
+            return shown;
+        }
+        drop(names);
+        shown = format!("{base}_{}", kind.name());
     }
-    kinds.insert(shown.clone(), kind);
-    shown
 }
 
 /// `proxy_define_metric`
@@ -144,6 +162,7 @@ pub fn get(call: &mut Call<'_>, id: u32, to: u32) -> wasmtime::Result<Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::metrics::Format;
 
     #[test]
     fn one_name_is_one_metric_and_is_shown_with_the_filter() {
@@ -158,6 +177,40 @@ mod tests {
         assert!(page.contains("wasmcustom_test_hits_a_b{filter=\"f\"} 3\n"), "{page}");
         assert!(page.contains("wasmcustom_test_hits_a_b_gauge{filter=\"f\"} 0\n"), "{page}");
         assert!(meters.get(0).is_none() && meters.get(99).is_none());
+    }
+
+    fn page(filters: &[(&str, &Meters)], format: Format) -> Vec<String> {
+        let mut exposition = Exposition::new(format);
+        filters.iter().for_each(|(filter, meters)| meters.render(filter, &mut exposition));
+        exposition.finish().lines().map(|line| line.rsplit_once(' ').expect("a value").0.to_owned()).collect()
+    }
+
+    #[test]
+    fn names_that_read_the_same_are_one_series_and_others_are_told_apart() {
+        let (one, other) = (Meters::default(), Meters::default());
+        let same = one.define("test.same.name", Kind::Counter);
+        for name in ["test_same_name", "test-same_name", "test.same.name.total"] {
+            assert_eq!(one.define(name, Kind::Counter), same, "{name}");
+        }
+        one.define("test.histogram", Kind::Histogram);
+        for name in ["test.histogram.count", "test.histogram.total", "test.histogram"] {
+            for meters in [&one, &other] {
+                meters.define(name, Kind::Counter);
+                meters.define(name, Kind::Gauge);
+            }
+        }
+        one.define("test.gauge.total", Kind::Gauge);
+        other.define("test.gauge", Kind::Counter);
+        for format in [Format::Text, Format::OpenMetrics] {
+            let page = page(&[("one", &one), ("other", &other)], format);
+            let (types, series): (Vec<_>, Vec<_>) = page.iter().partition(|line| line.starts_with('#'));
+            for mut lines in [types, series] {
+                let all = lines.len();
+                lines.sort_unstable();
+                lines.dedup();
+                assert_eq!(lines.len(), all, "{page:#?}");
+            }
+        }
     }
 
     #[test]

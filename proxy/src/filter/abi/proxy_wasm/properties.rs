@@ -117,6 +117,8 @@ fn of_exchange(stream: &Stream, path: &[&str]) -> Option<Vec<u8>> {
     let exchange = &*shared.borrow();
     let connection = &exchange.connection;
     match path {
+        // A raw connection has none of these.
+        ["request" | "response", ..] | ["x_request_id"] if stream.raw => None,
         ["request", rest @ ..] => of_request(stream, exchange, rest),
         ["response", rest @ ..] => of_response(stream, exchange, rest),
         ["source", "address"] => text(connection.peer.to_string()),

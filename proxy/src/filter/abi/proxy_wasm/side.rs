@@ -5,6 +5,8 @@ use std::cell::{Cell, RefCell};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
+use super::room::{Claim, Room};
+
 /// One message.
 #[derive(Default)]
 pub struct Side {
@@ -16,14 +18,19 @@ pub struct Side {
     pub changed: Cell<bool>,
     /// What may go on, and has not yet.
     pub released: RefCell<BytesMut>,
+    /// For what of it the guest has put there itself.
+    pub injected: RefCell<Option<Claim>>,
     /// It said to wait, and its hook has not: more of the body may come.
     pub paused: Cell<bool>,
     /// It said to go on.
     pub resumed: Cell<bool>,
     /// It has seen the end of the body.
     pub ended: Cell<bool>,
-    /// Bytes at the beginning that it had while the head was held.
+    /// Bytes at the beginning that it had while the head was held, and how many had come.
     pub ahead: Cell<usize>,
+    pub read: Cell<usize>,
+    /// It has seen the trailers then, too.
+    pub trailers_seen: Cell<bool>,
     /// Most bytes that may wait, if it has said so.
     pub limit: Cell<Option<usize>>,
     pub trailers: RefCell<Option<HeaderMap>>,
@@ -58,9 +65,31 @@ impl Side {
         self.released.borrow_mut().extend_from_slice(&held);
     }
 
-    /// More may go on behind that: what the guest puts there itself.
-    pub fn inject(&self, bytes: &[u8]) {
-        self.released.borrow_mut().extend_from_slice(bytes);
+    /// More may go on behind that: what the guest puts there itself. False if there is no room for it.
+    pub fn inject(&self, bytes: &[u8], room: &Room) -> bool {
+        let mut injected = self.injected.borrow_mut();
+        let fits = match &mut *injected {
+            Some(claim) => claim.grow(bytes.len()),
+            None => room.claim(bytes.len()).map(|claim| *injected = Some(claim)).is_some(),
+        };
+        if fits {
+            self.released.borrow_mut().extend_from_slice(bytes);
+        }
+        fits
+    }
+
+    /// What may go on does.
+    pub fn take_released(&self) -> Bytes {
+        self.injected.take();
+        self.released.take().freeze()
+    }
+
+    /// Nothing of it goes on by way of the guest any more.
+    pub fn let_go(&self) {
+        self.held.take();
+        self.take_released();
+        self.readable.set(false);
+        self.paused.set(false);
     }
 
     pub fn clear_resumed(&self) {

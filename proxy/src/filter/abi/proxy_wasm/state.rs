@@ -1,6 +1,6 @@
 //! What the host keeps beside one instance. Nothing of an exchange is in it: that is looked up where the instance runs (`here`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,6 +8,8 @@ use serde_json::Value;
 use wasmtime::{Memory, TypedFunc};
 
 use super::callout::Planned;
+use super::redis::Account;
+use super::room::Room;
 use super::shared::Scope;
 use super::version::Version;
 use crate::config;
@@ -65,6 +67,10 @@ pub struct State {
     pub registered: Vec<u32>,
     pub queues: BTreeSet<u32>,
     pub shared: Arc<Scope>,
+    /// Services of Redis that it has said how to log in to.
+    pub accounts: HashMap<String, Account>,
+    /// For what the host holds beside its memory.
+    pub room: Room,
     /// What it wrote since the last end of a line: standard output and standard error.
     pub lines: [Vec<u8>; 2],
 }
@@ -88,6 +94,8 @@ impl State {
             registered: Vec::new(),
             queues: BTreeSet::new(),
             shared: Scope::of(identity),
+            accounts: HashMap::new(),
+            room: Room::new(identity.config.memory),
             lines: [Vec::new(), Vec::new()],
             identity: Arc::clone(identity),
         }
@@ -145,7 +153,7 @@ pub fn upstream<'a>(options: &'a config::ProxyWasm, name: &'a str) -> &'a str {
     // `outbound|PORT|SUBSET|HOST`, and Redis' options behind a question mark.
     let plain = name.split('?').next().unwrap_or(name);
     let host = plain.rsplit('|').next().unwrap_or(plain);
-    mapped(name).or_else(|| mapped(plain)).or_else(|| mapped(host)).unwrap_or(name)
+    mapped(name).or_else(|| mapped(plain)).or_else(|| mapped(host)).unwrap_or(plain)
 }
 
 #[cfg(test)]
@@ -171,7 +179,7 @@ mod tests {
         assert_eq!(upstream(&options, "outbound|80||auth.dns"), "auth");
         assert_eq!(upstream(&options, "outbound|6379||cache.static?db=0"), "redis");
         assert_eq!(upstream(&options, "cache.static"), "redis");
-        assert_eq!(upstream(&options, "web"), "web");
+        assert_eq!((upstream(&options, "web"), upstream(&options, "web?db=0")), ("web", "web"));
         assert_eq!(upstream(&options, "outbound|80||web.dns"), "outbound|80||web.dns");
     }
 }

@@ -17,19 +17,21 @@ pub enum Status {
 /// Which message, or which side of a connection.
 pub const STREAM_REQUEST: u32 = 0;
 pub const STREAM_RESPONSE: u32 = 1;
-/// Raw connections follow.
-pub const STREAM_LAST: u32 = 3;
+pub const STREAM_DOWNSTREAM: u32 = 2;
+pub const STREAM_UPSTREAM: u32 = 3;
 
 /// Buffers that a guest can read.
 pub mod buffer {
     pub const REQUEST_BODY: u32 = 0;
     pub const RESPONSE_BODY: u32 = 1;
+    pub const DOWNSTREAM_DATA: u32 = 2;
+    pub const UPSTREAM_DATA: u32 = 3;
     pub const CALL_BODY: u32 = 4;
     pub const GRPC_MESSAGE: u32 = 5;
     pub const VM_CONFIGURATION: u32 = 6;
     pub const PLUGIN_CONFIGURATION: u32 = 7;
-    /// Higress' own: answers of Redis, which there are none of here.
-    pub const LAST: u32 = 9;
+    /// Higress' own, and the last.
+    pub const REDIS_REPLY: u32 = 9;
 }
 
 /// Maps of fields.

@@ -1,17 +1,15 @@
 //! The streams of one exchange, one in the instance of each filter, and the part of their hooks that waits.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use http::header::{CONTENT_LENGTH, EXPECT};
-
+use super::hold::wait;
 use super::stream::{Next, Stage, Stream};
 use super::worker;
-use crate::exchange::body::{Ahead, Body};
+use crate::exchange::Failure;
 use crate::filter::abi::Call;
 use crate::filter::chain::Way;
 use crate::filter::hand::Hand;
@@ -38,6 +36,14 @@ pub struct Streams {
     wakers: Rc<Wakers>,
     /// See [`Self::left_half`].
     half: Cell<bool>,
+    /// See [`Self::take_broken`].
+    broken: RefCell<Option<Failure>>,
+    /// The port is of raw connections and nothing else.
+    pub raw_only: Cell<bool>,
+    /// The one that holds a raw connection.
+    holding: RefCell<Option<Rc<Stream>>>,
+    /// The client has ended meanwhile.
+    pub client_ended: Cell<bool>,
 }
 
 #[derive(Debug, Clone)]
@@ -68,7 +74,11 @@ impl Streams {
         let stream = match self.find(filter) {
             Some(Entry::There(stream)) => stream,
             Some(Entry::Lost) => return Ok(Verdict::Next),
-            None if matches!(call, Call::Request) => match self.begin(filter, hand) {
+            // On a port of both it is one for HTTP, unless it says otherwise.
+            None if matches!(call, Call::Connection) && !filter.is_for_connections(self.raw_only.get()) => {
+                return Ok(Verdict::Next);
+            }
+            None if matches!(call, Call::Request | Call::Connection) => match self.begin(filter, hand) {
                 Some(begun) => begun?,
                 None => return Ok(Verdict::Next),
             },
@@ -80,6 +90,11 @@ impl Streams {
         }
         // Were it to go on without the filter, the message would lack what is held back, and look whole.
         let half = stream.withholds() || matches!(call, Call::RequestTrailers | Call::ResponseTrailers);
+        let passing = match call {
+            Call::RequestChunk(..) | Call::RequestTrailers => Some(Way::Request),
+            Call::ResponseChunk(..) | Call::ResponseTrailers => Some(Way::Response),
+            _ => None,
+        };
         let next = match call {
             Call::Request => stream.head(Way::Request, hand),
             Call::Response => stream.head(Way::Response, hand),
@@ -88,23 +103,35 @@ impl Streams {
             Call::RequestTrailers => stream.trailers(Way::Request, hand),
             Call::ResponseTrailers => stream.trailers(Way::Response, hand),
             Call::Complete => stream.end(hand.outcome.clone()).map(|()| Next::Done(Verdict::Next)),
-            Call::Tick | Call::Connection => Ok(Next::Done(Verdict::Next)),
+            Call::Connection => stream.connected(hand),
+            Call::Tick => Ok(Next::Done(Verdict::Next)),
         };
         let verdict = match next {
             Ok(Next::Done(verdict)) => Ok(verdict),
             Ok(Next::Wait(stage, way)) => {
                 let began = Instant::now();
+                if stage == Stage::Connection {
+                    self.holding.replace(Some(Rc::clone(&stream)));
+                }
                 // Boxed: most never wait, and every exchange would have to have room for it.
                 let verdict = Box::pin(wait(&stream, stage, way, hand)).await;
                 hand.waited += began.elapsed();
+                self.holding.take();
                 verdict
             }
             Err(fault) => Err(fault),
         };
+        if let (true, Some(way)) = (verdict.is_err(), passing) {
+            // It goes on as it came, or not at all.
+            stream.side(way).let_go();
+        }
         if stream.vm.is_lost() && verdict.is_err() {
             self.lose(filter);
         }
         self.half.set(verdict.is_err() && half);
+        if matches!(verdict, Ok(Verdict::Reset)) {
+            self.broken.replace(stream.broken.take());
+        }
         verdict
     }
 
@@ -136,9 +163,41 @@ impl Streams {
         self.half.get()
     }
 
+    /// Why the message ended of which a filter waited for the rest, if that is what the last hook has found.
+    pub fn take_broken(&self) -> Option<Failure> {
+        self.broken.take()
+    }
+
     /// Whether this filter has something that may go on.
     pub fn has_released(&self, filter: &Filter, way: Way) -> bool {
         matches!(self.find(filter), Some(Entry::There(stream)) if stream.has_released(way))
+    }
+
+    pub fn has(&self, filter: &Filter) -> bool {
+        matches!(self.find(filter), Some(Entry::There(_)))
+    }
+
+    pub fn has_any(&self) -> bool {
+        !self.all.borrow().is_empty()
+    }
+
+    /// The one that holds a raw connection and has not said yet what becomes of it.
+    pub fn holding(&self) -> Option<Rc<Stream>> {
+        let holding = self.holding.borrow();
+        holding.clone().filter(|stream| !stream.request.resumed.get() && !stream.is_settled() && !self.client_ended.get())
+    }
+
+    pub fn each(&self, job: impl Fn(&Stream)) {
+        for (_, entry) in &*self.all.borrow() {
+            if let Entry::There(stream) = entry {
+                job(stream);
+            }
+        }
+    }
+
+    /// A guest has closed the exchange.
+    pub fn was_closed(&self) -> bool {
+        self.all.borrow().iter().any(|(_, entry)| matches!(entry, Entry::There(stream) if stream.closed.get()))
     }
 
     /// Ready when one of them has.
@@ -164,116 +223,4 @@ impl Drop for Streams {
             }
         }
     }
-}
-
-/// Waits until the guest lets a message go on, no longer than its hook may take.
-async fn wait(stream: &Rc<Stream>, stage: Stage, way: Way, hand: &mut Hand) -> Result<Verdict, Fault> {
-    let limit = stream.vm.filter.config.hook_timeout;
-    let waited = async {
-        if stage == Stage::HeadWithBody {
-            return hold(stream, way, hand).await;
-        }
-        stream.spoken(way).await;
-        Ok(None)
-    };
-    let outcome = match limit.is_zero() {
-        true => waited.await,
-        false => tokio::time::timeout(limit, waited).await.map_err(|_| Fault::Late(limit))?,
-    };
-    if let Some(verdict) = outcome? {
-        return Ok(verdict);
-    }
-    if let Some(settled) = stream.settled(stage, way, hand) {
-        return settled;
-    }
-    let side = stream.side(way);
-    let next = match stage {
-        Stage::Head | Stage::HeadWithBody => return Ok(Verdict::Next),
-        Stage::Body => {
-            side.release();
-            stream.pass(way, None, side.ended.get(), hand)?
-        }
-        Stage::Trailers => stream.pass_trailers(way, hand)?,
-    };
-    Ok(match next {
-        Next::Done(verdict) => verdict,
-        Next::Wait(..) => Verdict::Next,
-    })
-}
-
-/// The head waits while the body comes in, piece by piece, until the guest lets both go on.
-async fn hold(stream: &Rc<Stream>, way: Way, hand: &mut Hand) -> Result<Option<Verdict>, Fault> {
-    let side = stream.side(way);
-    let mut read = 0;
-    side.readable.set(true);
-    loop {
-        let piece = tokio::select! {
-            biased;
-            () = stream.spoken(way) => None,
-            piece = poll_fn(|context| poll_ahead(stream, way, context)) => Some(piece),
-        };
-        let (bytes, end) = match piece {
-            None => break,
-            Some(Ahead::Piece(bytes, end)) => (bytes, end),
-            // Whoever takes the body on is told why.
-            Some(Ahead::Broken) => break,
-            // What is to become of it is asked with them.
-            Some(Ahead::Trailers) => break,
-        };
-        read += bytes.len();
-        side.append(bytes);
-        let visible = u32::try_from(side.held.borrow().len()).unwrap_or(u32::MAX);
-        side.clear_resumed();
-        side.ended.set(end);
-        let action = stream.body_callback(way, visible, end)?;
-        if let Some(settled) = stream.settled(Stage::HeadWithBody, way, hand) {
-            return settled.map(Some);
-        }
-        if action == 0 || side.take_resumed() {
-            break;
-        }
-        if side.held.borrow().len() > stream.limit(way) {
-            return stream.too_large(Stage::HeadWithBody, way, hand).map(Some);
-        }
-        if end {
-            stream.spoken(way).await;
-            break;
-        }
-    }
-    let held = side.held.take();
-    side.readable.set(false);
-    side.ahead.set(held.len());
-    let exchange = stream.exchange();
-    let exchange = &mut *exchange.borrow_mut();
-    let (other_length, whole) = (held.len() != read, side.ended.get().then_some(held.len()));
-    let headers = match way {
-        Way::Request => {
-            exchange.request_body.put_back(held);
-            Some(&mut exchange.request.headers)
-        }
-        Way::Response => {
-            exchange.response_body.put_back(held);
-            exchange.response.as_mut().map(|head| &mut head.headers)
-        }
-    };
-    if let Some(headers) = headers {
-        if read > 0 {
-            headers.remove(EXPECT);
-        }
-        let told = headers.get(CONTENT_LENGTH).and_then(|told| told.to_str().ok()?.parse::<usize>().ok());
-        if other_length && (told.is_none() || told != whole) {
-            headers.remove(CONTENT_LENGTH);
-        }
-    }
-    Ok(None)
-}
-
-fn poll_ahead(stream: &Stream, way: Way, context: &mut Context<'_>) -> Poll<Ahead> {
-    let exchange = stream.exchange();
-    let mut exchange = exchange.borrow_mut();
-    let body: &mut Body = match way {
-        Way::Request => &mut exchange.request_body,
-        Way::Response => &mut exchange.response_body,
-    };
-    body.poll_ahead(context)
 }

@@ -9,20 +9,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::MissedTickBehavior;
-
 use super::grpc::Sending;
 use super::here;
 use super::machine::Machine;
+use super::redis::Line;
+use super::room::Room;
 use super::shared;
 use super::state::ROOT;
 use super::stream::Stream;
 use super::streams::Wakers;
+use super::ticks::Ticks;
 use super::version::Version;
 use super::{callout, worker};
 use crate::filter::chain::Shared;
 use crate::filter::hand::Reach;
-use crate::filter::host::setup::TICK_MIN;
 use crate::filter::{Admission, Fault, Filter};
 
 /// Calls of one instance that may be under way.
@@ -41,12 +41,15 @@ pub struct Vm {
     lost: RefCell<Option<Arc<str>>>,
     /// It asked for another one in its place.
     pub worn: Cell<bool>,
-    /// Which of the periods that it asked for holds.
-    period: Cell<u64>,
+    ticks: Ticks,
+    /// For what the host holds for it.
+    pub room: Room,
     /// Calls that are under way.
     pub calls: Cell<usize>,
     /// The streams of gRPC that it has open, by token; those of calls have nothing to send.
     pub open: RefCell<HashMap<u32, Sending>>,
+    /// Its connections to services of Redis, by what it calls these.
+    pub lines: RefCell<HashMap<String, Line>>,
 }
 
 impl std::fmt::Debug for Vm {
@@ -59,7 +62,7 @@ impl Vm {
     /// Takes a configured instance to this worker, and begins what it asked for while it was configured.
     pub fn begin(filter: &Arc<Filter>, mut machine: Box<Machine>) -> Rc<Self> {
         let state = machine.store.data_mut();
-        let (version, planned) = (state.version, std::mem::take(&mut state.planned));
+        let (version, planned, room) = (state.version, std::mem::take(&mut state.planned), state.room.clone());
         let this = Rc::new(Self {
             filter: Arc::clone(filter),
             version,
@@ -69,9 +72,11 @@ impl Vm {
             next: Cell::new(ROOT),
             lost: RefCell::default(),
             worn: Cell::new(false),
-            period: Cell::new(0),
+            ticks: Ticks::default(),
+            room,
             calls: Cell::new(0),
             open: RefCell::default(),
+            lines: RefCell::default(),
         });
         let reach = worker::reach();
         planned.into_iter().for_each(|planned| callout::begin(&this, planned, &reach, None));
@@ -172,26 +177,17 @@ impl Vm {
     }
 
     fn tick_every(self: &Rc<Self>, period: Duration) {
-        let number = self.period.get() + 1;
-        self.period.set(number);
-        if period.is_zero() {
-            return;
-        }
-        let (vm, period) = (Rc::downgrade(self), period.max(TICK_MIN));
-        crate::worker::spawn(async move {
-            let mut due = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
-            due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                due.tick().await;
-                let Some(vm) = vm.upgrade().filter(|vm| vm.period.get() == number && !vm.is_lost()) else { return };
-                vm.deliver("proxy_on_tick", |machine| machine.store_call(|callbacks| &callbacks.tick, (ROOT,), ()));
-            }
+        let vm = Rc::downgrade(self);
+        self.ticks.every(period, move || {
+            let Some(vm) = vm.upgrade().filter(|vm| !vm.is_lost()) else { return false };
+            vm.deliver("proxy_on_tick", |machine| machine.store_call(|callbacks| &callbacks.tick, (ROOT,), ()));
+            true
         });
     }
 
     /// It is not to begin anything of its own any more: its filter has left the configuration, or another one took its place.
     pub fn retire(&self) {
-        self.period.set(self.period.get() + 1);
+        self.ticks.stop();
     }
 
     /// An exchange has ended without a complete hook.
@@ -216,10 +212,16 @@ impl Vm {
         self.lost.borrow_mut().get_or_insert_with(|| why.into());
         self.machine.take();
         self.open.take();
+        self.lines.take();
         self.retire();
         let streams: Vec<_> = self.streams.borrow_mut().drain().map(|(_, stream)| stream).collect();
         streams.iter().for_each(|stream| stream.notify());
         worker::lost(self);
+    }
+
+    /// No exchange is in it.
+    pub fn is_idle(&self) -> bool {
+        self.streams.borrow().is_empty()
     }
 
     pub fn is_lost(&self) -> bool {

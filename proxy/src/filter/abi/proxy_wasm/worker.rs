@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ const RESTART: Duration = Duration::from_secs(1);
 
 thread_local! {
     static VMS: RefCell<HashMap<u64, Rc<Vm>>> = RefCell::default();
+    /// Those that only finish their exchanges.
+    static OLD: RefCell<HashMap<u64, Vec<Weak<Vm>>>> = RefCell::default();
     /// Those that may have one.
     static LIVE: RefCell<Vec<Arc<Filter>>> = const { RefCell::new(Vec::new()) };
     /// The last number of a filter that was among them: a higher one is of a configuration that has just gone live.
@@ -33,6 +35,7 @@ pub fn set(filters: Vec<Arc<Filter>>, reach: Arc<Reach>) {
     });
     // Exchanges that are under way keep theirs.
     gone.iter().for_each(|vm| vm.retire());
+    OLD.with_borrow_mut(|old| old.retain(|_, of_filter| of_filter.iter().any(|old| old.strong_count() > 0)));
     NEWEST.set(filters.iter().map(|filter| filter.id).fold(NEWEST.get(), u64::max));
     LIVE.set(filters.clone());
     for filter in &filters {
@@ -60,8 +63,9 @@ pub fn vm(filter: &Arc<Filter>) -> Result<Rc<Vm>, Fault> {
         if !vm.worn.get() && (most == 0 || vm.memory_bytes() < most) {
             return Ok(vm);
         }
-        // Exchanges that are under way keep it.
-        vm.retire();
+        if !make_way(filter, &vm) {
+            return Ok(vm);
+        }
     }
     let vm = Vm::begin(filter, machine(filter)?);
     if is_live(filter) {
@@ -71,6 +75,22 @@ pub fn vm(filter: &Arc<Filter>) -> Result<Rc<Vm>, Fault> {
         vm.retire();
     }
     Ok(vm)
+}
+
+/// Another one shall take its place, and it ends with the exchanges that are in it. False while there are enough that do: the
+/// guest decides how often it asks for another one, and has to wait then.
+fn make_way(filter: &Filter, vm: &Rc<Vm>) -> bool {
+    OLD.with_borrow_mut(|old| {
+        let of_filter = old.entry(filter.id).or_default();
+        of_filter.retain(|old| old.upgrade().is_some_and(|old| !old.is_lost()));
+        // Without an exchange it is gone at once.
+        let free = vm.is_idle() || of_filter.len() < filter.config.proxy_wasm.old_instances;
+        if free {
+            vm.retire();
+            of_filter.push(Rc::downgrade(vm));
+        }
+        free
+    })
 }
 
 fn machine(filter: &Arc<Filter>) -> Result<Box<Machine>, Fault> {
