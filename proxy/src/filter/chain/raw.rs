@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::super::Filter;
 use super::super::abi::proxy_wasm::Streams;
 use super::super::hand::Hand;
-use super::super::Filter;
 use super::{Chain, Shared, Step, Way};
 
 impl Chain {
