@@ -76,7 +76,7 @@ measure() {
     start_proxy
     # What the first ones take is taken once.
     echo | python3 "$work/idle.py" "$port" 100 "$what" >/dev/null
-    sleep 1
+    sleep 10
     before="$(memory)"
     mkfifo "$work/$what.$port"
     python3 "$work/idle.py" "$port" "$count" "$what" <"$work/$what.$port" >"$work/clients.log" &
@@ -87,7 +87,7 @@ measure() {
         sleep 0.5
     done
     must "$count connections are open" grep -q open "$work/clients.log"
-    sleep 1
+    sleep 10
     after="$(memory)"
     exec 7>&-
     wait "${started[-1]}" || true

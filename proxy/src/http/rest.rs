@@ -3,28 +3,29 @@
 
 use std::cell::Cell;
 use std::io;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::pulse::Watched;
 use crate::filter::heap;
+use crate::worker;
 
 /// What is read of the next request before there are buffers again: a byte would do, but may cost TLS a record's copy.
 const FIRST_BYTES: usize = 64;
 /// When so many of a worker rest, what they have freed is worth a look at the whole heap: some ten megabytes.
 const GIVE_BACK_EACH: u32 = 512;
-/// No oftener than this, for threads that allocate may have to wait for a moment.
-const GIVE_BACK_PAUSE: Duration = Duration::from_secs(10);
+/// How much later that is: others come to rest meanwhile, and threads that allocate may have to wait for a moment.
+const GIVE_BACK_AFTER: Duration = Duration::from_secs(5);
 
 thread_local! {
     static RESTED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// When memory was given back last.
-static GIVEN_BACK: Mutex<Option<Instant>> = Mutex::new(None);
+/// Somebody is about to give memory back, for all workers.
+static GIVES_BACK: AtomicBool = AtomicBool::new(false);
 
 /// Waits for the next bytes, and puts them back; zero: the client has closed.
 pub async fn awake(io: &mut Watched<impl AsyncRead + Unpin>) -> io::Result<usize> {
@@ -37,10 +38,13 @@ pub async fn awake(io: &mut Watched<impl AsyncRead + Unpin>) -> io::Result<usize
 /// Another connection rests: once there are many, what they leave goes back to the system.
 pub fn give_back() {
     RESTED.set(RESTED.get() + 1);
-    let (true, Ok(mut last)) = (RESTED.get() >= GIVE_BACK_EACH, GIVEN_BACK.try_lock()) else { return };
-    if last.is_none_or(|last| last.elapsed() >= GIVE_BACK_PAUSE) {
-        *last = Some(Instant::now());
-        RESTED.set(0);
-        tokio::task::spawn_blocking(heap::give_back);
+    if RESTED.get() < GIVE_BACK_EACH || GIVES_BACK.swap(true, Ordering::Relaxed) {
+        return;
     }
+    RESTED.set(0);
+    worker::spawn(async {
+        tokio::time::sleep(GIVE_BACK_AFTER).await;
+        GIVES_BACK.store(false, Ordering::Relaxed);
+        let _ = tokio::task::spawn_blocking(heap::give_back).await;
+    });
 }
