@@ -12,6 +12,7 @@ pub mod cache;
 mod calls;
 pub mod chain;
 pub mod engine;
+mod epochs;
 pub mod failures;
 mod fetch;
 mod guest;
@@ -422,6 +423,11 @@ impl Filter {
     /// Whether this hook has to be called, or its call to be watched.
     pub fn wants(self: &Arc<Self>, hook: Hook) -> bool {
         self.setup.wants(hook) || self.watched().is_some_and(|watched| watched.setup.wants(hook))
+    }
+
+    /// The same for one of several.
+    pub fn wants_one_of(self: &Arc<Self>, hooks: &[Hook]) -> bool {
+        self.setup.wants_one_of(hooks) || self.watched().is_some_and(|watched| watched.setup.wants_one_of(hooks))
     }
 
     /// One of the instances that were made before the filter went live.

@@ -11,15 +11,15 @@ pub const OF_HTTP: [Hook; 5] = [Hook::Request, Hook::RequestChunk, Hook::Respons
 
 /// The first of these that judges HTTP and has no connection hook, besides those that may be passed by. One that is only watched
 /// decides about nothing.
-pub fn unasked<'f>(filters: &'f [Arc<Filter>], excused: &[Arc<str>]) -> Option<&'f Arc<Filter>> {
-    filters.iter().find(|filter| {
+pub fn unasked<'f>(filters: impl IntoIterator<Item = &'f Arc<Filter>>, excused: &[Arc<str>]) -> Option<&'f Arc<Filter>> {
+    filters.into_iter().find(|filter| {
         let wants = |hook: &Hook| filter.setup.wants(*hook);
         filter.is_enforced() && !wants(&Hook::Connection) && OF_HTTP.iter().any(wants) && !excused.contains(&filter.name)
     })
 }
 
 /// The same as what becomes of the connection.
-pub fn judged_by_all(filters: &[Arc<Filter>], excused: &[Arc<str>]) -> Result<(), Failure> {
+pub fn judged_by_all<'f>(filters: impl IntoIterator<Item = &'f Arc<Filter>>, excused: &[Arc<str>]) -> Result<(), Failure> {
     match unasked(filters, excused) {
         None => Ok(()),
         Some(filter) => {
