@@ -252,13 +252,15 @@ impl App {
         }
         let versions = restore::restore(&mut parts, &mut modules, keep, &shelf, versions)?;
         let snapshot = Snapshot::build(&parts, None, true)?;
+        snapshot.notes(&parts.source).iter().for_each(|note| tracing::warn!("{note}"));
         snapshot.stores.values().for_each(|store| store.begin(Some(STORE_WAIT)));
         Ok((parts, modules, shelf, versions, snapshot))
     }
 
     /// Finds everything that is wrong with a configuration, what its filters say included, except what only resolving
     /// names and opening addresses would show.
-    pub fn check(examined: Examined) -> Result<(), Problems> {
+    /// What is no mistake but may surprise comes back.
+    pub fn check(examined: Examined) -> Result<Problems, Problems> {
         let Examined { loaded: Loaded { mut config, source }, mut problems } = examined;
         // An access log is not written while checking.
         config.access_log.output = config::AccessLogOutput::Off;
@@ -273,10 +275,14 @@ impl App {
         problems.merge(inputs::load_endpoints(&config, &source, &mut Resolved::default()));
         let (config, overrides) = (Arc::new(config), BTreeMap::new());
         let parts = Parts { config, source, modules, overrides, resolved: Resolved::default(), inputs };
-        if let Err(more) = Snapshot::build(&parts, None, true) {
-            problems.merge(more);
-        }
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
+        let notes = match Snapshot::build(&parts, None, true) {
+            Ok(snapshot) => snapshot.notes(&parts.source),
+            Err(more) => {
+                problems.merge(more);
+                Problems::new()
+            }
+        };
+        if problems.is_empty() { Ok(notes) } else { Err(problems) }
     }
 }
 

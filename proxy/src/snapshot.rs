@@ -4,6 +4,7 @@
 //! cannot be built changes nothing. [`Live`] is the only place in the process that is ever swapped.
 
 mod certificates;
+mod placed;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,12 +15,12 @@ use certificates::{Certificates, Reread};
 
 use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
-use crate::config::{self, Config, ListenerProtocol, Mode, ModuleSource, Problem, Problems, Source};
+use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source};
 use crate::exchange::tap::{Showing, Tap};
 use crate::exchange::{Names, Onlooker, failure};
 use crate::filter::hand::CopyCounts;
 use crate::filter::host::inputs::{Input, Inputs};
-use crate::filter::{Around, Filter, Grants, Hook, LoadError, Module, Plan, Reach, Role, Taken, chain};
+use crate::filter::{Around, Filter, Grants, LoadError, Module, Plan, Reach, Role, Taken, chain};
 use crate::store::{Store, Stores};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{Family, Registry};
@@ -129,6 +130,11 @@ impl Snapshot {
         Self::build_with(parts, previous, if reread { Reread::Strictly } else { Reread::No })
     }
 
+    /// What is no mistake, but may surprise who wrote it.
+    pub fn notes(&self, source: &Source) -> Problems {
+        placed::notes(self, source).into()
+    }
+
     /// The same snapshot with the certificates that are there now. Those that cannot be used stay as they were, which is told
     /// and counted; `None`: there are no others.
     pub fn renew(parts: &Parts, previous: &Snapshot) -> Result<Option<Self>, Problems> {
@@ -195,7 +201,7 @@ impl Snapshot {
                     continue;
                 }
             };
-            problems.extend(misplaced(&parts.source, name, listener.protocol, &chain));
+            problems.extend(placed::misplaced(&parts.source, name, listener.protocol, &chain));
             let previous = previous.and_then(|previous| previous.listeners.get(name));
             let tls = match certificates.server(name, listener, previous) {
                 Ok(tls) => tls,
@@ -255,33 +261,6 @@ fn access_log(parts: &Parts, redact: &Arc<Redact>, previous: Option<&Snapshot>) 
     AccessLog::open(config, redact, previous.map(|previous| &**previous)).map(Arc::new).map_err(|error| {
         let message = format!("cannot open the access log: {error}");
         parts.source.problem_at(&["access-log".into(), "output".into()], message)
-    })
-}
-
-/// Filters that would never be called where they stand, although somebody counts on them.
-fn misplaced<'a>(
-    source: &'a Source,
-    name: &'a str,
-    protocol: ListenerProtocol,
-    chain: &'a Arc<[Arc<Filter>]>,
-) -> impl Iterator<Item = Problem> + 'a {
-    const OF_HTTP: [Hook; 5] = [Hook::Request, Hook::RequestChunk, Hook::Response, Hook::ResponseChunk, Hook::Trailers];
-    chain.iter().filter_map(move |filter| {
-        let of_connections = filter.wants(Hook::Connection);
-        let of_http = OF_HTTP.iter().any(|hook| filter.wants(*hook));
-        let message = match protocol {
-            ListenerProtocol::Tcp if !of_connections => format!(
-                "filter `{}` has no connection hook, so that it would do nothing here; expected a filter of connections, for listener \
-                 `{name}` has `protocol = \"tcp\"`",
-                filter.name
-            ),
-            ListenerProtocol::Http if of_connections && !of_http => format!(
-                "filter `{}` works on raw connections only, so that it would do nothing here; listener `{name}` speaks HTTP",
-                filter.name
-            ),
-            _ => return None,
-        };
-        Some(source.problem_at(&["listeners".into(), name.into(), "filters".into()], message).of_filter(&filter.name))
     })
 }
 

@@ -54,10 +54,20 @@ async fn where_the_server_speaks_first_the_deadline_decides() {
     let proxy = plain(&origins);
     let mut raw = Raw::plain(proxy.address()).await;
     assert_eq!(raw.read(11).await, b"220 ready\r\n");
-    // A line that never ends is none of HTTP either.
-    let mut half = Raw::plain(proxy.address()).await;
-    half.send("GET /").await;
-    assert_eq!(half.read(16).await, b"220 ready\r\nGET /");
+}
+
+scenario!(a_slow_client_of_http_is_one_of_http);
+async fn a_slow_client_of_http_is_one_of_http() {
+    let origins = both().await;
+    let proxy = proxy(config(&origins, "timeouts = { protocol-detect = '100ms', request-headers = '200ms' }"));
+    for begun in ["G", "GET / HT", "\r\n"] {
+        let mut slow = Raw::plain(proxy.address()).await;
+        slow.send(begun).await;
+        assert_eq!(slow.head().await.status, 408, "{begun:?}");
+    }
+    let mut after_all = Raw::plain(proxy.address()).await;
+    after_all.send("\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(after_all.answer().await.1, "http");
 }
 
 scenario!(a_request_in_pieces_is_one);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tamis_tests::command::{output, stderr, stdout};
 use tamis_tests::{Proxy, Raw, guest, proxy, scenario};
 
 use crate::tcp::{echo, named, say, try_say};
@@ -87,18 +88,80 @@ async fn quota_counts_connections_and_those_that_are_open() {
     }
 }
 
-scenario!(on_one_port_a_filter_of_both_judges_both);
-async fn on_one_port_a_filter_of_both_judges_both() {
+/// One port for all, with this chain in front of both.
+async fn one_port(filters: &str, tcp: &str, more: &str) -> (Proxy, tamis_tests::Origin, tamis_tests::origin::RawOrigin) {
     let (http, raw) = (tamis_tests::origin().route("/", "http").run(), named("raw").await);
     let proxy = proxy(format!(
-        "[listeners.edge]\nprotocol = 'auto'\ncluster = 'http'\ntcp = {{ cluster = 'raw' }}\nfilters = ['acl', 'headers']\n\
+        "[listeners.edge]\nprotocol = 'auto'\ncluster = 'http'\ntcp = {{ cluster = 'raw'{tcp} }}\nfilters = [{filters}]\n\
          [clusters.http]\nendpoints = ['{http}']\n[clusters.raw]\nendpoints = ['{raw}']\n\
          [filters.headers]\nmodule = 'builtin:headers'\n\
-         [filters.acl]\nmodule = 'builtin:acl'\n[[filters.acl.config.rules]]\nname = 'get'\naction = 'allow'\nmatch = {{ method = 'GET' }}\n"
+         [filters.acl]\nmodule = 'builtin:acl'\n[[filters.acl.config.rules]]\nname = 'get'\naction = 'allow'\nmatch = {{ method = 'GET' }}\n{more}"
     ));
+    (proxy, http, raw)
+}
+
+scenario!(on_one_port_a_filter_of_both_judges_both);
+async fn on_one_port_a_filter_of_both_judges_both() {
+    let (proxy, _http, _raw) = one_port("'acl', 'headers'", ", unfiltered = ['headers']", "").await;
     assert_eq!(proxy.client().await.get("/").await.text(), "http");
     assert_eq!(proxy.client().await.post("/", "").await.status, 403);
     Raw::plain(proxy.address()).await.try_send(b"\0").await;
     let line = proxy.access_log().line_where("protocol", "tcp").await;
     assert_eq!((&line["reason"], &line["notes"]["acl.rule"]), (&"filter-reset".into(), &"default".into()), "{line}");
+}
+
+scenario!(what_is_no_http_passes_by_no_filter_that_judges_http);
+async fn what_is_no_http_passes_by_no_filter_that_judges_http() {
+    let (proxy, _http, _raw) = one_port("'acl', 'headers'", "", "").await;
+    assert_eq!(proxy.client().await.get("/").await.text(), "http");
+    for bytes in [&b"\0"[..], b"GET / HTTP/3.0\r\n\r\n", b" GET / HTTP/1.1\r\n\r\n"] {
+        let mut client = Raw::plain(proxy.address()).await;
+        client.try_send(bytes).await;
+        client.closed().await;
+    }
+    let line = proxy.access_log().line_where("reason", "no-connection-hook").await;
+    assert!(line["error"].as_str().unwrap().contains("`headers`") && line["notes"]["acl.rule"].is_null(), "{line}");
+    assert!(line["endpoint"].is_null(), "nobody hears of it: {line}");
+    proxy
+        .metric_becomes("tamis_tcp_connections_total{listener=\"edge\",cluster=\"raw\",reason=\"no-connection-hook\"}", |count| {
+            count == 3.0
+        })
+        .await;
+
+    let watched = "[filters.watched]\nmodule = 'builtin:headers'\nmode = 'observe'\n";
+    let (proxy, _http, _raw) = one_port("'watched', 'headers'", ", unfiltered = ['headers']", watched).await;
+    assert_eq!(say(proxy.address(), b"\0").await, b"raw:\0", "who is named, or only watched, may be passed by");
+}
+
+scenario!(a_chain_that_a_filter_names_is_passed_by_as_little);
+async fn a_chain_that_a_filter_names_is_passed_by_as_little() {
+    let module = format!("[filters.raw]\nmodule = '{}'\nconfig = {{ chain = 'more' }}", guest("raw-tcp"));
+    let further = "[filters.headers]\nmodule = 'builtin:headers'\n[chains.more]\nfilters = ['headers']";
+    let (refusing, _origins) = chain("'raw'", &format!("{module}\n{further}")).await;
+    Raw::plain(refusing.address()).await.closed().await;
+    assert_eq!(refusing.access_log().line().await["reason"], "no-connection-hook");
+    let excused = "[listeners.edge.tcp]\nunfiltered = ['headers']";
+    let (passing, _origins) = chain("'raw'", &format!("{module}\n{further}\n{excused}")).await;
+    assert_eq!(say(passing.address(), b"x").await, b"one:x");
+}
+
+scenario!(check_tells_where_raw_connections_are_refused);
+async fn check_tells_where_raw_connections_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tamis.toml");
+    let check = async |unfiltered: &str, more: &[&str]| {
+        let text = format!(
+            "[listeners.edge]\nlisten = '127.0.0.1:0'\nprotocol = 'auto'\nfilters = ['headers']\n{unfiltered}\n[filters.headers]\nmodule = 'builtin:headers'\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let ran = output(env!("CARGO_BIN_EXE_tamis-cli"), &[&["check", "-c", file.to_str().unwrap()][..], more].concat()).await;
+        assert!(ran.status.success(), "it is no mistake: {}", stderr(&ran));
+        ran
+    };
+    let told = check("", &[]).await;
+    assert!(stderr(&told).contains("note: what is no HTTP is refused on listener `edge`: filter `headers`"), "{}", stderr(&told));
+    assert!(stderr(&told).contains("tamis.toml:4:11") && stdout(&told).contains("no mistakes found"), "{}", stderr(&told));
+    let told: serde_json::Value = serde_json::from_str(&stdout(&check("", &["--json"]).await)).unwrap();
+    assert_eq!((&told["ok"], &told["notes"][0]["line"]), (&true.into(), &4.into()), "{told}");
+    assert_eq!(stderr(&check("tcp = { unfiltered = ['headers'] }", &[]).await), "");
 }

@@ -70,9 +70,18 @@ impl Problem {
 
     /// The mistake with its line of the file and the offending part underlined, without a newline at the end.
     pub fn render(&self, colour: bool) -> String {
+        self.render_as(&Level::ERROR, colour)
+    }
+
+    /// The same of what is no mistake.
+    pub fn render_note(&self, colour: bool) -> String {
+        self.render_as(&Level::NOTE, colour)
+    }
+
+    fn render_as(&self, level: &Level<'_>, colour: bool) -> String {
         let file = self.file().to_string_lossy();
         let (line, start) = self.text.line(self.line);
-        let mut group = Group::with_title(Level::ERROR.primary_title(self.message.as_str()));
+        let mut group = Group::with_title(level.clone().primary_title(self.message.as_str()));
         group = match &self.span {
             Some(span) => {
                 // Only the first line of what is wrong is shown: the rest of a long table says nothing more.

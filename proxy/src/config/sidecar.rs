@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::read::Reader;
 use super::sections;
@@ -100,7 +101,7 @@ impl Write<'_> {
             ("certificates", self.array([self.table([("chain", certificate), ("key", key)])])),
             ("client-auth", self.table(auth)),
         ]);
-        self.table([
+        let mut entries = vec![
             ("listen", self.text(&sidecar.inbound.to_string())),
             ("protocol", self.text("auto")),
             ("original-destination", self.flag(true)),
@@ -108,7 +109,13 @@ impl Write<'_> {
             ("header-underscores", self.text("pass")),
             ("filters", self.texts(sidecar.inbound_filters.iter().map(|name| &**name))),
             ("cluster", self.text(APPLICATION)),
-        ])
+        ];
+        let unfiltered: Vec<_> = sidecar.unfiltered.iter().filter(|name| sidecar.inbound_filters.contains(name)).collect();
+        if !unfiltered.is_empty() {
+            let unfiltered = self.texts(unfiltered.into_iter().map(|name| &**name));
+            entries.push(("tcp", self.table([("unfiltered", unfiltered)])));
+        }
+        self.table(entries)
     }
 
     fn outbound(&self, listen: SocketAddr, services: &[(&str, &Service)]) -> Node {
@@ -131,10 +138,20 @@ impl Write<'_> {
             ),
             ("filters", self.texts(sidecar.outbound_filters.iter().map(|name| &**name).chain(router))),
         ];
+        let mut tcp = Vec::new();
         let destinations = destinations(services);
         if !destinations.is_empty() {
             let destinations = destinations.iter().map(|(address, name)| (address.as_str(), self.text(name)));
-            entries.push(("tcp", self.table([("destinations", self.table(destinations))])));
+            tcp.push(("destinations", self.table(destinations)));
+        }
+        // Whoever may call everything, TLS of its own included, is kept from nothing by filters of HTTP.
+        let may = |name: &&Arc<str>| sidecar.passes_unknown || sidecar.unfiltered.contains(name);
+        let unfiltered: Vec<_> = sidecar.outbound_filters.iter().filter(may).map(|name| &**name).chain(router).collect();
+        if !unfiltered.is_empty() {
+            tcp.push(("unfiltered", self.texts(unfiltered)));
+        }
+        if !tcp.is_empty() {
+            entries.push(("tcp", self.table(tcp)));
         }
         if sidecar.passes_unknown {
             entries.push(("cluster", self.text(PASSTHROUGH)));

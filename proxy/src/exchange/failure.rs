@@ -100,6 +100,8 @@ kinds! {
     FilterFailed = Filter, INTERNAL_SERVER_ERROR, "filter-failed", Useless;
     /// A filter that fails closed keeps failing, and is left alone for a while.
     FilterTripped = Filter, SERVICE_UNAVAILABLE, "filter-tripped", Useless;
+    /// A raw connection would pass by a filter of the chain, which judges HTTP only.
+    NoConnectionHook = Filter, FORBIDDEN, "no-connection-hook", Useless;
     /// A filter decided to end the exchange without an answer.
     FilterReset = Filter, INTERNAL_SERVER_ERROR, "filter-reset", Useless;
     /// As much of the cluster is in use as its limits allow.

@@ -6,6 +6,7 @@
 mod failing;
 mod held;
 mod raw;
+mod unasked;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -28,6 +29,7 @@ use crate::exchange::{Exchange, Failure, Kind, Outcome, Record, Reply, Trail};
 use crate::worker;
 use failing::{Passed, failed, tripped};
 use held::Instances;
+pub use unasked::{OF_HTTP, unasked};
 
 /// An exchange that more than one walk may have in hand.
 pub type Shared = Rc<RefCell<Exchange>>;
@@ -123,16 +125,17 @@ impl Chain {
 
     /// The request hooks, first to last, then those of the chain that one of them has set. `None`: all said `next`.
     pub fn request(&self, record: &Record) -> impl Future<Output = Option<Step>> {
-        self.inward(record, Call::Request)
+        self.inward(record, Call::Request, None)
     }
 
-    /// The same for a raw connection. `raw_only`: its port is of nothing else.
-    pub fn connection(&self, record: &Record, raw_only: bool) -> impl Future<Output = Option<Step>> {
+    /// The same for a raw connection, which is refused where a filter would not be asked that it may not pass by (`excused`).
+    /// `raw_only`: its port is of nothing else.
+    pub fn connection(&self, record: &Record, excused: &[Arc<str>], raw_only: bool) -> impl Future<Output = Option<Step>> {
         self.streams.raw_only.set(raw_only);
-        self.inward(record, Call::Connection)
+        self.inward(record, Call::Connection, Some(excused))
     }
 
-    async fn inward(&self, record: &Record, call: Call) -> Option<Step> {
+    async fn inward(&self, record: &Record, call: Call, excused: Option<&[Arc<str>]>) -> Option<Step> {
         if self.filters.borrow().is_empty() {
             return None;
         }
@@ -140,6 +143,11 @@ impl Chain {
         let mut index = 0;
         loop {
             let filters = Arc::clone(&self.filters.borrow());
+            if let Some(Err(failure)) =
+                excused.map(|excused| unasked::judged_by_all(&filters[index..], excused, self.streams.raw_only.get()))
+            {
+                return Some(Step::Failed(failure));
+            }
             while let Some(filter) = filters.get(index) {
                 match self.step(filter, call.clone(), &mut hand).await {
                     Ok(Passed::Well) => set(&self.entered, index),

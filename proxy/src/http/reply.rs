@@ -48,6 +48,7 @@ fn grpc_status(kind: Kind) -> u32 {
         | Kind::BadRequestByFilter
         | Kind::FilterFailed
         | Kind::FilterReset
+        | Kind::NoConnectionHook
         | Kind::UpstreamProtocol => INTERNAL,
         Kind::ClientGone
         | Kind::FilterTripped

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::detect::{Among, First, first};
+use super::detect::{Among, First, Wait, first};
 use super::handshake::{self, Client, Handshakes};
 use super::proxied::introduce;
 use crate::config::{ClientAuthMode, ListenerProtocol, TlsMode};
@@ -49,8 +49,9 @@ impl New {
         if permissive {
             // Until the first byte a connection of HTTP is merely idle; where servers may speak first, it is not.
             let timeouts = &listener.config.timeouts;
-            let limit = if listener.config.protocol.is_raw() { timeouts.protocol_detect } else { timeouts.idle };
-            match first(&mut stream, Among::Tls, limit, 0, self.drain.clone()).await {
+            let silence_tells = listener.config.protocol.is_raw();
+            let limit = if silence_tells { timeouts.protocol_detect } else { timeouts.idle };
+            match first(&mut stream, Among::Tls, Wait { limit, silence_tells }, 0, self.drain.clone()).await {
                 Ok(First::Tls) => {}
                 Ok(First::Opaque) if listener.config.protocol.is_raw() || !stream.seen().is_empty() => {
                     return self.plain(stream).await;
@@ -85,6 +86,7 @@ impl New {
         match self.first(&mut stream, Among::Http).await {
             Ok(First::Http1) => self.http(stream, Some(false)).await,
             Ok(First::Http2) => self.http(stream, Some(true)).await,
+            Ok(First::Http) => self.http(stream, None).await,
             Ok(First::Opaque | First::Tls) => self.tcp(stream).await,
             Ok(First::Silent) => {}
             Err(error) => self.unread("unknown", Kind::ClientGone, &error.to_string()),
@@ -124,14 +126,15 @@ impl New {
         match told {
             Ok(First::Http1) => self.http(stream, Some(false)).await,
             Ok(First::Http2) => self.http(stream, Some(true)).await,
+            Ok(First::Http) => self.http(stream, None).await,
             _ => self.tcp(stream).await,
         }
     }
 
     async fn first<IO: tokio::io::AsyncRead + Unpin>(&self, stream: &mut Rewound<IO>, among: Among) -> io::Result<First> {
         let config = &self.listener.config;
-        let line_max = config.limits.uri_bytes;
-        Box::pin(first(stream, among, config.timeouts.protocol_detect, line_max, self.drain.clone())).await
+        let wait = Wait { limit: config.timeouts.protocol_detect, silence_tells: true };
+        Box::pin(first(stream, among, wait, config.limits.uri_bytes, self.drain.clone())).await
     }
 
     /// The name that a client asks somebody behind the proxy for.

@@ -7,7 +7,7 @@ use crate::exchange::Connection;
 
 /// By the name that the client asked for, then by where it was going before it was redirected, then by weight, else where everything of the listener goes.
 pub fn cluster(config: &Listener, connection: &Connection) -> Option<Arc<str>> {
-    let Tcp { sni, destinations, cluster, weighted } = &config.tcp;
+    let Tcp { sni, destinations, cluster, weighted, unfiltered: _ } = &config.tcp;
     let named = connection.server_name.as_deref().and_then(|name| sni.get(name));
     let known = || destinations.get(connection.original_destination?);
     named.or_else(known).or_else(|| drawn(weighted)).or(cluster.as_ref()).or(config.cluster.as_ref()).cloned()

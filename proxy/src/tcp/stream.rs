@@ -123,7 +123,8 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let buffer_bytes = listener.config.limits.tcp_buffer_bytes;
-    let mut hooks = pin!(chain.connection(record, listener.config.protocol == ListenerProtocol::Tcp));
+    let (config, raw_only) = (&listener.config.tcp, listener.config.protocol == ListenerProtocol::Tcp);
+    let mut hooks = pin!(chain.connection(record, &config.unfiltered, raw_only));
     std::future::poll_fn(|context| {
         loop {
             if let Poll::Ready(step) = hooks.as_mut().poll(context) {

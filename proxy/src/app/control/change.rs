@@ -146,6 +146,7 @@ impl Control {
                 self.ledger.healed(self.parts.config.filters.keys().map(|name| &**name));
                 let file = self.file.as_deref().unwrap_or(self.parts.source.file());
                 tracing::info!(file = %file.display(), "reloaded");
+                self.live.load().notes(&self.parts.source).iter().for_each(|note| tracing::warn!("{note}"));
             }
             Ok(false) => {}
             Err(error) => {

@@ -44,6 +44,13 @@ pub fn sidecar(table: &mut Table<'_>) -> Option<Sidecar> {
     let filters = List::of(Reference::FILTER);
     let inbound_filters = table.or("inbound-filters", &filters, Vec::new(), "What calls to the service pass, in this order.");
     let outbound_filters = table.or("outbound-filters", &filters, Vec::new(), "What calls of the service pass, in this order.");
+    let unfiltered = table.or(
+        "unfiltered",
+        &List::of_distinct(Reference::FILTER),
+        Vec::new(),
+        "Of these filters, those without a connection hook that may be passed by what is no HTTP, which is refused otherwise. Calls of the \
+         service pass by all of them where `unknown` goes on.",
+    );
     let ipv6 = table.or("ipv6", &Flag, true, "Connections over IPv6 are taken as well. `false` where the host has none.");
     let any = if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
     let inbound = table.optional(
@@ -78,6 +85,7 @@ pub fn sidecar(table: &mut Table<'_>) -> Option<Sidecar> {
         passes_unknown,
         inbound_filters,
         outbound_filters,
+        unfiltered,
         inbound: inbound.unwrap_or(SocketAddr::new(any, defaults::SIDECAR_INBOUND_PORT)),
         outbound: outbound.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, defaults::SIDECAR_OUTBOUND_PORT))),
         ipv6,

@@ -1,6 +1,6 @@
 //! The keys of `[listeners.NAME.tcp]`, and what does not go with the protocol of a listener.
 
-use crate::config::kind::{Addresses, Choice, Reference, Sni, Weights};
+use crate::config::kind::{Addresses, Choice, List, Reference, Sni, Weights};
 use crate::config::table::Table;
 use crate::config::tree::Node;
 use crate::config::types::{Destinations, ListenerProtocol, ProxyHeaders, ProxyVersion, ServerNames, Tcp};
@@ -53,7 +53,14 @@ pub fn tcp(table: &mut Table<'_>) -> Tcp {
     if let (Some(_), Some(node)) = (table.node("cluster"), table.node("weighted")) {
         table.reader().report(node.span.clone(), "expected `cluster` or `weighted`, found both");
     }
-    Tcp { sni, destinations, cluster, weighted }
+    let unfiltered = table.or(
+        "unfiltered",
+        &List::of_distinct(Reference::FILTER),
+        Vec::new(),
+        "Filters without a connection hook that raw connections may pass by. Where the chain has any other, they are refused with \
+         `no-connection-hook`: a client that sends bytes which are no HTTP would choose who judges it.",
+    );
+    Tcp { sni, destinations, cluster, weighted, unfiltered }
 }
 
 /// Keys that would have no effect although somebody counts on them.

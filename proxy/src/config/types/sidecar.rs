@@ -23,6 +23,8 @@ pub struct Sidecar {
     pub passes_unknown: bool,
     pub inbound_filters: Vec<Arc<str>>,
     pub outbound_filters: Vec<Arc<str>>,
+    /// Those of both that what is no HTTP may pass by.
+    pub unfiltered: Vec<Arc<str>>,
     pub inbound: SocketAddr,
     pub outbound: SocketAddr,
     /// Whether connections over IPv6 are taken as well.

@@ -52,6 +52,8 @@ pub struct Tcp {
     pub cluster: Option<Arc<str>>,
     /// In its place: several, each with a weight.
     pub weighted: Vec<(Arc<str>, u32)>,
+    /// Filters without a connection hook that raw connections may pass by.
+    pub unfiltered: Vec<Arc<str>>,
 }
 
 /// Clusters by addresses; without a port, for all of them.

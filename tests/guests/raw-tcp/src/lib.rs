@@ -10,6 +10,8 @@ struct Config {
     #[serde(default)]
     refuse: Vec<String>,
     cluster: Option<String>,
+    /// A further chain that connections go through.
+    chain: Option<String>,
     /// Panics at a connection from one of these.
     #[serde(default)]
     trap: Vec<String>,
@@ -44,6 +46,12 @@ impl ConnectionHook for RawTcp {
         }
         if let Some(cluster) = &self.0.cluster
             && let Err(why) = connection.destination().set_cluster(cluster)
+        {
+            log::error!("{why}");
+            return ConnectionVerdict::Reset;
+        }
+        if let Some(chain) = &self.0.chain
+            && let Err(why) = connection.destination().set_chain(chain)
         {
             log::error!("{why}");
             return ConnectionVerdict::Reset;
