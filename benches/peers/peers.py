@@ -50,14 +50,15 @@ def run(command, **more):
     return subprocess.run(command, capture_output=True, text=True, check=False, **more)
 
 
-def listening(port):
+def listening(port, log=None):
     for _ in range(400):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             return
         except OSError:
             time.sleep(0.05)
-    sys.exit(f"nobody listens on port {port}")
+    said = log.read_text().strip().splitlines()[-12:] if log else []
+    sys.exit("\n".join([f"nobody listens on port {port}", *said]))
 
 
 class Subject:
@@ -67,7 +68,7 @@ class Subject:
         self.name, self.ports, self.serves = name, ports, serves
         self.process = subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.DEVNULL, stderr=open(log, "w"))
         self.measured = {}
-        listening(ports["port"])
+        listening(ports["port"], log)
 
     def processes(self):
         found, wanted = [self.process.pid], [self.process.pid]
@@ -109,7 +110,7 @@ def wrk(url, seconds, *more):
     closes = "connection: close" in more
     if not count or int(count[1]) == 0 or refused or (errors and (not closes or int(errors[1]) or int(errors[4]))):
         return None, out
-    p99 = re.search(r"99%\s+(\S+)", out)
+    p99 = re.search(r"^\s+99%\s+(\S+)", out, re.M)
     return {"requests": int(count[1]), "p99_us": microseconds(p99[1]) if p99 else None}, out
 
 

@@ -40,11 +40,11 @@ protocol = "h2"
 
 # What the five filters do for an ordinary API: one header read and one set, four decisions of others.
 FIVE = {
-    "acl": 'config = { rules = [{ deny = { sources = ["192.0.2.0/24"] } }], default = "allow" }',
-    "quota": 'config = { rules = [{ name = "clients", key = ["source"], limit = { requests = 1000000000, per = "hour" } }] }',
+    "acl": 'config = { rules = [{ name = "them", action = "deny", match = { source = ["192.0.2.0/24"] } }], default = "allow" }',
+    "quota": 'config = { rules = [{ name = "clients", key = ["source"], limit = "1000000000/h" }] }',
     "router": 'config = { routes = [{ match = { path-prefix = "/" }, to = [{ cluster = "origin" }] }] }',
-    "headers": 'config = { request = { set = { x-source = "{source}" } } }',
-    "attributes": "",
+    "headers": 'config = { request = { set = { x-client = "{header:user-agent}" } } }',
+    "attributes": 'config = { attributes = [{ name = "client", value = "{header:host}", default = "unknown" }] }',
 }
 
 NGINX = """
@@ -79,7 +79,7 @@ http {{
 HAPROXY = """
 global
     nbthread 1
-    maxconn 30000
+    maxconn 4000
 defaults
     mode http
     timeout connect 5s

@@ -4,10 +4,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Request};
+use tamis::cluster::Cluster;
+use tamis::cluster::discovery::Resolved;
 use tamis::config;
 use tamis::exchange::{Connection, Exchange, Inflow, Kind, Names, Record};
 use tamis::filter::source::Modules;
-use tamis::filter::{Around, Engine, Entry, Filter, Grants, Plan, Taken};
+use tamis::filter::{Around, Engine, Entry, Filter, Grants, Plan, Reach, Taken};
+use tamis::store::Store;
 use tamis::telemetry::access_log::AccessLog;
 use tamis::telemetry::metrics::Registry;
 use tamis::telemetry::redact::Redact;
@@ -49,16 +52,30 @@ pub fn filter_of(module: &str, name: &str, toml: &str) -> Arc<Filter> {
 /// # Panics
 /// As [`filter_of`].
 pub fn filter_by(entry: Entry, module: &str, name: &str, toml: &str) -> Arc<Filter> {
-    let text = format!(
-        "[listeners.l]\nlisten = \"127.0.0.1:0\"\n[clusters.users]\nendpoints = []\n[filters.{name}]\nmodule = \"{module}\"\n{toml}"
-    );
-    let loaded = config::parse(&text, std::path::Path::new("bench.toml")).expect("a configuration of this bench");
-    let config = Arc::clone(&loaded.config.filters[name]);
-    let mut modules = Modules::new(Engine::new(loaded.config.limits.instances, entry).expect("an engine"));
+    let config = configuration(&format!("[filters.{name}]\nmodule = \"{module}\"\n{toml}"));
+    let stores = config.stores.iter().map(|(name, store)| (Arc::clone(name), Store::build(name, store, None))).collect();
+    let mut modules = Modules::new(Engine::new(config.limits.instances, entry).expect("an engine"));
+    let config = Arc::clone(&config.filters[name]);
     let module = modules.load(&config.module).expect("a module that loads");
-    let plan = Plan { name: name.into(), config, module, grants: Grants::default(), inputs: Arc::default(), beside: None };
+    let grants = Grants::new(&config.allow, &stores);
+    let plan = Plan { name: name.into(), config, module, grants, inputs: Arc::default(), beside: None };
     let around = Around { workers: 1, previous: None, metrics: &Registry::default(), taken: Taken::default() };
     Filter::build(plan, &around).expect("a configuration that the filter takes")
+}
+
+fn configuration(toml: &str) -> config::Config {
+    let text = format!("[listeners.l]\nlisten = \"127.0.0.1:0\"\n[clusters.users]\nendpoints = []\n{toml}");
+    config::parse(&text, std::path::Path::new("bench.toml")).expect("a configuration of this bench").config
+}
+
+/// What an exchange of these benches can reach: the cluster `users`.
+///
+/// # Panics
+/// Never: the configuration is valid.
+pub fn reach() -> Arc<Reach> {
+    let config = configuration("");
+    let build = |(name, cluster)| (Arc::clone(name), Cluster::build(name, cluster, &Resolved::default(), None));
+    Arc::new(Reach { clusters: config.clusters.iter().map(build).collect(), ..Reach::default() })
 }
 
 /// An exchange at the beginning of its request phase.

@@ -12,6 +12,7 @@ pub mod cache;
 mod calls;
 pub mod chain;
 pub mod engine;
+mod epochs;
 pub mod failures;
 mod fetch;
 mod guest;
@@ -432,6 +433,11 @@ impl Filter {
             abi::Prepared::ProxyWasm(prepared) => prepared.is_of_connections() || self.config.proxy_wasm.connections,
         };
         self.setup.wants(Hook::Connection) && (says_so || raw_only)
+    }
+
+    /// The same for one of several.
+    pub fn wants_one_of(self: &Arc<Self>, hooks: &[Hook]) -> bool {
+        self.setup.wants_one_of(hooks) || self.watched().is_some_and(|watched| watched.setup.wants_one_of(hooks))
     }
 
     /// One of the instances that were made before the filter went live.

@@ -2,7 +2,7 @@
 //!
 //! `exchange` is the path of one request and the place to start reading. `serve` brings HTTP/1 and HTTP/2 to it,
 //! `headers` is what every head goes through, `trace` the trace it belongs to, `forward` takes a request to its cluster, `reply` renders every answer
-//! of the proxy's own, `body` streams answers and `outbound` requests, both through `passage` where filters want the pieces,
+//! of the proxy's own, `watch` says when a connection ends and `rest` keeps idle ones small, `body` streams answers and `outbound` requests, both through `passage` where filters want the pieces,
 //! and `upgrade` is what follows a 101.
 
 pub mod body;
@@ -17,7 +17,9 @@ pub mod paths;
 pub mod pulse;
 pub mod rate;
 pub mod reply;
+mod rest;
 pub mod serve;
 pub mod stall;
 mod trace;
 pub mod upgrade;
+mod watch;

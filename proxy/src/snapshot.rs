@@ -233,7 +233,7 @@ impl Snapshot {
                 cluster_names: Arc::new(clusters.keys().cloned().collect()),
                 reach: Arc::new(Reach {
                     clusters,
-                    chains_complete: chains.values().any(|chain| chain::completes(chain)),
+                    chains_complete: chains.values().any(|chain| chain::completes(chain.iter())),
                     chains,
                     completing_max: config.limits.complete_hooks.div_ceil(config.workers.unwrap_or(1).max(1)),
                     copies: CopyCounts::of(&metrics),

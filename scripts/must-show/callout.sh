@@ -37,7 +37,7 @@ module = "pw_auth.wasm"
 allow = { clusters = ["auth"] }
 [clusters.auth]
 endpoints = ["$silent"]
-outliers = { enabled = false }
+outliers = { local-failures = 0, gateway-errors = 0 }
 END
 
 cat >"$work/ask.py" <<'END'

@@ -4,7 +4,11 @@
 source "$(dirname "$0")/lib.sh"
 readonly COUNT="${COUNT:-10000}" PLAIN_KIB_MAX=12 TLS_KIB_MAX=35
 
-ulimit -n "$((COUNT * 3 + 1000))"
+ulimit -n "$(ulimit -Hn)"
+files="$(ulimit -n)"
+if [ "$files" = unlimited ]; then files=$((COUNT * 3)); fi
+# A raw connection takes two files of the proxy.
+raw_count=$((COUNT * 2 + 1000 < files ? COUNT : (files - 1000) / 2))
 build
 plain="$(free_port)" tls="$(free_port)" raw="$(free_port)" admin="$(free_port)"
 start_origin
@@ -68,33 +72,33 @@ fits() { awk -v used="$1" -v most="$2" 'BEGIN { exit !(used < most) }'; }
 
 # What each of so many connections takes, in KiB; it is in $each.
 measure() {
-    local what="$1" port="$2" before after
+    local what="$1" port="$2" count="$3" before after
     start_proxy
     # What the first ones take is taken once.
     echo | python3 "$work/idle.py" "$port" 100 "$what" >/dev/null
     sleep 1
     before="$(memory)"
     mkfifo "$work/$what.$port"
-    python3 "$work/idle.py" "$port" "$COUNT" "$what" <"$work/$what.$port" >"$work/clients.log" &
+    python3 "$work/idle.py" "$port" "$count" "$what" <"$work/$what.$port" >"$work/clients.log" &
     started+=("$!")
     exec 7>"$work/$what.$port"
     for _ in $(seq 600); do
         if grep -q open "$work/clients.log"; then break; fi
         sleep 0.5
     done
-    must "$COUNT connections are open" grep -q open "$work/clients.log"
+    must "$count connections are open" grep -q open "$work/clients.log"
     sleep 1
     after="$(memory)"
     exec 7>&-
     wait "${started[-1]}" || true
     kill -9 "$tamis_process"
     wait "$tamis_process" 2>/dev/null || true
-    each="$(awk -v before="$before" -v after="$after" -v count="$COUNT" 'BEGIN { printf "%.1f", (after - before) / count }')"
+    each="$(awk -v before="$before" -v after="$after" -v count="$count" 'BEGIN { printf "%.1f", (after - before) / count }')"
 }
 
-measure plain "$plain"
+measure plain "$plain" "$COUNT"
 must "plain: $each KiB a connection, under $PLAIN_KIB_MAX" fits "$each" "$PLAIN_KIB_MAX"
-measure tls "$tls"
+measure tls "$tls" "$COUNT"
 must "TLS: $each KiB a connection, under $TLS_KIB_MAX" fits "$each" "$TLS_KIB_MAX"
-measure plain "$raw"
-say "  raw: $each KiB for a connection and the one behind it"
+measure plain "$raw" "$raw_count"
+say "  raw ($raw_count): $each KiB for a connection and the one behind it"

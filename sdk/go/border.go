@@ -109,12 +109,6 @@ func (r record) fields(offset uint32) []Field {
 	return fields
 }
 
-// address is a pointer to memory of the proxy's making, which the garbage collector knows nothing of.
-func address(at uint32) unsafe.Pointer {
-	wide := uintptr(at)
-	return *(*unsafe.Pointer)(unsafe.Pointer(&wide))
-}
-
 func memory(at, length uint32) []byte {
 	if length == 0 {
 		return nil

@@ -81,7 +81,7 @@ func (c Call) Send() (*Answer, error) {
 		clean(c.Cluster), clean(c.Method), clean(c.Target), some(c.Authority != ""), clean(c.Authority),
 		packFields(c.Fields), plain(c.Body), packFields(c.Trailers), shortMilliseconds(c.Timeout), results.at(),
 	)
-	return answer(record(uint32(uintptr(results.at()))))
+	return answer(results.record())
 }
 
 // Sent is what became of one of several calls.

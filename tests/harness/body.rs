@@ -70,6 +70,11 @@ impl Feed {
         self.0.send(Ok(Frame::trailers(headers(trailers)))).await.ok();
     }
 
+    /// The same for trailers that came from somewhere.
+    pub async fn end_with(self, trailers: HeaderMap) {
+        self.0.send(Ok(Frame::trailers(trailers))).await.ok();
+    }
+
     /// Ends the body before it is whole: HTTP/1 closes the connection, HTTP/2 resets the stream.
     pub async fn cut(self) {
         self.0.send(Err(Cut)).await.ok();

@@ -6,6 +6,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::command::repository;
+use crate::languages::{is_left_out, path_with_tools};
 use crate::proxy::replace;
 
 /// The compiled module of a guest, by the name of its package.
@@ -40,18 +41,25 @@ pub fn chain(origin: impl std::fmt::Display, filters: &[(&str, &str)]) -> String
 
 /// The guest that is compiled with plain Go, if there is a Go that can do it: from 1.24 on functions can be exported.
 pub fn go_guest() -> Result<PathBuf, String> {
-    let go = ["go", "/usr/local/go/bin/go"].into_iter().find(|go| Command::new(go).arg("version").output().is_ok());
-    let go = go.ok_or("no `go` was found")?;
-    let version = Command::new(go).args(["env", "GOVERSION"]).output().map_err(|error| error.to_string())?;
+    if is_left_out("go") {
+        return Err("no `go` was found".to_owned());
+    }
+    let path = path_with_tools();
+    let version = Command::new("go").env("PATH", &path).args(["env", "GOVERSION"]).output().map_err(|error| error.to_string())?;
     let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
     let minor = version.strip_prefix("go1.").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
     if minor.is_none_or(|minor| minor < 24) {
-        return Err(format!("it takes Go 1.24, and `{go}` is {version}"));
+        return Err(format!("it takes Go 1.24, and `go` is {version}"));
     }
     let file = module_cache().with_file_name("guests").join("pw_go.wasm");
     let source = repository().join("tests/proxy-wasm/go");
-    let mut build = Command::new(go);
-    build.args(["build", "-buildmode=c-shared", "-ldflags=-s -w", "-o"]).arg(&file).arg(".").current_dir(source);
+    let mut build = Command::new("go");
+    build
+        .env("PATH", path)
+        .args(["build", "-buildmode=c-shared", "-ldflags=-s -w", "-o"])
+        .arg(&file)
+        .arg(".")
+        .current_dir(source);
     let output = build.env("GOOS", "wasip1").env("GOARCH", "wasm").output().map_err(|error| error.to_string())?;
     assert!(output.status.success(), "the guest in Go does not build: {}", String::from_utf8_lossy(&output.stderr));
     Ok(file)

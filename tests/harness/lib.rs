@@ -20,6 +20,7 @@ pub mod command;
 pub mod edge;
 pub mod guests;
 pub mod languages;
+pub mod logged;
 pub mod origin;
 pub mod proxy;
 pub mod raw;

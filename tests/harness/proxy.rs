@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,13 +9,13 @@ use serde_json::Value;
 use tamis::app::{App, Handle};
 use tamis::config::AdminListen;
 use tempfile::TempDir;
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::access_log::AccessLog;
 use crate::certificates;
 use crate::client::{self, Answer, Client};
 use crate::edge::{Edge, Protocol};
 use crate::guests::module_cache;
+use crate::logged;
 use crate::raw::Raw;
 
 /// How often something of the proxy that nobody announces is looked at.
@@ -33,6 +32,7 @@ pub fn proxy(toml: impl AsRef<str>) -> Proxy {
 
 /// What the proxy says about a configuration that it does not start with.
 pub fn refused(toml: impl AsRef<str>) -> String {
+    logged::listen();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let file = folder.path().join("tamis.toml");
     let cache = if toml.as_ref().contains("[modules]") {
@@ -48,7 +48,7 @@ pub fn refused(toml: impl AsRef<str>) -> String {
 }
 
 pub(crate) fn start(toml: &str, edge: Edge) -> Proxy {
-    listen_to_logs();
+    logged::listen();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let file = folder.path().join("tamis.toml");
     std::fs::write(&file, completed(toml, edge, folder.path())).expect("the configuration can be written");
@@ -57,7 +57,7 @@ pub(crate) fn start(toml: &str, edge: Edge) -> Proxy {
 
 /// A proxy of a file as it stands, whose listeners are in it.
 pub fn at(file: &Path) -> Proxy {
-    listen_to_logs();
+    logged::listen();
     let text = std::fs::read_to_string(file).expect("the configuration can be read");
     run(file, listener_names(&text), Edge::HTTP1_PLAIN, tempfile::tempdir().expect("a temporary folder can be made"))
 }
@@ -235,18 +235,6 @@ pub fn replace(file: &Path, content: &[u8]) {
     next.push(".next");
     std::fs::write(&next, content).expect("the file's successor can be written");
     std::fs::rename(&next, file).expect("the file can be replaced");
-}
-
-/// Somebody listens, as in a real process. `TAMIS_TEST_LOG=debug` shows what is logged.
-fn listen_to_logs() {
-    static LISTENING: Once = Once::new();
-    LISTENING.call_once(|| {
-        let builder = tracing_subscriber::fmt().with_ansi(false);
-        match std::env::var("TAMIS_TEST_LOG").ok().and_then(|level| level.parse::<LevelFilter>().ok()) {
-            Some(level) => builder.with_max_level(level).with_writer(std::io::stderr).init(),
-            None => builder.with_max_level(LevelFilter::INFO).with_writer(std::io::sink).init(),
-        }
-    });
 }
 
 fn listener_names(toml: &str) -> Vec<String> {

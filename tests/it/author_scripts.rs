@@ -39,7 +39,7 @@ fn first_five_minutes(page: &str) -> String {
 }
 
 /// The project builds, answers and can be checked.
-fn holds(folder: &Path, commands: &str) {
+fn holds(folder: &Path, commands: &str) -> Output {
     let ran = shell(folder, commands);
     assert!(ran.status.success(), "{}", said(&ran));
     let shown = [
@@ -61,6 +61,7 @@ fn holds(folder: &Path, commands: &str) {
     assert!(!refused.status.success() && stderr(&refused).contains("unknown key"), "{}", said(&refused));
     let passed = test(r#"--config '{"closed": ["/shop"]}' --request 'GET /shopping'"#);
     assert!(stdout(&passed).contains("x-filter: hello") && stdout(&passed).contains("200 OK"), "{}", said(&passed));
+    ran
 }
 
 #[test]
@@ -69,7 +70,8 @@ fn filters_in_javascript_and_typescript_as_their_page_says() {
     let ran = shell(&repository().join("sdk/js"), "node --test test/");
     assert!(ran.status.success(), "{}", said(&ran));
     let commands = first_five_minutes("javascript.md");
-    holds(&folder, &commands);
+    let ran = holds(&folder, &commands);
+    assert!(said(&ran).contains("pass 2"), "{}", said(&ran));
 
     // The same tools serve the project in TypeScript, whose types are checked; it is built and tested in node.
     let ran = shell(
@@ -97,7 +99,11 @@ fn filters_in_javascript_and_typescript_as_their_page_says() {
 #[test]
 fn a_filter_in_python_as_its_page_says() {
     let folder = workshop("python");
+    let ran = shell(&repository().join("sdk/python"), "PYTHONPATH=src python3 -B -m unittest discover -s test");
+    assert!(ran.status.success() && said(&ran).contains("OK"), "{}", said(&ran));
     holds(&folder, &first_five_minutes("python.md"));
+    let ran = shell(&folder, "cd hello; .venv/bin/python -m unittest");
+    assert!(ran.status.success() && said(&ran).contains("Ran 2 tests"), "{}", said(&ran));
     std::fs::write(folder.join("hello/filter.py"), "nothing of the kind").unwrap();
     let broken = shell(&folder, "tamis filter build hello");
     assert!(!broken.status.success() && stderr(&broken).contains("does not build"), "{}", said(&broken));

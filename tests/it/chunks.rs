@@ -240,6 +240,37 @@ async fn pieces_pass_the_filters_in_their_order(edge: Edge) {
     assert_eq!(noted(&proxy).await.split(' ').next(), Some("13"), "2 bytes, and those that the first has made of them");
 }
 
+matrix!(what_was_read_ahead_is_cut_for_every_filter);
+async fn what_was_read_ahead_is_cut_for_every_filter(edge: Edge) {
+    /// Three pieces of 256 KiB, and what is left.
+    const BYTES: usize = 800_000;
+    let origin = origin().reflect("/").run();
+    let guests = chain(&origin, &[("body", "memory = '64MiB'"), ("chunks", "")]);
+    let second = format!("[filters.second]\nmodule = '{}'\ndeadline = '1s'\n", tamis_tests::guest("chunks"));
+    let filters = guests.replace(r#"["body", "chunks"]"#, r#"["body", "chunks", "second"]"#);
+    let proxy = edge.proxy(format!("{filters}{second}"));
+    let client = proxy.client().await;
+    let sent = body::pattern(BYTES);
+    for (how, seen) in [
+        ("keep", "1600000 bytes in 8 pieces, ended"),
+        // Each piece of the first is two for the second, but the last, which is shorter.
+        ("double", "2400000 bytes in 11 pieces, ended"),
+    ] {
+        let request = client.post("/", sent.clone()).header("x-limit", "1000000").header("x-request-chunks", how);
+        let answer = request.await;
+        assert_eq!(answer.header("x-request-chunks-seen"), Some(seen), "{how}");
+        let expected = if how == "keep" { sent.to_vec() } else { doubled(&sent) };
+        assert!(answer.body == expected, "{how}: {} bytes came back, or others", answer.body.len());
+    }
+}
+
+/// What two filters make of it that double each piece they are given.
+fn doubled(sent: &[u8]) -> Vec<u8> {
+    const PIECE: usize = 256 << 10;
+    let twice = |bytes: &[u8]| bytes.chunks(PIECE).map(|piece| piece.repeat(2)).collect::<Vec<_>>();
+    twice(sent).iter().flat_map(|piece| twice(piece)).flatten().collect()
+}
+
 matrix!(an_upgraded_connection_has_no_pieces, http1, because "HTTP/2 upgrades otherwise");
 async fn an_upgraded_connection_has_no_pieces(edge: Edge) {
     let origin = tamis_tests::raw_origin(|mut connection| async move {

@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod check;
+mod services;
 mod stage;
 
 use std::collections::BTreeMap;
@@ -9,14 +10,14 @@ use std::collections::BTreeMap;
 use behaviour::{Behaviour, behaviours};
 use stage::Stage;
 use tamis_tests::command::repository;
-use tamis_tests::languages::{LANGUAGES, conformance_guest, missing};
+use tamis_tests::languages::{LANGUAGES, conformance_guest, is_left_out};
 use tamis_tests::{Edge, edge};
 
 /// What was seen of each behaviour: nothing that was wrong, or what was.
 type Seen = BTreeMap<&'static str, Result<(), String>>;
 
-/// The protocols that behaviours are asked for over.
-const EDGES: [Edge; 2] = [Edge::HTTP1_PLAIN, Edge::HTTP2_PLAIN];
+/// What behaviours are asked for over: both protocols, one of them in TLS.
+const EDGES: [Edge; 2] = [Edge::HTTP1_PLAIN, Edge::HTTP2_TLS];
 
 #[test]
 fn every_language_behaves_the_same() {
@@ -67,16 +68,15 @@ fn wanted() -> Vec<&'static str> {
         Ok(some) => LANGUAGES.into_iter().filter(|language| some.split(',').any(|one| one == *language)).collect(),
         Err(_) => LANGUAGES.to_vec(),
     };
-    let is_there = |language: &&str| missing(language).map(|why| eprintln!("SKIPPED: {why}")).is_none();
-    wanted.into_iter().filter(is_there).collect()
+    wanted.into_iter().filter(|language| !is_left_out(language)).collect()
 }
 
-fn seen(language: &str) -> Seen {
+fn seen(language: &'static str) -> Seen {
     let module = conformance_guest(language);
     let mut seen: Seen = behaviours().iter().map(|one| (one.name.as_str(), Ok(()))).collect();
     for kind in EDGES {
-        let stage = Stage::build(&module, kind);
-        for one in behaviours() {
+        let stage = Stage::build(language, &module, kind);
+        for one in behaviours().iter().filter(|one| one.is_over(kind)) {
             let shown = match &one.refused {
                 Some(parts) => stage.refuses(one, parts),
                 None => shown(&stage, one),

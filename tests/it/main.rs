@@ -79,6 +79,7 @@ mod quota_filter;
 mod redis;
 mod redis_rate;
 mod reload;
+mod resting;
 mod retries;
 mod rewrite_body_filter;
 mod router;

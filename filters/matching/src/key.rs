@@ -97,7 +97,7 @@ impl Part {
     /// The same for a raw connection; what only a request has is not there.
     fn value_for(&self, connection: &Connection) -> Option<String> {
         match self {
-            Part::Source => Some(connection.source_ip().map_or_else(|| connection.source(), source::grouped)),
+            Part::Source => Some(source::group(connection.source())),
             Part::Identity => connection.client_identities().into_iter().next(),
             Part::Host => connection.server_name().map(|name| name.to_ascii_lowercase()),
             Part::Route => connection.destination().route(),

@@ -32,6 +32,14 @@ fn canonical(range: IpNet) -> IpNet {
     range.prefix_len().checked_sub(96).and_then(|bits| IpNet::new(address.into(), bits).ok()).unwrap_or(range)
 }
 
+/// A client as the proxy writes it, grouped as [`grouped`] does. One of IPv4 is not read, for it stays as it is written.
+pub fn group(source: String) -> String {
+    match source.contains(':') {
+        true => source.parse().map_or(source, grouped),
+        false => source,
+    }
+}
+
 /// An address, grouped with its neighbours: whoever has one of IPv6 has a whole /64 of them.
 pub fn grouped(address: IpAddr) -> String {
     match address.to_canonical() {

@@ -90,10 +90,19 @@ impl Template {
 
     /// The value for this exchange. What is not there is empty.
     pub fn expand(&self, request: &Request) -> Vec<u8> {
-        match self.parts.as_slice() {
-            [Part::Text(text)] => text.clone().into_bytes(),
-            parts => parts.iter().flat_map(|part| part.expand(request)).collect(),
+        let mut whole = Vec::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => whole.extend_from_slice(text.as_bytes()),
+                Part::Value(value, missing) => match value.of(request) {
+                    // As it came, where it is all that there is.
+                    Some(value) if self.parts.len() == 1 => return value,
+                    Some(value) => whole.extend_from_slice(&value),
+                    None => whole.extend_from_slice(missing.as_bytes()),
+                },
+            }
         }
+        whole
     }
 }
 
@@ -105,13 +114,6 @@ impl Part {
                 .ok_or_else(|| format!("expected a value such as {{source}}, {{path}} or {{header:NAME}}, found {{{name}}}"))?,
             missing.to_owned(),
         ))
-    }
-
-    fn expand(&self, request: &Request) -> Vec<u8> {
-        match self {
-            Part::Text(text) => text.clone().into_bytes(),
-            Part::Value(value, missing) => value.of(request).unwrap_or_else(|| missing.clone().into_bytes()),
-        }
     }
 }
 
@@ -152,7 +154,7 @@ impl Value {
         let connection = request.connection();
         let text = match self {
             Value::Header(name) => {
-                return request.header(name).map(|value| value.as_bytes().to_vec()).filter(|value| !value.is_empty());
+                return request.header_bytes(name).filter(|value| !value.is_empty());
             }
             Value::Parameter(name) => {
                 let query = request.query()?;

@@ -48,6 +48,8 @@ pub const REQUEST_HEADERS: Duration = Duration::from_secs(30);
 pub const PROGRESS: Duration = Duration::from_secs(60);
 /// A client connection without an exchange: a little longer than what browsers keep.
 pub const DOWNSTREAM_IDLE: Duration = Duration::from_secs(75);
+/// A client connection without an exchange has no buffers after this: longer than the pauses of a client that is at work.
+pub const DOWNSTREAM_REST: Duration = Duration::from_secs(3);
 /// Age at which a client connection is drained, so that load moves to new instances.
 pub const CONNECTION_AGE: Duration = Duration::from_secs(3600);
 /// Neither direction of a running exchange moved: long polls live, forgotten streams do not.

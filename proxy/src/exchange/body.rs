@@ -249,6 +249,24 @@ impl Body {
         }
     }
 
+    /// The same, and what is left of a longer piece next time.
+    pub fn poll_piece(&mut self, context: &mut Context<'_>, bytes_max: usize) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let frame = ready!(self.poll_frame(context));
+        Poll::Ready(match frame.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(mut data))) => {
+                if data.len() > bytes_max {
+                    let rest = data.split_off(bytes_max);
+                    self.ahead += rest.len();
+                    self.front.push_front(rest);
+                }
+                Some(Ok(Frame::data(data)))
+            }
+            Some(Ok(Err(other))) => Some(Ok(other)),
+            Some(Err(failure)) => Some(Err(failure)),
+            None => None,
+        })
+    }
+
     fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         match &mut self.source {
             Source::Over => Poll::Ready(None),
@@ -476,6 +494,17 @@ mod tests {
             assert_eq!(frames[0].data_ref().map(|data| &**data), Some(b"after".as_slice()));
             assert_eq!(frames.get(1).and_then(Frame::trailers_ref), keep.then(trailers).as_ref());
         }
+    }
+
+    #[tokio::test]
+    async fn a_long_piece_comes_in_several_and_its_end_with_the_last() {
+        let mut body = Body::whole("abcdefgh".into());
+        let mut pieces = Vec::new();
+        while let Some(frame) = poll_fn(|context| body.poll_piece(context, 3)).await {
+            let data = frame.expect("no failure").into_data().expect("data");
+            pieces.push((data, body.size_hint().exact(), body.is_end_stream()));
+        }
+        assert_eq!(pieces, [("abc".into(), Some(5), false), ("def".into(), Some(2), false), ("gh".into(), Some(0), true)]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::cache::{Cache, Compiled};
 use super::hand::Hand;
 use super::host::inputs::Inputs;
 use super::{ConfigureError, Engine, Fault, Hook, Identity, LoadError, Setup, Verdict};
+use crate::config::Sha256;
 
 /// A compiled and linked module, whatever it was made for.
 #[expect(clippy::large_enum_variant, reason = "there is one for each module")]
@@ -26,12 +27,13 @@ pub enum Prepared {
 
 impl Prepared {
     /// Takes the compiled code from the cache or makes it, and checks that it fits.
-    pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Self, Compiled), LoadError> {
-        if let Some(built) = proxy_wasm::Prepared::build(engine, cache, bytes) {
+    /// `hash` is that of the bytes.
+    pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8], hash: &Sha256) -> Result<(Self, Compiled), LoadError> {
+        if let Some(built) = proxy_wasm::Prepared::build(engine, cache, bytes, hash) {
             let (prepared, compiled) = built?;
             return Ok((Self::ProxyWasm(Box::new(prepared)), compiled));
         }
-        let (prepared, compiled) = component::Prepared::build(engine, cache, bytes)?;
+        let (prepared, compiled) = component::Prepared::build(engine, cache, bytes, hash)?;
         Ok((Self::Component(prepared), compiled))
     }
 
@@ -88,6 +90,14 @@ impl Instance {
         match self {
             Self::Component(instance) => instance.configure(config, inputs).await,
             Self::ProxyWasm(machine) => machine.configure(),
+        }
+    }
+
+    /// Runs one hook with this in hand, if that never waits: without a future, which most calls need not pay for.
+    pub fn call_at_once(&mut self, call: &Call, hand: &mut Hand) -> Option<Result<Verdict, Fault>> {
+        match self {
+            Self::Component(instance) => instance.call_at_once(call, hand),
+            Self::ProxyWasm(_) => None,
         }
     }
 

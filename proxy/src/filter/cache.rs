@@ -18,13 +18,13 @@ use std::sync::{Mutex, PoisonError};
 use aws_lc_rs::digest::{Context, SHA256};
 
 use self::code::Code;
-use self::entry::Verified;
+use self::entry::Uncopied;
 use self::folder::{Distrust, Folder, Trusted};
 use super::module::digest;
 use crate::config::{self, ModuleCache, Sha256};
 
 /// Of the way from what is hashed into a key to what is compiled, which versions do not tell: raised when it changes.
-const WAY: u64 = 1;
+const WAY: u64 = 2;
 /// Different complaints that are remembered so as not to repeat them. Past it, none is made.
 const TOLD_MAX: usize = 64;
 
@@ -126,7 +126,7 @@ impl Cache {
             return Ok((compile()?, Compiled::Now));
         }
         let key = key.made_by(engine);
-        if let Some(code) = self.find(engine, key) {
+        if let Some((code, _)) = self.load(engine, key, CODE) {
             return Ok((code, Compiled::Cache));
         }
         let compiled = compile()?;
@@ -140,11 +140,7 @@ impl Cache {
     pub fn image<C: Code>(&self, engine: &wasmtime::Engine, key: Key) -> Option<(C, Vec<u8>)> {
         self.folder.as_ref()?;
         let key = key.made_by(engine);
-        self.load(key, IMAGE, |verified| {
-            let (note, code) = verified.split_note().ok_or("it has no note")?;
-            let code = code::load_shared(engine, &code).map_err(|error| format!("{error:#}"))?;
-            Ok((code, note.to_vec()))
-        })
+        self.load(engine, key, IMAGE)
     }
 
     /// Keeps the code of an image, and a note beside it: both are found, or neither.
@@ -178,29 +174,43 @@ impl Cache {
         self.write(&name(&sha256.0, MODULE), &[bytes]);
     }
 
-    fn find<C: Code>(&self, engine: &wasmtime::Engine, key: Key) -> Option<C> {
-        self.load(key, CODE, |verified| code::load(engine, verified).map_err(|error| format!("{error:#}")))
+    /// What the file of this key has: code, and a note if it is an image.
+    fn load<C: Code>(&self, engine: &wasmtime::Engine, key: Key, kind: &str) -> Option<(C, Vec<u8>)> {
+        let name = name(&key.0, kind);
+        let file = self.trusted(&name, Folder::file)?;
+        let copied = match entry::copy(key, &file, kind == IMAGE) {
+            Ok((note, sealed)) => code::load_sealed(engine, &sealed).map(|code| (code, note)).ok(),
+            Err(Uncopied::Damage(damage)) => return self.unusable(&name, damage),
+            Err(Uncopied::Io(_)) => None,
+        };
+        copied.or_else(|| {
+            let file = self.read(&name)?;
+            Self::loaded(engine, key, kind, &file).map_or_else(|why| self.unusable(&name, why), Some)
+        })
     }
 
-    /// What becomes of the file of this key.
-    fn load<T>(&self, key: Key, kind: &str, take: impl FnOnce(&Verified<'_>) -> Result<T, String>) -> Option<T> {
-        let name = name(&key.0, kind);
-        let file = self.read(&name)?;
-        let loaded = match entry::verify(key, &file) {
-            Ok(verified) => take(&verified),
-            Err(damage) => Err(damage.to_string()),
+    /// The same by way of our own memory, where files without a name cannot be had.
+    fn loaded<C: Code>(engine: &wasmtime::Engine, key: Key, kind: &str, file: &Trusted) -> Result<(C, Vec<u8>), String> {
+        let verified = entry::verify(key, file).map_err(|damage| damage.to_string())?;
+        let (note, code) = match kind {
+            IMAGE => verified.split_note().ok_or("it has no note")?,
+            _ => (&[][..], verified),
         };
-        loaded.map_err(|why| self.tell(format!("`{name}` is not used and will be replaced: {why}"))).ok()
+        let code = code::load(engine, &code).map_err(|error| format!("{error:#}"))?;
+        Ok((code, note.to_vec()))
+    }
+
+    fn unusable<T>(&self, name: &str, why: impl std::fmt::Display) -> Option<T> {
+        self.tell(format!("`{name}` is not used and will be replaced: {why}"));
+        None
     }
 
     fn read(&self, name: &str) -> Option<Trusted> {
-        match self.open()?.read(name, self.bytes_max) {
-            Ok(file) => file,
-            Err(why) => {
-                self.tell(format!("`{name}` is not used and will be replaced: {why}"));
-                None
-            }
-        }
+        self.trusted(name, Folder::read)
+    }
+
+    fn trusted<T>(&self, name: &str, take: impl FnOnce(&Folder, &str, u64) -> Result<Option<T>, Distrust>) -> Option<T> {
+        take(&self.open()?, name, self.bytes_max).unwrap_or_else(|why| self.unusable(name, why))
     }
 
     fn write(&self, name: &str, parts: &[&[u8]]) {

@@ -1,4 +1,4 @@
-//! The wasmtime engine: one for the process, with the thread that ends its epochs.
+//! The wasmtime engine: one for the process.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,7 +6,8 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 
 use super::abi::linker::Linker;
 use super::abi::proxy_wasm;
-use super::limits::{EPOCH, TABLE_ELEMENTS_MAX};
+use super::epochs;
+use super::limits::TABLE_ELEMENTS_MAX;
 use crate::config;
 use crate::config::defaults::FILTER_MEMORY_MAX;
 
@@ -64,7 +65,7 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Sets address space aside and starts the epoch thread, which ends when the engine is dropped.
+    /// Sets address space aside. Its epochs end until it is dropped.
     pub fn new(instances_max: usize, entry: Entry) -> wasmtime::Result<Self> {
         let instances_max = u32::try_from(instances_max).unwrap_or(u32::MAX);
         let core_instances_max = instances_max.saturating_mul(CORE_INSTANCES);
@@ -95,14 +96,7 @@ impl Engine {
             // Concurrent component calls, which nothing here uses, would make every call half as dear again.
             .concurrency_support(false);
         let engine = Arc::new(wasmtime::Engine::new(&config)?);
-        let ticker = Arc::downgrade(&engine);
-        std::thread::Builder::new().name("epochs".to_owned()).spawn(move || {
-            while let Some(engine) = ticker.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(EPOCH);
-            }
-        })?;
+        epochs::keep(Arc::downgrade(&engine))?;
         let linker = Linker::new(&engine)?;
         Ok(Self(Arc::new(Shared { engine, linker, entry, core_linker: OnceLock::new() })))
     }

@@ -72,6 +72,8 @@ pub struct InHand {
     pub hook: Hook,
     /// None while a filter ticks.
     pub exchange: Option<Rc<RefCell<Exchange>>>,
+    /// It is a raw connection, which has no request.
+    is_raw: bool,
     pub reach: Arc<Reach>,
     /// What `reply.set` was called with.
     pub reply: Option<Reply>,
@@ -106,7 +108,7 @@ pub struct OutOfPlace(pub &'static str, pub &'static str);
 impl Hand {
     pub fn new(hook: Hook, exchange: &Rc<RefCell<Exchange>>, reach: &Arc<Reach>) -> Self {
         let mut hand = Self::empty(hook, reach);
-        hand.exchange = Some(Rc::clone(exchange));
+        (hand.exchange, hand.is_raw) = (Some(Rc::clone(exchange)), exchange.borrow().raw.is_some());
         hand
     }
 
@@ -116,6 +118,7 @@ impl Hand {
         Self(Some(Box::new(InHand {
             hook,
             exchange: None,
+            is_raw: false,
             reach,
             reply: None,
             chunk: None,
@@ -128,16 +131,31 @@ impl Hand {
         })))
     }
 
+    /// What the hook before has left goes.
+    pub fn begin(&mut self, hook: Hook) {
+        let hand = &mut **self;
+        (hand.hook, hand.waited) = (hook, Duration::ZERO);
+        // Both are large, and nearly always not there.
+        if hand.reply.is_some() {
+            hand.reply = None;
+        }
+        if hand.chunk.is_some() {
+            hand.chunk = None;
+        }
+    }
+
     /// Runs `job`, which runs a guest, with this in hand.
     pub fn hold<T>(&mut self, job: impl FnOnce() -> T) -> T {
-        struct Back<'a>(&'a mut Hand, Option<Box<InHand>>);
+        struct Back<'a>(&'a mut Hand, Option<Box<InHand>>, bool);
         impl Drop for Back<'_> {
             fn drop(&mut self) {
                 self.0.0 = HAND.replace(self.1.take());
+                RAW.set(self.2);
             }
         }
+        let was_raw = RAW.replace(self.is_raw);
         let before = HAND.replace(self.0.take());
-        let _back = Back(self, before);
+        let _back = Back(self, before, was_raw);
         job()
     }
 }
@@ -158,6 +176,8 @@ impl std::ops::DerefMut for Hand {
 
 thread_local! {
     static HAND: Cell<Option<Box<InHand>>> = const { Cell::new(None) };
+    /// What is in hand is a raw connection: looked at in each function of a request, and so beside the hand.
+    static RAW: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What is in hand, for a host function.
@@ -180,10 +200,7 @@ pub fn exchange_mut<T>(function: &'static str, job: impl FnOnce(&mut Exchange) -
         .ok_or(OutOfPlace(function, "a hook of an exchange"))
 }
 
-/// Whether what is in hand has a request: a raw connection has none.
+/// Whether what is in hand may have a request: a raw connection has none.
 pub fn of_a_request(function: &'static str) -> Result<(), OutOfPlace> {
-    if exchange(function, |exchange| exchange.raw.is_none())? {
-        return Ok(());
-    }
-    Err(OutOfPlace(function, "an exchange with a request"))
+    if RAW.get() { Err(OutOfPlace(function, "an exchange with a request")) } else { Ok(()) }
 }

@@ -115,7 +115,8 @@ impl Health {
             return;
         }
         let (trip, second) = (&self.trip, now / 1000);
-        self.shards[worker::index() % self.shards.len()].count(second, !well);
+        // On any other thread, with the first.
+        self.shards.get(worker::index()).unwrap_or(&self.shards[0]).count(second, !well);
         let tripped = self.tripped_until.load(Ordering::Relaxed) != 0;
         match admission {
             Admission::Probe if well => {

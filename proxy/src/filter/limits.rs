@@ -10,10 +10,9 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
+use super::epochs::{self, EPOCH};
 use super::usage::{Share, Usage};
 
-/// How often epochs end, and so how finely a deadline is noticed.
-pub const EPOCH: Duration = Duration::from_millis(1);
 /// Elements of one table: indirect calls of the largest real guests stay far below it.
 pub const TABLE_ELEMENTS_MAX: usize = 100_000;
 
@@ -39,6 +38,7 @@ pub struct Slices {
 impl Slices {
     /// A hook begins, or goes on.
     pub fn begin(&self) {
+        epochs::used();
         self.since.store(nanos(thread_cpu_time()), Ordering::Relaxed);
     }
 
@@ -61,7 +61,11 @@ impl Slices {
 impl CpuClock {
     /// For the next hook; `fiber` if it runs on one.
     pub fn start(&mut self, allowed: Duration, fiber: Option<&Arc<Slices>>) {
-        *self = Self { allowed, fiber: fiber.cloned(), began: None };
+        epochs::used();
+        (self.allowed, self.began) = (allowed, None);
+        if fiber.is_some() || self.fiber.is_some() {
+            self.fiber = fiber.cloned();
+        }
         if let Some(slices) = fiber {
             slices.used.store(0, Ordering::Relaxed);
         }
@@ -73,6 +77,7 @@ impl CpuClock {
 
     /// At the end of an epoch: may the hook go on?
     pub fn epoch_ended(&mut self) -> UpdateDeadline {
+        epochs::used();
         if let Some(slices) = &self.fiber {
             let over = Duration::from_nanos(slices.used()) >= self.allowed;
             if over {

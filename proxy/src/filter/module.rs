@@ -1,5 +1,6 @@
 //! A module: bytes that were checked, compiled and linked, ready to be instantiated on any worker.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -77,21 +78,23 @@ impl fmt::Debug for Module {
 
 impl Module {
     /// Compiles, unless the cache has the code, and checks. Takes 50 ms to seconds: never on a worker.
-    pub fn build(engine: &Engine, cache: &Arc<Cache>, bytes: &[u8]) -> Result<Arc<Self>, LoadError> {
+    /// `hash` is that of the bytes, which are looked at once: the largest take ten milliseconds.
+    pub fn build(engine: &Engine, cache: &Arc<Cache>, bytes: Cow<'_, [u8]>, hash: Sha256) -> Result<Arc<Self>, LoadError> {
         if bytes.len() > MODULE_BYTES_MAX {
             return Err(LoadError::TooLarge { found: bytes.len() });
         }
-        let (prepared, compiled) = Prepared::build(engine, cache, bytes)?;
-        let schema = Schema::of(bytes).map_err(LoadError::Schema)?;
-        let kept = if prepared.foreign().is_none() { bytes } else { &[] };
+        let (prepared, compiled) = Prepared::build(engine, cache, &bytes, &hash)?;
+        let schema = Schema::of(&bytes).map_err(LoadError::Schema)?;
+        let length = bytes.len();
+        let kept = if prepared.foreign().is_none() { bytes.into_owned() } else { Vec::new() };
         Ok(Arc::new(Self {
-            hash: digest(bytes).to_string().into(),
+            hash: hash.to_string().into(),
             compiled,
             prepared,
             schema,
             engine: engine.clone(),
             cache: Arc::clone(cache),
-            length: bytes.len(),
+            length,
             bytes: kept.into(),
         }))
     }

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::abi::Instance;
 use super::{ConfigureError, Fault, Filter};
-use crate::config::Isolation;
+use crate::config::{self, Isolation};
 
 /// Idle instances a worker keeps of one filter. Hooks that do not wait need one.
 pub const IDLE_MAX: usize = 16;
@@ -54,19 +54,23 @@ impl Hasher for Number {
 }
 
 /// The instances of one filter on this worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pool {
     /// The one that was used last is taken first, so that those that nobody needs are at the front.
     idle: RefCell<VecDeque<(Box<Instance>, u64)>>,
     busy: Cell<usize>,
     waiting: Cell<usize>,
     freed: Notify,
+    /// Its filter may keep instances.
+    is_kept: Cell<bool>,
+    /// What is asked of each instance that is given back, so that whoever has one need not hold the filter as well, whose count the
+    /// workers share.
+    config: Arc<config::Filter>,
 }
 
 /// An instance at work. Dropped without [`Lent::give_back`], it is thrown away.
 #[derive(Debug)]
 pub struct Lent {
-    filter: Arc<Filter>,
     pool: Rc<Pool>,
     instance: Option<Box<Instance>>,
     /// How long it took to have it, where that took any time.
@@ -81,9 +85,20 @@ pub struct Count {
     pub waiting: usize,
 }
 
+/// An idle instance, where nobody waits for one.
+pub fn take_idle(filter: &Filter) -> Option<Lent> {
+    let pool = of(filter);
+    if pool.busy.get() >= filter.instances_a_worker || pool.waiting.get() > 0 {
+        return None;
+    }
+    let (instance, _) = pool.idle.borrow_mut().pop_back()?;
+    pool.busy.set(pool.busy.get() + 1);
+    Some(Lent { pool, instance: Some(instance), waited: Duration::ZERO })
+}
+
 /// An idle instance, or a new one; waits where there are as many as there may be.
-pub async fn take(filter: &Arc<Filter>) -> Result<Lent, Fault> {
-    let pool = of(filter.id);
+pub async fn take(filter: &Filter) -> Result<Lent, Fault> {
+    let pool = of(filter);
     let share = filter.instances_a_worker;
     let mut waited = Duration::ZERO;
     if pool.busy.get() >= share || pool.waiting.get() > 0 {
@@ -92,7 +107,7 @@ pub async fn take(filter: &Arc<Filter>) -> Result<Lent, Fault> {
         waited = began.elapsed();
     }
     pool.busy.set(pool.busy.get() + 1);
-    let mut lent = Lent { filter: Arc::clone(filter), pool, instance: None, waited };
+    let mut lent = Lent { pool, instance: None, waited };
     lent.instance = lent.pool.idle.borrow_mut().pop_back().map(|(instance, _)| instance);
     if lent.instance.is_none() {
         lent.instance = Some(match filter.spare() {
@@ -124,11 +139,22 @@ async fn new(filter: &Filter) -> Result<Instance, Fault> {
     })
 }
 
-fn of(id: u64) -> Rc<Pool> {
-    POOLS.with_borrow_mut(|pools| Rc::clone(pools.entry(id).or_default()))
+fn of(filter: &Filter) -> Rc<Pool> {
+    POOLS.with_borrow_mut(|pools| Rc::clone(pools.entry(filter.id).or_insert_with(|| Rc::new(Pool::new(filter)))))
 }
 
 impl Pool {
+    fn new(filter: &Filter) -> Self {
+        Self {
+            idle: RefCell::default(),
+            busy: Cell::new(0),
+            waiting: Cell::new(0),
+            freed: Notify::new(),
+            is_kept: Cell::new(KEPT.with_borrow(|kept| kept.as_ref().is_none_or(|kept| kept.contains(&filter.id)))),
+            config: Arc::clone(&filter.config),
+        }
+    }
+
     /// Waits until there is room for one more.
     async fn wait(&self, filter: &Filter, share: usize) -> Result<(), Fault> {
         struct Waiting<'a>(&'a Cell<usize>);
@@ -162,10 +188,9 @@ impl Lent {
     /// Keeps the instance for another exchange, unless it is worn or its filter has left the configuration.
     pub fn give_back(mut self) {
         let Some(mut instance) = self.instance.take() else { return };
-        let config = &self.filter.config;
+        let config = &self.pool.config;
         let fresh = config.isolation == Isolation::Fresh;
-        let gone = KEPT.with_borrow(|kept| kept.as_ref().is_some_and(|kept| !kept.contains(&self.filter.id)));
-        if fresh || gone || instance.is_worn(config.retire_after, config.retire_memory) {
+        if fresh || !self.pool.is_kept.get() || instance.is_worn(config.retire_after, config.retire_memory) {
             return;
         }
         let mut idle = self.pool.idle.borrow_mut();
@@ -208,9 +233,15 @@ fn expire(looks: u64) {
 /// From now on only instances of these filters are kept.
 pub fn sweep(keep: &Arc<BTreeSet<u64>>) {
     KEPT.set(Some(Arc::clone(keep)));
-    let gone: Vec<_> = POOLS.with_borrow_mut(|pools| pools.extract_if(|id, _| !keep.contains(id)).collect());
+    let gone: Vec<_> = POOLS.with_borrow_mut(|pools| {
+        let gone = pools.extract_if(|id, _| !keep.contains(id)).collect();
+        // An exchange may have come before the word that its filter is kept.
+        pools.values().for_each(|pool| pool.is_kept.set(true));
+        gone
+    });
     // Those at work hold their pool; what is idle in it goes now.
     for (_, pool) in &gone {
+        pool.is_kept.set(false);
         pool.idle.take();
     }
 }

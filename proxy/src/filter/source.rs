@@ -1,9 +1,10 @@
 //! Where modules come from: built in, a file, or a server. What was compiled lately is remembered by content, so that going
 //! back to an earlier build of a filter costs no compilation; what was fetched and compiled is kept on disk.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::cache::Cache;
 use super::fetch;
+use super::host::system;
 use super::module::{MODULE_BYTES_MAX, digest};
 use super::{Engine, LoadError, Module};
 use crate::config::{self, ModuleSource, Sha256};
@@ -20,6 +22,9 @@ include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
 
 /// Compiled modules that are remembered although nothing uses them.
 pub const REMEMBERED_MAX: usize = 64;
+
+/// A module that is so large has a language's runtime inside, which draws random numbers when it begins.
+const RUNTIME_BYTES: usize = 4 << 20;
 
 /// Loads modules. Fetches and compiles, so it belongs on a thread that may block.
 #[derive(Debug, Clone)]
@@ -59,10 +64,18 @@ impl Modules {
 
     /// The same for bytes that are there already.
     pub fn take(&mut self, bytes: &[u8]) -> Result<Arc<Module>, LoadError> {
-        if let Some(module) = self.recall(&digest(bytes).to_string()) {
+        self.keep(Cow::Borrowed(bytes))
+    }
+
+    fn keep(&mut self, bytes: Cow<'_, [u8]>) -> Result<Arc<Module>, LoadError> {
+        if bytes.len() >= RUNTIME_BYTES {
+            system::begin_to_draw();
+        }
+        let hash = digest(&bytes);
+        if let Some(module) = self.recall(&hash.to_string()) {
             return Ok(module);
         }
-        let module = Module::build(&self.engine, &self.cache, bytes)?;
+        let module = Module::build(&self.engine, &self.cache, bytes, hash)?;
         self.remembered.truncate(REMEMBERED_MAX - 1);
         self.remembered.push_front(Arc::clone(&module));
         Ok(module)
@@ -77,7 +90,7 @@ impl Modules {
                 ModuleSource::Builtin(name) => built_in(name).and_then(|bytes| self.take(bytes)),
                 ModuleSource::Path { path, sha256 } => read_file(path).and_then(|bytes| {
                     sha256.map_or(Ok(()), |expected| check(&bytes, expected))?;
-                    self.take(&bytes)
+                    self.keep(Cow::Owned(bytes))
                 }),
                 ModuleSource::Https { url, sha256 } => match self.at_hand(sha256) {
                     Some(outcome) => outcome,
@@ -143,10 +156,12 @@ fn built_in(name: &str) -> Result<&'static [u8], LoadError> {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let mut bytes = Vec::new();
     let limit = MODULE_BYTES_MAX as u64 + 1;
-    File::open(path)
-        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-        .map_err(|source| LoadError::Read { path: path.display().to_string(), source })?;
-    Ok(bytes)
+    let read = || -> io::Result<Vec<u8>> {
+        let file = File::open(path)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(file.metadata()?.len().min(limit)).unwrap_or(0));
+        file.take(limit).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(|source| LoadError::Read { path: path.display().to_string(), source })
 }

@@ -60,6 +60,7 @@ pub fn receive(
 ) -> Received {
     let (mut head, body) = request.into_parts();
     let inflow = Rc::new(Inflow::new(hyper::body::Body::is_end_stream(&body)));
+    served.receives(&inflow);
     let http2 = head.version == Version::HTTP_2;
     let is_grpc = is_grpc(&head.headers);
     let checked = check(&head, listener);

@@ -10,7 +10,7 @@ use http::header::CONTENT_LENGTH;
 use http_body::Frame;
 
 use crate::exchange::{Body, Exchange, Failure, Kind};
-use crate::filter::chain::{Chain, Shared, Step, Way};
+use crate::filter::chain::{Chain, PIECE_BYTES_MAX, Shared, Step, Way};
 
 /// See the module.
 pub struct Passage {
@@ -127,7 +127,8 @@ impl Passage {
                 self.run_trailers(trailers);
                 continue;
             }
-            let Poll::Ready(frame) = source.poll_frame(context) else {
+            let polled = if self.chunks { source.poll_piece(context, PIECE_BYTES_MAX) } else { source.poll_frame(context) };
+            let Poll::Ready(frame) = polled else {
                 ready!(self.chain.poll_released(context, self.way));
                 self.run_chunk(Bytes::new(), false);
                 continue;

@@ -116,6 +116,14 @@ impl<IO> Watched<IO> {
         }
         Self { io, prefix, pulse }
     }
+
+    /// What was read after all, and comes first the next time: nothing else is left of what was put back before.
+    pub fn put_back(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.pulse.read();
+        }
+        self.prefix = bytes;
+    }
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {

@@ -12,23 +12,22 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::exchange;
 use super::pulse::{Pulse, Watched};
-use super::stall;
+use super::watch::{Watch, watch};
+use super::{rest, stall};
 use crate::config::ListenerLimits;
 use crate::config::defaults::HEADER_COUNT;
 use crate::drain::Signal;
-use crate::exchange::{Connection, Kind};
+use crate::exchange::{Connection, Inflow, Kind};
 use crate::snapshot::{Listener, Live, Snapshot};
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A connection with nothing under way when a drain begins is waited for this long: a request may be on its way.
-const UNUSED_DRAIN: Duration = Duration::from_secs(1);
-/// A connection that has been told to end and has nothing under way is given this long to close.
-const FAREWELL: Duration = Duration::from_secs(5);
+pub(super) const UNUSED_DRAIN: Duration = Duration::from_secs(1);
 /// What a client gets whose head did not arrive in time.
 const HEAD_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\nx-tamis-reason: client-timeout\r\n\r\n";
@@ -38,13 +37,17 @@ pub struct Served {
     pub live: Arc<Live>,
     pub connection: Arc<Connection>,
     pub drain: Signal,
-    pulse: Arc<Pulse>,
+    pub(super) pulse: Arc<Pulse>,
     /// The listener as it last was; it outlives its removal from the configuration.
-    listener: RefCell<Arc<Listener>>,
-    exchanges: Cell<u64>,
-    http2: bool,
+    pub(super) listener: RefCell<Arc<Listener>>,
+    pub(super) exchanges: Cell<u64>,
+    pub(super) http2: bool,
+    /// It waits for its next request, and has no buffers.
+    pub(super) resting: Cell<bool>,
+    /// How far the request of the last exchange has come.
+    pub(super) request: RefCell<Option<Rc<Inflow>>>,
     /// When hyper was told to end this connection after what is under way.
-    drained: Cell<Option<Instant>>,
+    pub(super) drained: Cell<Option<Instant>>,
 }
 
 thread_local! {
@@ -83,6 +86,11 @@ impl Served {
         let config = &self.live.load().config;
         let share = config.limits.exchanges.div_ceil(config.workers.unwrap_or(1).max(1));
         UnderWay(Rc::new(Counted { pulse: Arc::clone(&self.pulse), over_limit: UNDER_WAY.get() > share }))
+    }
+
+    /// The request of an exchange that begins.
+    pub fn receives(&self, request: &Rc<Inflow>) {
+        *self.request.borrow_mut() = Some(Rc::clone(request));
     }
 
     /// The listener in the snapshot, or as it was before it was removed.
@@ -129,9 +137,10 @@ pub async fn serve<IO>(
     let pulse = Arc::new(Pulse::new());
     let io = Watched::new(io, prefix, Arc::clone(&pulse));
     let listener = RefCell::new(listener);
-    let served =
-        Rc::new(Served { live, connection, drain, pulse, listener, exchanges: Cell::new(0), http2, drained: Cell::new(None) });
-    if http2 { serve_http2(io, served).await } else { serve_http1(io, served).await }
+    let (exchanges, resting, request, drained) = (Cell::new(0), Cell::new(false), RefCell::default(), Cell::new(None));
+    let served = Rc::new(Served { live, connection, drain, pulse, listener, exchanges, http2, resting, request, drained });
+    // Boxed, like what is awaited before it: what waits for its next request has room for neither.
+    if http2 { Box::pin(serve_http2(io, served)).await } else { serve_http1(io, served).await }
 }
 
 /// Reads until the first bytes tell which protocol it is. What was read comes back with the answer.
@@ -177,7 +186,32 @@ async fn within<T>(limit: Duration, job: impl Future<Output = io::Result<T>>) ->
     }
 }
 
-async fn serve_http1<IO>(io: Watched<IO>, served: Rc<Served>)
+async fn serve_http1<IO>(mut io: Watched<IO>, served: Rc<Served>)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    while let Some(mut resting) = Box::pin(work_http1(io, Rc::clone(&served))).await {
+        let rests = served.listener.borrow().traffic.rests();
+        rest::give_back();
+        let woken = watch(&served, std::pin::pin!(rest::awake(&mut resting))).await;
+        drop(rests);
+        match woken {
+            Watch::Ended(Ok(1..)) => {
+                served.resting.set(false);
+                io = resting;
+            }
+            Watch::Cut => return,
+            _ => {
+                // It is between two exchanges, and may end.
+                let _ = timeout(UNUSED_DRAIN, resting.shutdown()).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Until the connection ends, or has been idle for long enough to rest: then it comes back.
+async fn work_http1<IO>(io: Watched<IO>, served: Rc<Served>) -> Option<Watched<IO>>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -202,21 +236,32 @@ where
         match watch(&served, Pin::new(&mut connection)).await {
             Watch::Ended(outcome) => break outcome,
             Watch::Drain => Pin::new(&mut connection).graceful_shutdown(),
-            Watch::Cut => return,
-            Watch::Stalled => return stalled(&served, "http/1.1"),
+            Watch::Cut => return None,
+            Watch::Stalled => {
+                stalled(&served, "http/1.1");
+                return None;
+            }
+            Watch::Rest => {
+                served.resting.set(true);
+                let parts = connection.into_parts()?;
+                let mut io = parts.io.into_inner();
+                io.put_back(parts.read_buf);
+                return Some(io);
+            }
             Watch::HeadLate => {
                 log_unread(&served, "http/1.1", Kind::ClientTimeout, 408, "the request head did not arrive in time");
                 if let Some(parts) = connection.into_parts() {
                     let mut io = parts.io.into_inner();
                     let _ = timeout(UNUSED_DRAIN, io.write_all(HEAD_TIMEOUT)).await;
                 }
-                return;
+                return None;
             }
         }
     };
     if let Err(error) = outcome {
         log_http1_error(&served, &error);
     }
+    None
 }
 
 async fn serve_http2<IO>(io: Watched<IO>, served: Rc<Served>)
@@ -246,7 +291,7 @@ where
         match watch(&served, connection.as_mut()).await {
             Watch::Ended(outcome) => break outcome,
             Watch::Drain => connection.as_mut().graceful_shutdown(),
-            Watch::Cut => return,
+            Watch::Cut | Watch::Rest => return,
             Watch::Stalled | Watch::HeadLate => return stalled(&served, "h2"),
         }
     };
@@ -264,97 +309,6 @@ fn header_list_bytes(limits: &ListenerLimits) -> u32 {
     const PSEUDO_FIELDS: usize = 4;
     let overhead = 32 * (limits.header_count + PSEUDO_FIELDS);
     u32::try_from(limits.header_bytes + limits.uri_bytes + overhead).unwrap_or(u32::MAX)
-}
-
-/// Why the wait for a connection ended.
-enum Watch {
-    Ended(hyper::Result<()>),
-    /// It shall end after what is under way.
-    Drain,
-    /// It shall end now.
-    Cut,
-    Stalled,
-    HeadLate,
-}
-
-/// What a watchdog looks after is due at this time.
-struct Due {
-    at: Instant,
-    what: Watch,
-}
-
-/// Waits for the connection to end, or for a reason to end it.
-async fn watch(served: &Served, mut connection: Pin<&mut impl Future<Output = hyper::Result<()>>>) -> Watch {
-    let mut drain = served.drain.clone();
-    let mut cut = served.drain.clone();
-    let told = served.drained.get().is_some();
-    let leave = async {
-        drain.draining().await;
-        // A request may be on its way, and HTTP/1 has no word for one that comes too late; whatever is answered now ends the
-        // connection, with a field that says so.
-        if !served.http2 || served.exchanges.get() == 0 {
-            tokio::time::sleep(UNUSED_DRAIN).await;
-        }
-    };
-    let mut leave = std::pin::pin!(leave);
-    loop {
-        let due = due(served, Instant::now());
-        tokio::select! {
-            biased;
-            outcome = connection.as_mut() => return Watch::Ended(outcome),
-            () = cut.cut() => return Watch::Cut,
-            () = &mut leave, if !told => {
-                served.drained.set(Some(Instant::now()));
-                return Watch::Drain;
-            }
-            () = sleep_until(due.at) => {}
-        }
-        let now = Instant::now();
-        let due = self::due(served, now);
-        if due.at <= now {
-            match due.what {
-                Watch::Drain => {
-                    served.drained.set(Some(now));
-                    return Watch::Drain;
-                }
-                what => return what,
-            }
-        }
-    }
-}
-
-/// The next thing that could be due. Never later than the shortest timeout from now, for what it looks at changes
-/// without a word.
-fn due(served: &Served, now: Instant) -> Due {
-    let timeouts = &served.listener.borrow().config.timeouts;
-    let mut next = Due { at: now + Duration::from_secs(3600), what: Watch::Drain };
-    let mut consider = |since: Option<std::time::Instant>, limit: Duration, what: Watch| {
-        if limit.is_zero() {
-            return;
-        }
-        let at = since.map_or(now + limit, |since| Instant::from_std(since) + limit);
-        if at < next.at {
-            next = Due { at, what: if since.is_some() { what } else { Watch::Drain } };
-        }
-    };
-    let pulse = &served.pulse;
-    consider(pulse.blocked_since(), timeouts.progress, Watch::Stalled);
-    if !served.http2 {
-        // Between the exchanges of HTTP/2 there are frames that are no heads.
-        consider(pulse.head_since(), timeouts.request_headers, Watch::HeadLate);
-    }
-    match served.drained.get() {
-        None => {
-            consider(pulse.idle_since(), timeouts.idle, Watch::Drain);
-            consider(Some(pulse.opened()), timeouts.connection_age, Watch::Drain);
-        }
-        // A client that does not take part in its own farewell.
-        Some(drained) => {
-            let since = pulse.idle_since().map(|idle| idle.max(drained.into_std()));
-            consider(since, FAREWELL, Watch::Cut);
-        }
-    }
-    next
 }
 
 /// The exchanges under way tell it in their own lines.

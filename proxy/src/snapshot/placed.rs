@@ -39,7 +39,8 @@ pub fn notes(snapshot: &Snapshot, source: &Source) -> Vec<Problem> {
     let mut notes = Vec::new();
     for (name, listener) in &snapshot.listeners {
         let unfiltered = &listener.config.tcp.unfiltered;
-        if let (ListenerProtocol::Auto, Some(filter)) = (listener.config.protocol, unasked(&listener.filters, unfiltered, false))
+        if let (ListenerProtocol::Auto, Some(filter)) =
+            (listener.config.protocol, unasked(listener.filters.iter(), unfiltered, false))
         {
             let message = format!(
                 "what is no HTTP is refused on listener `{name}`: filter `{}` has no connection hook and would not be asked",

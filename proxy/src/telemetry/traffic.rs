@@ -42,6 +42,8 @@ struct Front {
     connections: Count,
     /// Opened and not closed.
     open: Count,
+    /// Those of them that have no buffers.
+    resting: Count,
     refused: Count,
     handshakes: Count,
     handshakes_failed: Count,
@@ -137,6 +139,16 @@ impl Drop for Open {
     }
 }
 
+/// A connection that has no buffers.
+#[derive(Debug)]
+pub struct Resting(Arc<PerWorker<Front>>);
+
+impl Drop for Resting {
+    fn drop(&mut self) {
+        self.0.mine().resting.leave();
+    }
+}
+
 impl Traffic {
     /// Goes on counting where `previous` was, as far as the clusters are the same.
     pub fn new<'a>(
@@ -182,6 +194,12 @@ impl Traffic {
         front.connections.add(1);
         front.open.add(1);
         Open(Arc::clone(&self.front))
+    }
+
+    /// A connection rests for as long as this is held.
+    pub fn rests(&self) -> Resting {
+        self.front.mine().resting.add(1);
+        Resting(Arc::clone(&self.front))
     }
 
     /// A connection was closed at once, because there are too many.
@@ -319,6 +337,7 @@ impl Traffic {
         };
         each("tamis_requests_active", "Exchanges under way.", Kind::Gauge, |front| &front.exchanges, true);
         each("tamis_connections_active", "Connections of clients.", Kind::Gauge, |front| &front.open, true);
+        each("tamis_connections_resting", "Connections of clients without buffers.", Kind::Gauge, |front| &front.resting, true);
         let accepted = "Connections of clients that were accepted.";
         each("tamis_connections_total", accepted, Kind::Counter, |front| &front.connections, true);
         let refused = "Connections of clients that were closed at once, because there are too many.";

@@ -7,10 +7,15 @@ static bool is(const char *function, const char *name) {
 
 static const char *const body_errors[] = {"", "too-large", "peer-gone", "already-streamed"};
 
-static const char *request_body(uint32_t limit) {
+static const char *read_body(tamis_body_error error, tamis_text body, const char *function) {
+    if (error) return tamis_format("!%s", body_errors[error]);
+    return is(function, "read-body-length") ? whole(body.len) : value(body);
+}
+
+static const char *request_body(uint32_t limit, const char *function) {
     tamis_text body;
     tamis_body_error error = tamis_request_read_body(limit, &body);
-    return error ? tamis_format("!%s", body_errors[error]) : value(body);
+    return read_body(error, body, function);
 }
 
 const char *of_request(const words *w, const char *function) {
@@ -39,17 +44,17 @@ const char *of_request(const words *w, const char *function) {
     if (is(function, "add-header")) return done(tamis_request_add_header(name, given));
     if (is(function, "trailer")) return value(tamis_request_trailer(name));
     if (is(function, "set-trailer")) return done(tamis_request_set_trailer(name, given));
-    if (is(function, "read-body")) return request_body(number(w, 1));
+    if (strncmp(function, "read-body", 9) == 0) return request_body(number(w, 1), function);
     if (is(function, "remove-header")) tamis_request_remove_header(name);
     else if (is(function, "set-body")) tamis_request_set_body(w->word[1]);
     else __builtin_trap();
     return "ok";
 }
 
-static const char *response_body(uint32_t limit) {
+static const char *response_body(uint32_t limit, const char *function) {
     tamis_text body;
     tamis_body_error error = tamis_response_read_body(limit, &body);
-    return error ? tamis_format("!%s", body_errors[error]) : value(body);
+    return read_body(error, body, function);
 }
 
 const char *of_response(const words *w, const char *function) {
@@ -68,7 +73,7 @@ const char *of_response(const words *w, const char *function) {
     if (is(function, "add-header")) return done(tamis_response_add_header(name, given));
     if (is(function, "trailer")) return value(tamis_response_trailer(name));
     if (is(function, "set-trailer")) return done(tamis_response_set_trailer(name, given));
-    if (is(function, "read-body")) return response_body(number(w, 1));
+    if (strncmp(function, "read-body", 9) == 0) return response_body(number(w, 1), function);
     if (is(function, "remove-header")) tamis_response_remove_header(name);
     else if (is(function, "set-body")) tamis_response_set_body(w->word[1]);
     else __builtin_trap();

@@ -24,6 +24,17 @@ const char *of_http(const words *w, const char *function) {
         tamis_answer answer = tamis_send(&call);
         return answer_of(&answer);
     }
+    if (is(function, "send-trailers")) {
+        tamis_call call = {
+            .cluster = w->word[1].ptr,
+            .method = "POST",
+            .target = w->word[2].ptr,
+            .body = w->word[3],
+            .trailers = pairs(w, 4),
+        };
+        tamis_answer answer = tamis_send(&call);
+        return answer.error ? answer_of(&answer) : joined(whole(answer.status), fields(answer.trailers));
+    }
     size_t count = w->count - 2;
     tamis_call calls[WORDS_MAX] = {0};
     for (size_t at = 0; at < count; at++) {

@@ -153,6 +153,9 @@ func ofHead(w words, function string, head head) string {
 	case "read-body":
 		body, err := head.ReadBody(uint32(w.number(1)))
 		return result(value(string(body)), err)
+	case "read-body-length":
+		body, err := head.ReadBody(uint32(w.number(1)))
+		return result(strconv.Itoa(len(body)), err)
 	case "set-body":
 		head.SetBody([]byte(w[1]))
 		return "ok"
@@ -312,6 +315,13 @@ func call(w words, function string) string {
 			}
 		}
 		return list(words)
+	}
+	if function == "send-trailers" {
+		answer, err := tamis.Call{Cluster: w[1], Method: "POST", Target: w[2], Body: []byte(w[3]), Trailers: w.pairs(4)}.Send()
+		if err != nil {
+			return done(err)
+		}
+		return list(append([]string{strconv.Itoa(answer.Status)}, fields(answer.Trailers)...))
 	}
 	call := tamis.Call{Cluster: w[1], Method: w[2], Target: w[3], Timeout: w.time(4), Body: []byte(w[6]), Fields: w.pairs(7)}
 	if w[5] != "-" {

@@ -1,13 +1,31 @@
 package main
 
-import "testing"
+import (
+	"strings"
+	"testing"
 
-// What calls no function of the proxy is tested natively; `tamis filter test` puts an exchange through the whole filter.
-func TestClosedPathsAreClosedWithEverythingBelow(t *testing.T) {
-	config := config{Closed: []string{"/shop"}}
-	for path, expected := range map[string]bool{"/shop": true, "/shop/7": true, "/shopping": false, "/blog/shop": false} {
-		if _, found := config.closedAt(path); found != expected {
-			t.Errorf("%s is closed: %v, expected %v", path, found, expected)
-		}
+	"tamis-sdk/tamistest"
+)
+
+// The hooks run natively, against the SDK's fake host: no proxy is needed, and no Wasm.
+func TestWhatIsClosedIsAnsweredAndWhatIsNotPasses(t *testing.T) {
+	host, err := tamistest.Configure(`{"closed": ["/shop"]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := host.Exchange(tamistest.Exchange{Target: "/shop/7"})
+	if closed.Response.Status != 503 || closed.Response.Header.Get("retry-after") != "60" || closed.Upstream != nil {
+		t.Errorf("expected 503 and nothing upstream, found %+v", closed)
+	}
+	open := host.Exchange(tamistest.Exchange{Target: "/shopping"})
+	if open.Upstream == nil || open.Response.Header.Get("x-filter") != "{name}" {
+		t.Errorf("expected that it passes, found %+v", open)
+	}
+}
+
+func TestABadPathIsRefusedWithItsPlace(t *testing.T) {
+	_, err := tamistest.Configure(`{"closed": ["/shop", "blog"]}`)
+	if err == nil || !strings.HasPrefix(err.Error(), "closed[1]: expected a path") {
+		t.Errorf("expected that closed[1] is refused, found %v", err)
 	}
 }

@@ -247,6 +247,8 @@ function ofMessage(name: string, words: Words, message: Request | Response): str
       return done(() => message.trailers.set(words.text(1), words.bytes(2)));
     case "read-body":
       return done(() => bytes(message.readBody(words.number(1))));
+    case "read-body-length":
+      return done(() => String(message.readBody(words.number(1)).length));
     case "set-body":
       return done(() => message.setBody(words.bytes(1)));
     default:
@@ -345,6 +347,13 @@ function ofHttp(name: string, words: Words): string {
   if (name === "send-all") {
     const answers = http.sendAll(words.rest(2).map((target) => ({ cluster: words.text(1), target })));
     return list(answers.map((answer) => (answer instanceof HttpError ? `!${answer.reason}` : String(answer.status))));
+  }
+  if (name === "send-trailers") {
+    return done(() => {
+      const [cluster, target] = [words.text(1), words.text(2)];
+      const answer = http.send({ cluster, method: "POST", target, body: words.bytes(3), trailers: words.pairs(4) });
+      return [answer.status, ...fields(answer.trailers)].join(" ");
+    });
   }
   return done(() => {
     const answer = http.send({

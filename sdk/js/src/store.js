@@ -4,6 +4,9 @@ import { body, utf8 } from "./bytes.js";
 import { StoreError, or } from "./errors.js";
 import { host } from "./host.js";
 
+/** The least number of 64 bits, at which the host stops as well. */
+const LEAST = -(2n ** 63n);
+
 const ms = (ttl) => (ttl === undefined ? undefined : BigInt(Math.max(1, Math.ceil(ttl))));
 
 export class Store {
@@ -34,13 +37,17 @@ export class Store {
     return or(StoreError, () => host.store.increment(this.name, key, amount, ms(ttl)));
   }
 
-  /** The engine hands over no number below zero. The host keeps the sum as digits, so it can be written in their place. */
+  /**
+   * The engine ends the instance over a number below zero that it is to hand over. The host keeps the sum as digits, so it can be
+   * written in their place, as often as somebody else was quicker. What is written so has its own time to live, or none.
+   */
   #decrease(key, by, ttl) {
     for (;;) {
       const present = this.get(key);
       const digits = present === undefined ? "0" : utf8(present);
       if (!/^-?\d+$/.test(digits)) throw new StoreError("unavailable");
-      const sum = BigInt(digits) + by;
+      const exact = BigInt(digits) + by;
+      const sum = exact < LEAST ? LEAST : exact;
       if (this.compareAndSet(key, present, String(sum), { ttl })) return sum;
     }
   }

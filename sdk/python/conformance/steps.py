@@ -225,6 +225,8 @@ class Taken:
                 return done(lambda: message.trailers.__setitem__(words.text(1), words.bytes(2)))
             case "read-body":
                 return done(lambda: of_bytes(message.read_body(words.number(1))))
+            case "read-body-length":
+                return done(lambda: len(message.read_body(words.number(1))))
             case "set-body":
                 return done(lambda: message.set_body(words.bytes(1)))
             case other:
@@ -327,6 +329,15 @@ class Taken:
         if name == "send-all":
             answers = http.send_all(http.Call(cluster, target) for target in words.rest(2))
             return listed(f"!{one.reason}" if isinstance(one, HttpError) else str(one.status) for one in answers)
+
+        if name == "send-trailers":
+
+            def trailed() -> str:
+                call = http.Call(cluster, words.text(2), "POST", body=words.bytes(3), trailers=words.pairs(4))
+                answer = http.send(call)
+                return " ".join([str(answer.status), *fields(answer.trailers)])
+
+            return done(trailed)
 
         def sent() -> str:
             call = http.Call(

@@ -159,6 +159,11 @@ impl Incoming {
     pub fn trailer(&self, name: &str) -> Option<HeaderValue> {
         named(&self.trailers, name).next().map(|value| fields::value(value.to_vec()))
     }
+
+    /// Every trailer, names in lower case.
+    pub fn all_trailers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.trailers.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+    }
 }
 
 impl From<host::http_client::Incoming> for Incoming {

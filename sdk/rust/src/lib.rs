@@ -81,6 +81,9 @@ pub mod abi;
 #[doc(hidden)]
 pub mod export;
 mod host;
+#[cfg(any(test, target_family = "wasm"))]
+#[allow(unsafe_code)]
+mod memory;
 mod ms;
 mod phase;
 
@@ -102,6 +105,10 @@ pub use request::Request;
 pub use response::Response;
 pub use serde;
 pub use setup::Setup;
+
+#[cfg(all(target_family = "wasm", feature = "allocator", not(target_feature = "atomics")))]
+#[global_allocator]
+static MEMORY: memory::Lists = memory::Lists::new();
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

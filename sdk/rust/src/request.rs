@@ -57,6 +57,11 @@ impl Request {
         host::request::header(name).map(fields::value)
     }
 
+    /// The same as the bytes that it is made of: cheaper where they are only passed on.
+    pub fn header_bytes(&self, name: &str) -> Option<Vec<u8>> {
+        host::request::header(name)
+    }
+
     /// Each value of the name, in the order in which they came.
     pub fn headers(&self, name: &str) -> Vec<HeaderValue> {
         host::request::headers(name).into_iter().map(fields::value).collect()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+use tamis_tests::Edge;
 use tamis_tests::command::repository;
 
 /// One thing that every SDK promises. Where text stands for bytes, a character is a byte.
@@ -15,6 +16,8 @@ pub struct Behaviour {
     pub says: String,
     #[serde(default = "edge")]
     pub listener: String,
+    /// Where it can be seen; without it, over every edge.
+    pub over: Option<Over>,
     /// For a behaviour of `configure`: a configuration that is refused in these words.
     #[serde(default)]
     pub config: serde_json::Value,
@@ -38,6 +41,31 @@ pub struct Behaviour {
     pub client: Client,
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
+    /// Lines of the proxy's log: the level (or nothing), and words that stand in the line.
+    #[serde(default)]
+    pub logs: Vec<(String, String)>,
+    /// Words that stand in none.
+    #[serde(default)]
+    pub logs_not: Vec<String>,
+    /// How often the filter fails over it.
+    #[serde(default)]
+    pub fails: u64,
+    /// The exchange comes twice for each of so many keys, of which each has an endpoint of its own among two.
+    #[serde(default)]
+    pub keys: usize,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Over {
+    Plain,
+    Tls,
+}
+
+impl Behaviour {
+    pub fn is_over(&self, edge: Edge) -> bool {
+        self.over.is_none_or(|over| (over == Over::Tls) == edge.tls)
+    }
 }
 
 #[derive(Deserialize)]
@@ -86,6 +114,8 @@ pub struct Upstream {
     pub body: String,
     pub times: usize,
     pub trailers: BTreeMap<String, String>,
+    /// How often.
+    pub asked: usize,
 }
 
 impl Default for Upstream {
@@ -99,6 +129,7 @@ impl Default for Upstream {
             body: String::new(),
             times: 1,
             trailers: BTreeMap::new(),
+            asked: 1,
         }
     }
 }

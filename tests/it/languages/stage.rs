@@ -1,55 +1,66 @@
 //! One proxy with the guest of one language, the services around it, and the exchange that shows a behaviour.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use http::HeaderMap;
-use http_body_util::BodyExt;
-use tamis_tests::{Answer, Edge, Origin, Proxy, Reply, body, origin, refused};
+use rustls::ClientConfig;
+use tamis_tests::certificates::{self, Authority};
+use tamis_tests::{Answer, Client as Connection, Edge, Origin, Proxy, client, logged, origin, refused};
 
-use super::behaviour::{Behaviour, Client, Sees, Upstream, behaviours, bytes};
-use super::check::{like, lines, long, same};
+use super::behaviour::{Behaviour, Client, Sees, Upstream, bytes};
+use super::check::{Clocks, decoded, like, lines, long, same};
+use super::services::{AllSeen, Seen, side, upstream, with_trailers};
 
 /// The request's field that names the behaviour, for the upstream.
-const NAME: &str = "do-case";
+pub const NAME: &str = "do-case";
 /// Under it the guest leaves its lines when the exchange is over.
-const ID: &str = "do-id";
+pub const ID: &str = "do-id";
 /// HTTP/1 carries those that were announced.
-const TRAILERS: &str = "x-sum, x-more";
+pub const TRAILERS: &str = "x-sum, x-more";
 /// How often what the guest leaves is looked for, each time in a request that takes 20 ms.
 const LOOKS_MAX: usize = 500;
+/// What the client shows where it speaks TLS: an id of SPIFFE stands before a DNS name, whatever their order.
+const IDENTITIES: [&str; 2] = ["web.internal", "spiffe://prod/web"];
 
 /// Without the guest, it would serve.
 const LISTENER: &str = "[listeners.edge]\nlisten = '127.0.0.1:0'\ncluster = 'origin'\nfilters = ['conformance']\n";
 
-/// A request as the upstream saw it.
-#[derive(Clone)]
-struct Seen {
-    method: String,
-    target: String,
-    headers: HeaderMap,
-    body: Bytes,
-    trailers: HeaderMap,
-}
-
-type AllSeen = Arc<Mutex<HashMap<String, Seen>>>;
-
 pub struct Stage {
+    language: &'static str,
     edge: Edge,
     module: PathBuf,
     origin: Origin,
-    _services: [Origin; 2],
+    side: Origin,
+    _hangs: Origin,
     seen: AllSeen,
     proxies: HashMap<String, Proxy>,
+    /// How often the guest of a proxy has failed so far.
+    failed: RefCell<HashMap<String, u64>>,
+    shown: Arc<ClientConfig>,
+    /// Of the client's certificate.
+    fingerprint: String,
+    _authority: Authority,
     _inputs: tempfile::NamedTempFile,
 }
 
 impl Stage {
     /// Compiles the guest the first time, which takes a minute for a large one.
-    pub fn build(module: &Path, edge: Edge) -> Self {
+    pub fn build(language: &'static str, module: &Path, edge: Edge) -> Self {
         let seen = AllSeen::default();
+        let authority = certificates::authority();
+        let certificate = authority.certificate(&IDENTITIES).make();
+        let shown = certificates::client_config_as(&certificate, &[]);
+        let sha256 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate.der());
+        let fingerprint = sha256.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let tls = if edge.tls {
+            let (own, ca) = (certificates::edge().entry(), authority.file());
+            format!("tls = {{ certificates = [{own}], client-auth = {{ mode = 'optional', ca = ['{}'] }} }}", ca.display())
+        } else {
+            String::new()
+        };
         let (origin, side, hangs) = (upstream(&seen), side(), origin().hang("*").run());
         let nobody = tamis_tests::origin().run().stop();
         let inputs = tempfile::NamedTempFile::new().expect("a file can be made");
@@ -71,6 +82,15 @@ impl Stage {
             endpoints = ["{hangs}"]
             [clusters.nobody]
             endpoints = ["{nobody}"]
+            [clusters.pair]
+            endpoints = [
+                {{ address = "{origin}", labels = {{ zone = "a", tier = "1" }} }},
+                {{ address = "{side}", labels = {{ zone = "b", tier = "1" }} }},
+            ]
+            balance = "hash"
+            [clusters.trailing]
+            endpoints = ["{side}"]
+            protocol = "h2"
             [stores.results]
             [stores.numbers]
             [stores.forbidden]
@@ -84,71 +104,104 @@ impl Stage {
         ];
         let proxies = configs.map(|(listener, config)| {
             let table = filter(module, config, &format!("inputs = {{ words = '{words}' }}"));
-            let toml = format!("[listeners.edge]\ncluster = 'origin'\nfilters = ['conformance']\n{table}\n{around}");
+            let toml = format!("[listeners.edge]\ncluster = 'origin'\nfilters = ['conformance']\n{tls}\n{table}\n{around}");
             (listener.to_owned(), edge.proxy(toml))
         });
-        let (module, proxies) = (module.to_owned(), HashMap::from(proxies));
-        Stage { edge, module, origin, _services: [side, hangs], seen, proxies, _inputs: inputs }
+        Stage {
+            language,
+            edge,
+            module: module.to_owned(),
+            origin,
+            side,
+            _hangs: hangs,
+            seen,
+            proxies: HashMap::from(proxies),
+            failed: RefCell::default(),
+            shown,
+            fingerprint,
+            _authority: authority,
+            _inputs: inputs,
+        }
     }
 
     /// The proxy must not start, and must say why.
     pub fn refuses(&self, one: &Behaviour, parts: &[String]) -> Result<(), String> {
         let config: toml::Value = serde_json::from_value(one.config.clone()).expect("JSON that TOML has as well");
-        let table = filter(&self.module, &inline(&config), "");
+        let id = self.id(one, "");
+        let table = filter(&self.module, &inline(&config).replace("{id}", &id), "");
         let toml = format!("{LISTENER}{table}[stores.results]\n[stores.numbers]\n[clusters]\n");
-        let clusters =
-            ["origin", "side", "hangs", "nobody"].map(|name| format!("{name} = {{ endpoints = ['127.0.0.1:1'] }}\n")).concat();
+        let clusters = ["side", "hangs", "nobody", "trailing", "origin"]
+            .map(|name| format!("{name} = {{ endpoints = ['127.0.0.1:1'] }}\n"))
+            .concat();
         let said =
             std::panic::catch_unwind(|| refused(format!("{toml}{clusters}"))).map_err(|_| "it is not refused".to_owned())?;
         match parts.iter().find(|part| !said.contains(part.as_str())) {
-            None => Ok(()),
+            // What a language tells in the refusal itself needs no line.
+            None if one.logs.iter().all(|(_, text)| said.contains(&self.spoken(text, &id, ""))) => Ok(()),
+            None => self.logged(one, &id),
             Some(part) => Err(format!("the refusal does not say {part:?}: {said}")),
+        }
+    }
+
+    /// What names one exchange, in all that is seen of it.
+    fn id(&self, one: &Behaviour, more: &str) -> String {
+        let edge = if self.edge.is_http2() { "h2" } else { "h1" };
+        format!("{}-{}-{edge}{more}", self.language, one.name.replace('/', "-"))
+    }
+
+    async fn client(&self, proxy: &Proxy) -> Connection {
+        let connection = client::connect(proxy.address()).edge(self.edge);
+        let connection = if self.edge.tls { connection.tls(&self.shown) } else { connection };
+        connection.open().await
+    }
+
+    /// The text of a step or a line, for this exchange.
+    fn spoken(&self, text: &str, id: &str, key: &str) -> String {
+        let protocol = if self.edge.is_http2() { "h2" } else { "http/1.1" };
+        let text = text.replace("{origin}", &self.origin.to_string()).replace("{side}", &self.side.to_string());
+        let text = text.replace("{id}", id).replace("{key}", key).replace("{long}", &"k".repeat(5000));
+        text.replace("{scheme}", self.edge.scheme()).replace("{protocol}", protocol).replace("{fingerprint}", &self.fingerprint)
+    }
+
+    /// Whether the proxy's log has what it should, and nothing that it should not.
+    fn logged(&self, one: &Behaviour, id: &str) -> Result<(), String> {
+        let lines = |level: &str, text: &str| logged::lines_with(&[level, &self.spoken(text, id, "")]);
+        for (level, text) in &one.logs {
+            let level = if level.is_empty() { String::new() } else { format!(" {level} ") };
+            if lines(&level, text).is_empty() {
+                return Err(format!("the log has no line {level:?} with {text:?}: {:?}", lines("", text)));
+            }
+        }
+        match one.logs_not.iter().flat_map(|text| lines("", text)).next() {
+            None => Ok(()),
+            Some(line) => Err(format!("the log has what nobody asked for: {line}")),
         }
     }
 
     /// The exchange must be seen as the behaviour says, by all who take part.
     pub async fn shows(&self, one: &'static Behaviour) -> Result<(), String> {
-        let id = format!("{}-{}", one.name.replace('/', "-"), if self.edge.is_http2() { "h2" } else { "h1" });
-        let spoken = |text: &str| {
-            let text = text.replace("{origin}", &self.origin.to_string()).replace("{id}", &id);
-            text.replace("{long}", &"k".repeat(5000))
-        };
         let proxy = &self.proxies[&one.listener];
-        let client = proxy.client().await;
-        let mut request = client.request(&one.send.method, &one.send.target).header(NAME, &one.name).header(ID, &id);
-        for (name, value) in &one.send.headers {
-            request = request.header_bytes(name, &bytes(value));
+        match one.keys {
+            0 => self.shows_once(proxy, one).await?,
+            keys => self.shows_keys(proxy, one, keys).await?,
         }
-        for (hook, steps) in &one.steps {
-            for step in steps {
-                request = request.header(&format!("do-{hook}"), &spoken(step));
-            }
-        }
-        if !one.send.trailers.is_empty() || !one.answer.trailers.is_empty() {
-            request = request.header("te", "trailers");
-        }
-        let body = bytes(one.send.body.as_deref().unwrap_or_default()).repeat(one.send.times);
-        request = if one.send.trailers.is_empty() {
-            if one.send.body.is_some() { request.body(body) } else { request }
-        } else {
-            request.header("trailer", TRAILERS).streaming(with_trailers(body, &one.send.trailers))
-        };
-        let answer = match (request.open().await, &one.client) {
-            (Err(_), Client::Ends(_)) => None,
-            (Err(error), _) => return Err(format!("no answer: {error}")),
-            (Ok(open), Client::Sees(_)) => Some(open.answer().await.map_err(|error| format!("the answer breaks off: {error}"))?),
-            (Ok(open), Client::Ends(end)) if end == "cut" => match open.answer().await {
-                Err(_) => None,
-                Ok(answer) => return Err(format!("the answer is whole: {answer:?}")),
-            },
-            (Ok(open), Client::Ends(_)) => return Err(format!("there is an answer: {open:?}")),
-        };
+        let failed = proxy.failures("conformance").await;
+        let before = self.failed.borrow_mut().insert(one.listener.clone(), failed).unwrap_or_default();
+        same("how often the filter failed", one.fails, failed - before)
+    }
+
+    async fn shows_once(&self, proxy: &Proxy, one: &'static Behaviour) -> Result<(), String> {
+        let id = self.id(one, "");
+        let spoken = |text: &str| self.spoken(text, &id, "");
+        let before = Clocks::now();
+        let answer = self.exchange(proxy, one, &id, "").await?;
+        let clocks = before..=Clocks::now();
         if let (Some(answer), Client::Sees(sees)) = (&answer, &one.client) {
             let found = values(&answer.headers, "x-did");
             // What the complete hook left has these lines as well.
             if one.did.is_some() || one.later.is_none() {
                 let expected: Vec<_> = one.did.iter().flatten().map(|line| spoken(line)).collect();
-                lines("the steps", &expected, &found)?;
+                lines("the steps", &expected, &found, &clocks)?;
             }
             the_client_sees(sees, answer)?;
         }
@@ -161,23 +214,77 @@ impl Stage {
         }
         if let Some(expected) = &one.later {
             let expected: Vec<String> = expected.iter().map(|line| spoken(line)).collect();
-            lines("the steps in the end", &expected, &self.left(proxy, &id).await?)?;
+            lines("the steps in the end", &expected, &self.left(proxy, &id).await?, &clocks)?;
         }
         for (series, value) in &one.metrics {
             proxy.metric_becomes(&spoken(series), |found| found >= *value).await;
         }
-        Ok(())
+        self.logged(one, &id)
+    }
+
+    /// Each key has an endpoint, which answers again when the key comes again; not all have the same.
+    async fn shows_keys(&self, proxy: &Proxy, one: &'static Behaviour, keys: usize) -> Result<(), String> {
+        let mut met = HashSet::new();
+        for key in (0..keys).map(|key| key.to_string()) {
+            let mut sides = Vec::new();
+            for turn in 0..2 {
+                let id = self.id(one, &format!("-{key}-{turn}"));
+                let answer = self.exchange(proxy, one, &id, &key).await?.ok_or("no answer")?;
+                let expected: Vec<_> = one.did.iter().flatten().cloned().collect();
+                same("the steps", expected, values(&answer.headers, "x-did"))?;
+                sides.push(answer.headers.contains_key("x-side"));
+                self.seen.lock().expect("no panic").remove(&id);
+            }
+            same(&format!("who answers to the key {key}"), sides[0], sides[1])?;
+            met.extend(sides);
+        }
+        same("endpoints that answer", 2, met.len())
+    }
+
+    /// The client's answer, where there has to be one.
+    async fn exchange(&self, proxy: &Proxy, one: &'static Behaviour, id: &str, key: &str) -> Result<Option<Answer>, String> {
+        let client = self.client(proxy).await;
+        let mut request = client.request(&one.send.method, &one.send.target).header(NAME, &one.name).header(ID, id);
+        for (name, value) in &one.send.headers {
+            request = request.header_bytes(name, &bytes(value));
+        }
+        for (hook, steps) in &one.steps {
+            for step in steps {
+                request = request.header(&format!("do-{hook}"), &self.spoken(step, id, key));
+            }
+        }
+        if !one.send.trailers.is_empty() || !one.answer.trailers.is_empty() {
+            request = request.header("te", "trailers");
+        }
+        let body = bytes(one.send.body.as_deref().unwrap_or_default()).repeat(one.send.times);
+        request = if one.send.trailers.is_empty() {
+            if one.send.body.is_some() { request.body(body) } else { request }
+        } else {
+            request.header("trailer", TRAILERS).streaming(with_trailers(body, &one.send.trailers))
+        };
+        match (request.open().await, &one.client) {
+            (Err(_), Client::Ends(_)) => Ok(None),
+            (Err(error), _) => Err(format!("no answer: {error}")),
+            (Ok(open), Client::Sees(_)) => {
+                open.answer().await.map(Some).map_err(|error| format!("the answer breaks off: {error}"))
+            }
+            (Ok(open), Client::Ends(end)) if end == "cut" => match open.answer().await {
+                Err(_) => Ok(None),
+                Ok(answer) => Err(format!("the answer is whole: {answer:?}")),
+            },
+            (Ok(open), Client::Ends(_)) => Err(format!("there is an answer: {open:?}")),
+        }
     }
 
     /// The lines that the complete hook left, asked for through the guest.
     async fn left(&self, proxy: &Proxy, id: &str) -> Result<Vec<String>, String> {
-        let client = proxy.client().await;
+        let client = self.client(proxy).await;
         for _ in 0..LOOKS_MAX {
             let request = client.get("/").header("do-request", "clock.sleep 20");
             let answer = request.header("do-request", &format!("store.get results {id}")).await;
             let line = values(&answer.headers, "x-did").pop().unwrap_or_default();
             match line.strip_prefix("store.get =") {
-                Some(lines) => return Ok(decoded(lines).lines().map(str::to_owned).collect()),
+                Some(lines) => return Ok(latin(&decoded(lines)).lines().map(str::to_owned).collect()),
                 None if line == "store.get none" => {}
                 None => return Err(format!("what the complete hook left: {line:?}, status {}", answer.status)),
             }
@@ -194,7 +301,7 @@ fn filter(module: &Path, config: &str, more: &str) -> String {
         config = {config}
         deadline = "10s"
         memory = "128MiB"
-        allow = {{ clusters = ["side", "hangs", "nobody"], stores = ["results", "numbers"] }}
+        allow = {{ clusters = ["side", "hangs", "nobody", "trailing"], stores = ["results", "numbers"] }}
         {more}
         "#,
         module.display()
@@ -211,59 +318,6 @@ fn inline(value: &toml::Value) -> String {
         toml::Value::Array(values) => format!("[{}]", values.iter().map(inline).collect::<Vec<_>>().join(", ")),
         other => other.to_string(),
     }
-}
-
-/// Answers as the behaviour says, and remembers what it saw.
-fn upstream(seen: &AllSeen) -> Origin {
-    let seen = Arc::clone(seen);
-    let answering = move |request: http::Request<hyper::body::Incoming>| {
-        let seen = Arc::clone(&seen);
-        async move {
-            let text = |name| request.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
-            let (name, id) = (text(NAME), text(ID));
-            let (head, body) = request.into_parts();
-            let Ok(collected) = body.collect().await else { return Reply::new(400) };
-            let trailers = collected.trailers().cloned().unwrap_or_default();
-            let target = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-            let (method, headers) = (head.method.to_string(), head.headers);
-            if let Some(id) = id {
-                let one = Seen { method, target, headers, body: collected.to_bytes(), trailers };
-                seen.lock().expect("no panic").insert(id, one);
-            }
-            let Some(one) = behaviours().iter().find(|one| Some(&one.name) == name.as_ref()) else { return Reply::new(200) };
-            let fields = one.answer.headers.iter();
-            let reply =
-                fields.fold(Reply::new(one.answer.status), |reply, (name, value)| reply.header_bytes(name, &bytes(value)));
-            let body = one.answer.body.repeat(one.answer.times);
-            match one.answer.trailers.as_slice() {
-                [] => reply.body(body),
-                trailers => reply.header("trailer", TRAILERS).streaming(with_trailers(body, trailers)),
-            }
-        }
-    };
-    origin().route_fn("*", answering).run()
-}
-
-/// What filters call: tells how it was called, and sends the body back.
-fn side() -> Origin {
-    let answering = |request: http::Request<hyper::body::Incoming>| async move {
-        let status = request.uri().path().strip_prefix("/status/").map_or(200, |status| status.parse().expect("a status"));
-        let host = request.headers().get("host").map(|host| host.to_str().expect("text").to_owned()).unwrap_or_default();
-        let target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-        let mut reply = Reply::new(status).header("x-side", request.method().as_str()).header("x-sent", &host);
-        reply = reply.header("x-target", &target);
-        if let Some(value) = request.headers().get("x-a") {
-            reply = reply.header_bytes("x-a", value.as_bytes());
-        }
-        let body = request.into_body().collect().await.map(|collected| collected.to_bytes()).unwrap_or_default();
-        reply.body(body)
-    };
-    origin().route_fn("*", answering).run()
-}
-
-fn with_trailers(bytes: impl Into<Bytes>, trailers: &'static [(String, String)]) -> body::Body {
-    let trailers: Vec<(&'static str, &str)> = trailers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    body::with_trailers(bytes, &trailers)
 }
 
 fn the_client_sees(expected: &Sees, answer: &Answer) -> Result<(), String> {
@@ -286,6 +340,7 @@ fn the_client_sees(expected: &Sees, answer: &Answer) -> Result<(), String> {
 fn the_upstream_sees(expected: &Upstream, seen: &Seen) -> Result<(), String> {
     same("the upstream's method", &expected.method, &seen.method)?;
     same("the upstream's target", &expected.target, &seen.target)?;
+    same("how often the upstream is asked", expected.asked, seen.times)?;
     if let Some(authority) = &expected.authority {
         same("the upstream's host", vec![authority.clone()], values(&seen.headers, "host"))?;
     }
@@ -311,13 +366,4 @@ fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
 /// A byte is a character.
 fn latin(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
-}
-
-fn decoded(text: &str) -> String {
-    let mut parts = text.split('%');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| {
-        let (digits, rest) = part.split_at(2);
-        format!("{text}{}{rest}", char::from(u8::from_str_radix(digits, 16).expect("an escape")))
-    })
 }

@@ -86,12 +86,13 @@ struct Found {
 
 impl Found {
     fn of(engine: &Engine, named: &Named) -> Self {
+        let hash = digest(&named.bytes);
         if let Some(proxy_wasm) = ProxyWasm::of(&named.bytes) {
-            let built = abi::Prepared::build(engine, &module::cache(), &named.bytes);
+            let built = abi::Prepared::build(engine, &module::cache(), &named.bytes, &hash);
             let refused = built.err().map(|error| error.to_string());
             return Self::with(named, Interfaces::default(), Some(proxy_wasm), refused);
         }
-        let component = component::compiled(engine, &module::cache(), &named.bytes).map(|(component, _)| component);
+        let component = component::compiled(engine, &module::cache(), &named.bytes, &hash).map(|(component, _)| component);
         let (interfaces, refused) = match component {
             Err(error) => (Interfaces::default(), Some(error.to_string())),
             Ok(component) => {

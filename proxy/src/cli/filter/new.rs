@@ -53,7 +53,7 @@ impl New {
         println!("{} is a filter that builds and passes its tests.\n", folder.display());
         println!("  cd {}", folder.display());
         for (command, why) in self.lang.first_steps(&self.name) {
-            println!("  {command:<25} # {why}");
+            println!("  {command:<29} # {why}");
         }
         println!("\nREADME.md says how to try it out and run it.");
         Ok(())

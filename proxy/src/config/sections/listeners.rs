@@ -289,6 +289,11 @@ fn timeouts(table: &mut Table<'_>) -> ListenerTimeouts {
             "No byte of an awaited request body arrived, or no byte of a response could be written.",
         ),
         idle: time("idle", default.idle, "A connection without an exchange."),
+        rest: time(
+            "rest",
+            default.rest,
+            "An HTTP/1 connection without an exchange gives its buffers back, and goes on with its next byte.",
+        ),
         connection_age: time(
             "connection-age",
             default.connection_age,

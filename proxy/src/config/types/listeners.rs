@@ -88,6 +88,8 @@ pub struct ListenerTimeouts {
     pub progress: Duration,
     /// A connection without an exchange.
     pub idle: Duration,
+    /// An HTTP/1 connection without an exchange gives its buffers back.
+    pub rest: Duration,
     /// A connection older than this is drained after its present exchanges.
     pub connection_age: Duration,
     /// Nothing moved in either direction of an exchange that is past its head.
@@ -128,6 +130,7 @@ from_defaults!(ListenerTimeouts {
     request_headers: REQUEST_HEADERS,
     progress: PROGRESS,
     idle: DOWNSTREAM_IDLE,
+    rest: DOWNSTREAM_REST,
     connection_age: CONNECTION_AGE,
     stream_idle: STREAM_IDLE,
     upgrade_idle: UPGRADE_IDLE,

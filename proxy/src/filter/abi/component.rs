@@ -15,13 +15,15 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, types as
 use wasmtime::{Module, Store};
 
 pub use self::instance::Instance;
-use self::instance::{Hooks, at_once, in_slices};
+pub(super) use self::instance::at_once;
+use self::instance::{Hooks, in_slices};
 use super::direct;
 use super::direct::hooks::Places;
 use super::direct::shape::Shape;
 use super::exports::{self, Exports};
 pub use super::linker::{Linker, Waits};
 use super::linker::{PACKAGE, ours};
+use crate::config::Sha256;
 use crate::filter::cache::code::{self, Code};
 use crate::filter::cache::{Cache, Compiled, Key};
 use crate::filter::limits::Slices;
@@ -52,9 +54,9 @@ enum Made {
 
 impl Prepared {
     /// Takes the compiled code from the cache or makes it, and checks that it fits.
-    pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Self, Compiled), LoadError> {
+    pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8], hash: &Sha256) -> Result<(Self, Compiled), LoadError> {
         if let Some(shape) = Shape::of(bytes).filter(|_| engine.enters_directly()) {
-            let key = Key::of(&[b"module", bytes]);
+            let key = Key::of(&[b"module", &hash.0]);
             let compile = || {
                 // What is wrong with it is told as it always is, and so is that something is.
                 component_of(engine, bytes).map_err(Some)?;
@@ -70,7 +72,7 @@ impl Prepared {
                 Err(None) => {}
             }
         }
-        let (component, compiled) = compiled(engine, cache, bytes)?;
+        let (component, compiled) = compiled(engine, cache, bytes, hash)?;
         Ok((Self::link(engine, &component)?, compiled))
     }
 
@@ -248,8 +250,8 @@ pub fn is_entered_directly(bytes: &[u8]) -> bool {
 }
 
 /// The compiled component, from the cache or made now.
-pub fn compiled(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Result<(Component, Compiled), LoadError> {
-    let key = Key::of(&[b"component", bytes]);
+pub fn compiled(engine: &Engine, cache: &Cache, bytes: &[u8], hash: &Sha256) -> Result<(Component, Compiled), LoadError> {
+    let key = Key::of(&[b"component", &hash.0]);
     let made = || progress::told(bytes.len(), "a module", || compile(engine, &component_of(engine, bytes)?));
     cache.code(engine.wasmtime(), key, made)
 }

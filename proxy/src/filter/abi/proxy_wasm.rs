@@ -48,6 +48,7 @@ pub use self::machine::Machine;
 pub use self::state::State;
 pub use self::streams::Streams;
 pub use self::version::Version;
+use crate::config::Sha256;
 use crate::filter::cache::{Cache, Compiled, Key};
 use crate::filter::{Engine, Fault, Hook, Identity, LoadError};
 
@@ -60,15 +61,20 @@ pub struct Prepared {
 
 impl Prepared {
     /// Takes the compiled code from the cache or makes it, and checks that it fits. `None`: it is not meant for this ABI.
-    pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8]) -> Option<Result<(Self, Compiled), LoadError>> {
+    pub fn build(engine: &Engine, cache: &Cache, bytes: &[u8], hash: &Sha256) -> Option<Result<(Self, Compiled), LoadError>> {
         let exports = Exports::of(bytes)?;
-        Some(Self::of(engine, cache, bytes, exports))
+        Some(Self::of(engine, cache, (bytes, hash), exports))
     }
 
-    fn of(engine: &Engine, cache: &Cache, bytes: &[u8], exports: Exports) -> Result<(Self, Compiled), LoadError> {
+    fn of(
+        engine: &Engine,
+        cache: &Cache,
+        (bytes, hash): (&[u8], &Sha256),
+        exports: Exports,
+    ) -> Result<(Self, Compiled), LoadError> {
         let version = exports.version().map_err(LoadError::Link)?;
         exports.check().map_err(LoadError::Link)?;
-        let key = Key::of(&[b"core", bytes]);
+        let key = Key::of(&[b"core", &hash.0]);
         let compile = || Module::from_binary(engine.wasmtime(), bytes).map_err(|error| LoadError::Compile(format!("{error:#}")));
         let (module, compiled) = cache.code(engine.wasmtime(), key, compile)?;
         let linker = engine.core_linker().map_err(|error| LoadError::Link(format!("{error:#}")))?;

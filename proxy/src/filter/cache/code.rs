@@ -5,7 +5,7 @@ use std::ops::Range;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module, Result};
 
-use super::entry::Verified;
+use super::entry::{Sealed, Verified};
 use super::sealed;
 
 /// What can be compiled: a component, or a core module.
@@ -72,10 +72,19 @@ pub fn load<C: Code>(engine: &Engine, code: &Verified<'_>) -> Result<C> {
     unsafe { C::deserialize(engine, code.bytes()) }
 }
 
-/// The same for an image, whose code has the memory of its instances in it. wasmtime maps what it loads from a file, and maps
-/// instances from the same file: so the memory is there once, and what nobody touches is not there at all.
+/// The same for code that lies in a file of its own. wasmtime maps what it loads from a file, and maps the memory that instances begin
+/// with from the same file: so both are there once, and what nobody touches is never looked at. Fails as well where there is no way to
+/// the file: without /proc, or where a policy forbids to run what is in one.
 #[allow(unsafe_code)]
-pub fn load_shared<C: Code>(engine: &Engine, code: &Verified<'_>) -> Result<C> {
+pub fn load_sealed<C: Code>(engine: &Engine, code: &Sealed) -> Result<C> {
+    // SAFETY: as above; the bytes were verified while they were copied, and the file that is mapped has no name and is sealed: nobody
+    // can write to it, make it shorter or take the seals off, not even this process.
+    unsafe { C::deserialize_file(engine, &code.path()) }
+}
+
+/// The same for an image that was just compiled, whose code has the memory of its instances in it.
+#[allow(unsafe_code)]
+fn load_shared<C: Code>(engine: &Engine, code: &Verified<'_>) -> Result<C> {
     let Ok(file) = sealed::file(code.bytes()) else { return load(engine, code) };
     // SAFETY: as above; and the file that is mapped has no name, is a copy of the verified bytes, and is sealed: nobody can
     // write to it, make it shorter or take the seals off, not even this process.

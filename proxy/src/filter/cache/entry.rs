@@ -5,11 +5,14 @@
 //! ```
 //! Numbers are little-endian. With an image, the code begins with a note: its length in 8 bytes, and the note. There is no byte that is not checked against what is expected.
 
+use std::fs::File;
+use std::io::{self, Read};
+
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::Key;
-use super::folder::Trusted;
-use crate::config::Sha256;
+use super::folder::{Opened, Trusted};
+use super::sealed::{self, Draft};
 use crate::filter::module::digest;
 
 const MAGIC: &[u8; 8] = b"tamis\r\n\x1a";
@@ -18,6 +21,8 @@ const KEY: usize = 12;
 const LENGTH: usize = 44;
 const CHECKSUM: usize = 52;
 pub const HEADER_BYTES: usize = 84;
+/// What is copied at once.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// Why a file is not what it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -77,7 +82,13 @@ pub fn header(key: Key, code: &[&[u8]]) -> [u8; HEADER_BYTES] {
 
 /// The code of this key in a file.
 pub fn verify(key: Key, file: &Trusted) -> Result<Verified<'_>, Damage> {
-    let (header, code) = file.bytes().split_at_checked(HEADER_BYTES).ok_or(Damage::Foreign)?;
+    let (header, code) = file.bytes().split_first_chunk().ok_or(Damage::Foreign)?;
+    let checksum = expected(key, header, code.len() as u64)?;
+    if digest(code).0 != checksum { Err(Damage::Checksum) } else { Ok(Verified(code)) }
+}
+
+/// What the code of a file must have for a checksum.
+fn expected(key: Key, header: &[u8; HEADER_BYTES], found: u64) -> Result<[u8; 32], Damage> {
     if &header[..8] != MAGIC {
         return Err(Damage::Foreign);
     }
@@ -90,10 +101,67 @@ pub fn verify(key: Key, file: &Trusted) -> Result<Verified<'_>, Damage> {
     }
     let mut length = [0; 8];
     length.copy_from_slice(&header[LENGTH..CHECKSUM]);
-    let (found, expected) = (code.len() as u64, u64::from_le_bytes(length));
+    let expected = u64::from_le_bytes(length);
     if found != expected {
         return Err(Damage::Length { found, expected });
     }
-    let Sha256(checksum) = digest(code);
-    if header[CHECKSUM..] != checksum { Err(Damage::Checksum) } else { Ok(Verified(code)) }
+    let mut checksum = [0; 32];
+    checksum.copy_from_slice(&header[CHECKSUM..]);
+    Ok(checksum)
+}
+
+/// The same as [`Verified`], in a file without a name that nobody can change any more.
+#[derive(Debug)]
+pub struct Sealed(File);
+
+impl Sealed {
+    /// Where this process finds it.
+    pub fn path(&self) -> String {
+        sealed::path(&self.0)
+    }
+}
+
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+pub enum Uncopied {
+    #[error("{0}")]
+    Damage(#[from] Damage),
+    /// It may still be read.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Copies the code of this key out of a file, and its note if it has one, piece by piece: so it is in memory once, and wasmtime
+/// maps the copy. What is copied is what the checksum is made of.
+pub fn copy(key: Key, from: &Opened, noted: bool) -> Result<(Vec<u8>, Sealed), Uncopied> {
+    let mut file = &from.file;
+    let mut header = [0; HEADER_BYTES];
+    let length = from.bytes.checked_sub(HEADER_BYTES as u64).ok_or(Damage::Foreign)?;
+    file.read_exact(&mut header)?;
+    let checksum = expected(key, &header, length)?;
+    let mut sum = Context::new(&SHA256);
+    let (mut note, mut left) = (Vec::new(), length);
+    if noted {
+        let mut bytes = [0; 8];
+        left = left.checked_sub(bytes.len() as u64).ok_or(Damage::Checksum)?;
+        file.read_exact(&mut bytes)?;
+        sum.update(&bytes);
+        let bytes = u64::from_le_bytes(bytes);
+        left = left.checked_sub(bytes).ok_or(Damage::Checksum)?;
+        file.take(bytes).read_to_end(&mut note)?;
+        sum.update(&note);
+    }
+    let mut draft = Draft::new(left)?;
+    let mut buffer = vec![0; PIECE_BYTES];
+    while left > 0 {
+        let piece = &mut buffer[..left.min(PIECE_BYTES as u64) as usize];
+        file.read_exact(piece)?;
+        sum.update(piece);
+        draft.put(piece)?;
+        left -= piece.len() as u64;
+    }
+    if sum.finish().as_ref() != checksum {
+        return Err(Damage::Checksum.into());
+    }
+    Ok((note, Sealed(draft.seal()?)))
 }

@@ -46,6 +46,22 @@ impl Trusted {
     }
 }
 
+/// The file itself, of which nothing is read yet.
+#[derive(Debug)]
+pub struct Opened {
+    pub file: File,
+    pub bytes: u64,
+}
+
+impl Opened {
+    /// All of it.
+    pub fn read(self) -> io::Result<Trusted> {
+        let mut bytes = Vec::with_capacity(usize::try_from(self.bytes).unwrap_or(0));
+        self.file.take(self.bytes).read_to_end(&mut bytes)?;
+        Ok(Trusted(bytes))
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Folder {
@@ -71,6 +87,11 @@ impl Folder {
 
     /// A whole file, which counts as used now; `None` if there is none.
     pub fn read(&self, name: &str, bytes_max: u64) -> Result<Option<Trusted>, Distrust> {
+        Ok(self.file(name, bytes_max)?.map(Opened::read).transpose()?)
+    }
+
+    /// The same before anything of it is read.
+    pub fn file(&self, name: &str, bytes_max: u64) -> Result<Option<Opened>, Distrust> {
         // A pipe of this name must not be waited for.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match openat(&self.descriptor, name, flags, Mode::empty()) {
@@ -85,11 +106,9 @@ impl Folder {
         if metadata.len() > bytes_max {
             return Err(Distrust::Size { found: metadata.len(), expected: bytes_max });
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-        (&file).take(bytes_max).read_to_end(&mut bytes)?;
         // On a medium that cannot be written to, nothing is removed for its age either.
         let _ = file.set_modified(SystemTime::now());
-        Ok(Some(Trusted(bytes)))
+        Ok(Some(Opened { bytes: metadata.len(), file }))
     }
 
     /// Puts a file in its place in one step. Before that it is on the disk, so that not even a crash leaves half of one.

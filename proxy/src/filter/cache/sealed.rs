@@ -10,17 +10,50 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 /// What is written or left out as one: a page.
 const PIECE_BYTES: usize = 4096;
 
-/// A file with these bytes. Pieces that are zero are holes, which take no memory until somebody looks at them.
-pub fn file(bytes: &[u8]) -> io::Result<File> {
-    let file = File::from(memfd_create("tamis-image", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
-    file.set_len(bytes.len() as u64)?;
-    for (at, piece) in (0u64..).zip(bytes.chunks(PIECE_BYTES)) {
-        if piece.iter().any(|byte| *byte != 0) {
-            file.write_all_at(piece, at * PIECE_BYTES as u64)?;
-        }
+/// One that is still written, from its beginning to its end.
+#[derive(Debug)]
+pub struct Draft {
+    file: File,
+    at: u64,
+}
+
+impl Draft {
+    pub fn new(length: u64) -> io::Result<Self> {
+        let file = File::from(memfd_create("tamis-image", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+        file.set_len(length)?;
+        Ok(Self { file, at: 0 })
     }
-    fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK | SealFlags::WRITE | SealFlags::SEAL)?;
-    Ok(file)
+
+    /// What comes next. Pieces that are zero are holes, which take no memory until somebody looks at them; all others that stand
+    /// side by side are written at once.
+    pub fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let is_hole = |piece: &[u8]| piece.iter().all(|byte| *byte == 0);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let pieces = || rest.chunks(PIECE_BYTES);
+            let holes = pieces().take_while(|piece| is_hole(piece)).map(<[u8]>::len).sum();
+            let (_, after) = rest.split_at(holes);
+            let full = after.chunks(PIECE_BYTES).take_while(|piece| !is_hole(piece)).map(<[u8]>::len).sum();
+            let (full, after) = after.split_at(full);
+            self.file.write_all_at(full, self.at + holes as u64)?;
+            self.at += (holes + full.len()) as u64;
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// Nobody can change it from here on.
+    pub fn seal(self) -> io::Result<File> {
+        fcntl_add_seals(&self.file, SealFlags::GROW | SealFlags::SHRINK | SealFlags::WRITE | SealFlags::SEAL)?;
+        Ok(self.file)
+    }
+}
+
+/// A file with these bytes.
+pub fn file(bytes: &[u8]) -> io::Result<File> {
+    let mut draft = Draft::new(bytes.len() as u64)?;
+    draft.put(bytes)?;
+    draft.seal()
 }
 
 /// Where this process finds it while it is open.

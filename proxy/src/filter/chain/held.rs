@@ -45,7 +45,10 @@ impl Instances {
 
 impl Drop for Instances {
     fn drop(&mut self) {
-        self.0.take().into_iter().filter_map(|held| held.instance).for_each(Lent::give_back);
+        // Nearly always there is none.
+        if !self.0.get_mut().is_empty() {
+            self.0.take().into_iter().filter_map(|held| held.instance).for_each(Lent::give_back);
+        }
     }
 }
 

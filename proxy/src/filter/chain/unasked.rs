@@ -11,8 +11,12 @@ pub const OF_HTTP: [Hook; 5] = [Hook::Request, Hook::RequestChunk, Hook::Respons
 
 /// The first of these that judges HTTP and has no connection hook, besides those that may be passed by. One that is only watched
 /// decides about nothing. `raw_only`: the port is of raw connections and nothing else.
-pub fn unasked<'f>(filters: &'f [Arc<Filter>], excused: &[Arc<str>], raw_only: bool) -> Option<&'f Arc<Filter>> {
-    filters.iter().find(|filter| {
+pub fn unasked<'f>(
+    mut filters: impl Iterator<Item = &'f Arc<Filter>>,
+    excused: &[Arc<str>],
+    raw_only: bool,
+) -> Option<&'f Arc<Filter>> {
+    filters.find(|filter| {
         let wants = |hook: &Hook| filter.setup.wants(*hook);
         filter.is_enforced()
             && !filter.is_for_connections(raw_only)
@@ -22,7 +26,11 @@ pub fn unasked<'f>(filters: &'f [Arc<Filter>], excused: &[Arc<str>], raw_only: b
 }
 
 /// The same as what becomes of the connection.
-pub fn judged_by_all(filters: &[Arc<Filter>], excused: &[Arc<str>], raw_only: bool) -> Result<(), Failure> {
+pub fn judged_by_all<'f>(
+    filters: impl Iterator<Item = &'f Arc<Filter>>,
+    excused: &[Arc<str>],
+    raw_only: bool,
+) -> Result<(), Failure> {
     match unasked(filters, excused, raw_only) {
         None => Ok(()),
         Some(filter) => {

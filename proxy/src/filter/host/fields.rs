@@ -1,28 +1,61 @@
 //! Header fields as filters see them: names in lower case, values as bytes, every value within reach.
 
+use std::cell::RefCell;
+
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-/// Fields that frame a message or belong to one hop. Filters reach them through functions of their own, or not at all.
-const MANAGED: [(HeaderName, &str); 9] = [
-    (header::HOST, "it is set by set-authority"),
-    (header::CONNECTION, "it is managed by the proxy"),
-    (header::CONTENT_LENGTH, "it is managed by the proxy"),
-    (header::TRANSFER_ENCODING, "it is managed by the proxy"),
-    (HeaderName::from_static("keep-alive"), "it is managed by the proxy"),
-    (HeaderName::from_static("proxy-connection"), "it is managed by the proxy"),
-    (header::TE, "it is managed by the proxy"),
-    (header::TRAILER, "it is managed by the proxy"),
-    (header::UPGRADE, "it is managed by the proxy"),
-];
+/// Why a field cannot be written, if it is one that frames a message or belongs to one hop. Filters reach these through functions of
+/// their own, or not at all.
+fn managed(name: &str) -> Option<&'static str> {
+    match name {
+        "host" => Some("it is set by set-authority"),
+        "connection" | "content-length" | "transfer-encoding" | "keep-alive" | "proxy-connection" | "te" | "trailer"
+        | "upgrade" => Some("it is managed by the proxy"),
+        _ => None,
+    }
+}
 
-fn name_of(name: &str) -> Result<HeaderName, String> {
-    HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no valid field name"))
+/// Names that a worker knows by their text: to make one takes several times as long as to find it.
+const NAMES: usize = 64;
+/// A longer one is made each time.
+const KNOWN_BYTES_MAX: usize = 64;
+
+thread_local! {
+    static KNOWN: RefCell<[Option<HeaderName>; NAMES]> = const { RefCell::new([const { None }; NAMES]) };
+}
+
+/// Its place among those that are known. Another name of the same place takes its turn.
+fn place(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let at = |index: usize| bytes.get(index).map_or(0, |byte| usize::from(*byte));
+    (bytes.len() + 3 * at(0) + 5 * at(bytes.len() / 2) + 7 * at(bytes.len().wrapping_sub(1))) % NAMES
+}
+
+/// Does something with a name; `None` if it is none.
+fn with_name<T>(text: &str, job: impl FnOnce(&HeaderName) -> T) -> Option<T> {
+    if text.len() > KNOWN_BYTES_MAX {
+        return HeaderName::from_bytes(text.as_bytes()).ok().map(|name| job(&name));
+    }
+    KNOWN.with_borrow_mut(|known| {
+        let known = &mut known[place(text)];
+        match known {
+            Some(name) if name.as_str() == text => Some(job(name)),
+            _ => {
+                let name = HeaderName::from_bytes(text.as_bytes()).ok()?;
+                Some(job(known.insert(name)))
+            }
+        }
+    })
+}
+
+fn name_of(text: &str) -> Result<HeaderName, String> {
+    with_name(text, HeaderName::clone).ok_or_else(|| format!("`{text}` is no valid field name"))
 }
 
 fn writable(name: &str) -> Result<HeaderName, String> {
     let name = name_of(name)?;
-    match MANAGED.iter().find(|(managed, _)| *managed == name) {
-        Some((_, why)) => Err(format!("`{name}` cannot be set: {why}")),
+    match managed(name.as_str()) {
+        Some(why) => Err(format!("`{name}` cannot be set: {why}")),
         None => Ok(name),
     }
 }
@@ -55,21 +88,23 @@ impl std::ops::Deref for Joined {
 
 /// All values joined by ", " (cookie: "; "); `None` if there is none.
 pub fn joined(fields: &HeaderMap, name: &str) -> Option<Joined> {
-    let mut values = fields.get_all(name).iter();
-    let first = values.next()?;
-    let Some(second) = values.next() else { return Some(Joined::One(first.clone())) };
-    let separator: &[u8] = if name.eq_ignore_ascii_case("cookie") { b"; " } else { b", " };
-    let mut joined = first.as_bytes().to_vec();
-    for value in std::iter::once(second).chain(values) {
-        joined.extend_from_slice(separator);
-        joined.extend_from_slice(value.as_bytes());
-    }
-    Some(Joined::Several(joined))
+    with_name(name, |name| {
+        let mut values = fields.get_all(name).iter();
+        let first = values.next()?;
+        let Some(second) = values.next() else { return Some(Joined::One(first.clone())) };
+        let separator: &[u8] = if *name == header::COOKIE { b"; " } else { b", " };
+        let mut joined = first.as_bytes().to_vec();
+        for value in std::iter::once(second).chain(values) {
+            joined.extend_from_slice(separator);
+            joined.extend_from_slice(value.as_bytes());
+        }
+        Some(Joined::Several(joined))
+    })?
 }
 
 /// Each value of the name, in order.
 pub fn each(fields: &HeaderMap, name: &str) -> Vec<HeaderValue> {
-    fields.get_all(name).iter().cloned().collect()
+    with_name(name, |name| fields.get_all(name).iter().cloned().collect()).unwrap_or_default()
 }
 
 /// Count, then for each field: name length, name, value length, value; all lengths are u32 little-endian.
@@ -94,14 +129,16 @@ pub const VALUE_BYTES_MAX: usize = 64 << 10;
 /// Bytes of all fields of one head, names and values.
 pub const HEAD_BYTES_MAX: usize = 256 << 10;
 
-/// Whether one more field fits into the others, which are those that stay.
-fn has_room<'a>(
-    others: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
-    name: &HeaderName,
-    value: &HeaderValue,
-) -> Result<(), String> {
-    let bytes = |name: &HeaderName, value: &HeaderValue| name.as_str().len() + value.len();
-    let (count, size) = others.fold((1, bytes(name, value)), |(count, size), other| (count + 1, size + bytes(other.0, other.1)));
+/// Whether one more field fits into the others; `instead`: those of its name go.
+fn has_room(fields: &HeaderMap, name: &HeaderName, value: &HeaderValue, instead: bool) -> Result<(), String> {
+    let bytes = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+    let (mut count, mut size) = (1 + fields.len(), bytes((name, value)) + fields.iter().map(bytes).sum::<usize>());
+    // Hardly ever so many that it matters which go.
+    if instead && (count > FIELDS_MAX || size > HEAD_BYTES_MAX) {
+        for value in fields.get_all(name) {
+            (count, size) = (count - 1, size - bytes((name, value)));
+        }
+    }
     if count > FIELDS_MAX {
         return Err(format!("there are {FIELDS_MAX} fields already"));
     }
@@ -115,7 +152,7 @@ fn has_room<'a>(
 pub fn set(fields: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), String> {
     let name = writable(name)?;
     let value = value_of(&name, value)?;
-    has_room(fields.iter().filter(|(other, _)| **other != name), &name, &value)?;
+    has_room(fields, &name, &value, true)?;
     fields.insert(name, value);
     Ok(())
 }
@@ -124,7 +161,7 @@ pub fn set(fields: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), Strin
 pub fn add(fields: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), String> {
     let name = writable(name)?;
     let value = value_of(&name, value)?;
-    has_room(fields.iter(), &name, &value)?;
+    has_room(fields, &name, &value, false)?;
     fields.append(name, value);
     Ok(())
 }
@@ -139,6 +176,19 @@ pub fn remove(fields: &mut HeaderMap, name: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_known_by_their_text_in_lower_case() {
+        // All have one place among those that are known.
+        let alike = ["x-ab-y", "x-ab-y", "X-AB-Y", "x-cb-y", "x-ab-y"];
+        assert_eq!(place(alike[0]), place(alike[1]));
+        for name in alike {
+            assert_eq!(name_of(name), Ok(HeaderName::from_bytes(name.as_bytes()).expect("valid")), "{name}");
+        }
+        let long = "x".repeat(KNOWN_BYTES_MAX + 1);
+        assert_eq!(name_of(&long).expect("valid").as_str(), long);
+        assert!(name_of("").is_err() && name_of("x y").is_err() && name_of(&" ".repeat(100)).is_err());
+    }
 
     #[test]
     fn values_join_and_stay_apart() {

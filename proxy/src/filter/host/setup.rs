@@ -106,6 +106,10 @@ impl Setup {
         self.wanted & hook.bit() != 0
     }
 
+    pub fn wants_one_of(&self, hooks: &[Hook]) -> bool {
+        self.wanted & hooks.iter().fold(0, |all, hook| all | hook.bit()) != 0
+    }
+
     pub fn keeps_state(&self) -> bool {
         self.keeps_state
     }

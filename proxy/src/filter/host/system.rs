@@ -1,6 +1,6 @@
 //! `clock` and `entropy`: the time, and numbers nobody can guess.
 
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::rand;
@@ -29,7 +29,19 @@ pub async fn sleep_ms(ms: u32) -> Result<(), OutOfPlace> {
     Ok(())
 }
 
-/// From the generator of the cryptography library.
+/// The generator of the cryptography library takes tens of milliseconds to begin, which can pass beside other work.
+pub fn begin_to_draw() {
+    static BEGUN: Once = Once::new();
+    BEGUN.call_once(|| {
+        let begin = || {
+            let _ = rand::fill(&mut [0]);
+        };
+        // Without a thread whoever draws first waits for it.
+        let _ = std::thread::Builder::new().name("entropy".to_owned()).spawn(begin);
+    });
+}
+
+/// From that generator.
 pub fn bytes(count: u32) -> Result<Vec<u8>, String> {
     if count > ENTROPY_BYTES_MAX {
         return Err(format!("{count} bytes of entropy were asked for, expected at most {ENTROPY_BYTES_MAX}"));

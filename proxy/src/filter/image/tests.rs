@@ -10,6 +10,7 @@ use crate::filter::abi::Call;
 use crate::filter::cache::Cache;
 use crate::filter::hand::Hand;
 use crate::filter::host::inputs::Input;
+use crate::filter::module::digest;
 use crate::filter::{Engine, Entry, Grants, Hook, Reach, Taken, Verdict, host};
 
 /// A component whose core module has this in it, with `on-request` among what it exports. What the type of an exported
@@ -64,7 +65,8 @@ const COUNTING: &str = r#"
 "#;
 
 fn module(cache: Cache, bytes: &[u8]) -> Arc<Module> {
-    Module::build(&Engine::new(10, Entry::Direct).expect("an engine"), &Arc::new(cache), bytes).expect("a filter")
+    Module::build(&Engine::new(10, Entry::Direct).expect("an engine"), &Arc::new(cache), bytes.into(), digest(bytes))
+        .expect("a filter")
 }
 
 fn identity(filter: &str, taken: Taken) -> Arc<Identity> {

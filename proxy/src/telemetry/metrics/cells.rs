@@ -21,7 +21,7 @@ impl<T: Default> PerWorker<T> {
 
     /// That of this worker; on any other thread, that of the first.
     pub fn mine(&self) -> &T {
-        &self.0[worker::index() % self.0.len()].0
+        &self.0.get(worker::index()).unwrap_or(&self.0[0]).0
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &T> {

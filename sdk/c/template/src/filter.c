@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <tamis.h>
 
+#include "paths.h"
+
 /* What the proxy's configuration says in `filters.{name}.config`. */
 static struct {
     /* Paths that are closed, with everything below them. Each begins with "/". */
@@ -38,10 +40,7 @@ static const char *configure(tamis_json given, tamis_fields inputs) {
 /* The closed path that this one lies at or below. */
 static const char *closed_at(const char *path) {
     for (size_t at = 0; at < config.count; at++) {
-        const char *closed = config.closed[at];
-        size_t length = strlen(closed);
-        if (strncmp(path, closed, length) != 0) continue;
-        if (!path[length] || path[length] == '/' || closed[length - 1] == '/') return closed;
+        if (is_below(path, config.closed[at])) return config.closed[at];
     }
     return NULL;
 }

@@ -2,380 +2,373 @@
 
 //go:build !wasip1
 
-// Package abi has the functions of the proxy as they cross the border: elsewhere there is nobody to call, so that only what
-// calls none of them can be tested.
+// Package abi has the functions of the proxy as they cross the border: elsewhere they are what a test puts here.
 package abi
 
 import "unsafe"
 
-const elsewhere = "this function of the proxy can only be called inside of it"
+const elsewhere = "this function of the proxy has no answer in tests: `tamis filter test` runs the module in the real one"
 
-// Release gives back everything that the proxy handed over.
-func Release() {}
-
-// Reserve makes room for so many bytes.
-func Reserve(int) {}
-
-func SetupWant(hook string, results unsafe.Pointer) {
+var SetupWant = func(hook string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func SetupKeepState() {
+var SetupKeepState = func() {
 	panic(elsewhere)
 }
 
-func SetupTickEveryMs(period uint64) {
+var SetupTickEveryMs = func(period uint64) {
 	panic(elsewhere)
 }
 
-func RequestMethod(results unsafe.Pointer) {
+var RequestMethod = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestScheme(results unsafe.Pointer) {
+var RequestScheme = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestAuthority(results unsafe.Pointer) {
+var RequestAuthority = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestPath(results unsafe.Pointer) {
+var RequestPath = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestQuery(results unsafe.Pointer) {
+var RequestQuery = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestSetMethod(method string, results unsafe.Pointer) {
+var RequestSetMethod = func(method string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestSetAuthority(authority string, results unsafe.Pointer) {
+var RequestSetAuthority = func(authority string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestSetTarget(pathAndQuery string, results unsafe.Pointer) {
+var RequestSetTarget = func(pathAndQuery string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestHeader(name string, results unsafe.Pointer) {
+var RequestHeader = func(name string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestHeaders(name string, results unsafe.Pointer) {
+var RequestHeaders = func(name string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestAllHeaders(results unsafe.Pointer) {
+var RequestAllHeaders = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestSetHeader(name string, value string, results unsafe.Pointer) {
+var RequestSetHeader = func(name string, value string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestAddHeader(name string, value string, results unsafe.Pointer) {
+var RequestAddHeader = func(name string, value string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestRemoveHeader(name string) {
+var RequestRemoveHeader = func(name string) {
 	panic(elsewhere)
 }
 
-func RequestTrailer(name string, results unsafe.Pointer) {
+var RequestTrailer = func(name string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestSetTrailer(name string, value string, results unsafe.Pointer) {
+var RequestSetTrailer = func(name string, value string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestReadBody(limit uint32, results unsafe.Pointer) {
+var RequestReadBody = func(limit uint32, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestSetBody(body string) {
+var RequestSetBody = func(body string) {
 	panic(elsewhere)
 }
 
-func RequestId(results unsafe.Pointer) {
+var RequestId = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func RequestDeadlineLeftMs(results unsafe.Pointer) {
+var RequestDeadlineLeftMs = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ResponseStatus() uint32 {
+var ResponseStatus = func() uint32 {
 	panic(elsewhere)
 }
 
-func ResponseSetStatus(status uint32, results unsafe.Pointer) {
+var ResponseSetStatus = func(status uint32, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ResponseOrigin(results unsafe.Pointer) {
+var ResponseOrigin = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ResponseHeader(name string, results unsafe.Pointer) {
+var ResponseHeader = func(name string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ResponseHeaders(name string, results unsafe.Pointer) {
+var ResponseHeaders = func(name string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ResponseAllHeaders(results unsafe.Pointer) {
+var ResponseAllHeaders = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ResponseSetHeader(name string, value string, results unsafe.Pointer) {
+var ResponseSetHeader = func(name string, value string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ResponseAddHeader(name string, value string, results unsafe.Pointer) {
+var ResponseAddHeader = func(name string, value string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ResponseRemoveHeader(name string) {
+var ResponseRemoveHeader = func(name string) {
 	panic(elsewhere)
 }
 
-func ResponseTrailer(name string, results unsafe.Pointer) {
+var ResponseTrailer = func(name string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ResponseSetTrailer(name string, value string, results unsafe.Pointer) {
+var ResponseSetTrailer = func(name string, value string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ResponseReadBody(limit uint32, results unsafe.Pointer) {
+var ResponseReadBody = func(limit uint32, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ResponseSetBody(body string) {
+var ResponseSetBody = func(body string) {
 	panic(elsewhere)
 }
 
-func ReplySet(status uint32, fields string, body string, results unsafe.Pointer) {
+var ReplySet = func(status uint32, fields string, body string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ReplySetGrpc(status uint32, message string) {
+var ReplySetGrpc = func(status uint32, message string) {
 	panic(elsewhere)
 }
 
-func ChunkReplace(bytes string) {
+var ChunkReplace = func(bytes string) {
 	panic(elsewhere)
 }
 
-func ConnectionSourceAddress(results unsafe.Pointer) {
+var ConnectionSourceAddress = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ConnectionPeerAddress(results unsafe.Pointer) {
+var ConnectionPeerAddress = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ConnectionLocalAddress(results unsafe.Pointer) {
+var ConnectionLocalAddress = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ConnectionOriginalDestination(results unsafe.Pointer) {
+var ConnectionOriginalDestination = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ConnectionTrusted() uint32 {
+var ConnectionTrusted = func() uint32 {
 	panic(elsewhere)
 }
 
-func ConnectionListener(results unsafe.Pointer) {
+var ConnectionListener = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ConnectionProtocol(results unsafe.Pointer) {
+var ConnectionProtocol = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ConnectionTlsVersion(results unsafe.Pointer) {
+var ConnectionTlsVersion = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ConnectionServerName(results unsafe.Pointer) {
+var ConnectionServerName = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ConnectionClientIdentities(results unsafe.Pointer) {
+var ConnectionClientIdentities = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func ConnectionClientFingerprint(results unsafe.Pointer) {
+var ConnectionClientFingerprint = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func DestinationCluster(results unsafe.Pointer) {
+var DestinationCluster = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func DestinationSetCluster(name string, results unsafe.Pointer) {
+var DestinationSetCluster = func(name string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func DestinationSetFallback(cluster string, results unsafe.Pointer) {
+var DestinationSetFallback = func(cluster string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func DestinationSetEndpoint(address string, results unsafe.Pointer) {
+var DestinationSetEndpoint = func(address string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func DestinationRoute(results unsafe.Pointer) {
+var DestinationRoute = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func DestinationSetRoute(name string) {
+var DestinationSetRoute = func(name string) {
 	panic(elsewhere)
 }
 
-func DestinationSetChain(name string, results unsafe.Pointer) {
+var DestinationSetChain = func(name string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func DestinationSetSubset(labels string) {
+var DestinationSetSubset = func(labels string) {
 	panic(elsewhere)
 }
 
-func DestinationSetHashKey(key string) {
+var DestinationSetHashKey = func(key string) {
 	panic(elsewhere)
 }
 
-func DestinationSetTimeoutMs(total uint32) {
+var DestinationSetTimeoutMs = func(total uint32) {
 	panic(elsewhere)
 }
 
-func DestinationSetRetry(attempts uint32, on string, perTryTimeoutMs0 uint32, perTryTimeoutMs1 uint32, results unsafe.Pointer) {
+var DestinationSetRetry = func(attempts uint32, on string, perTryTimeoutMs0 uint32, perTryTimeoutMs1 uint32, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func DestinationMirror(cluster string, fields string, bodyLimit uint32, results unsafe.Pointer) {
+var DestinationMirror = func(cluster string, fields string, bodyLimit uint32, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func DestinationSetResponseRate(bytesPerSecond uint64) {
+var DestinationSetResponseRate = func(bytesPerSecond uint64) {
 	panic(elsewhere)
 }
 
-func HttpClientSend(request0 string, request1 string, request2 string, request3 uint32, request4 string, request5 string, request6 string, request7 string, request8 uint32, results unsafe.Pointer) {
+var HttpClientSend = func(request0 string, request1 string, request2 string, request3 uint32, request4 string, request5 string, request6 string, request7 string, request8 uint32, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func HttpClientSendAll(requests string, results unsafe.Pointer) {
+var HttpClientSendAll = func(requests string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func StoreGet(store string, key string, results unsafe.Pointer) {
+var StoreGet = func(store string, key string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func StoreSet(store string, key string, value string, ttlMs0 uint32, ttlMs1 uint64, results unsafe.Pointer) {
+var StoreSet = func(store string, key string, value string, ttlMs0 uint32, ttlMs1 uint64, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func StoreCompareAndSet(store string, key string, expected0 uint32, expected1 string, value string, ttlMs0 uint32, ttlMs1 uint64, results unsafe.Pointer) {
+var StoreCompareAndSet = func(store string, key string, expected0 uint32, expected1 string, value string, ttlMs0 uint32, ttlMs1 uint64, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func StoreDelete(store string, key string, results unsafe.Pointer) {
+var StoreDelete = func(store string, key string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func StoreIncrement(store string, key string, by uint64, ttlMs0 uint32, ttlMs1 uint64, results unsafe.Pointer) {
+var StoreIncrement = func(store string, key string, by uint64, ttlMs0 uint32, ttlMs1 uint64, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func QuotaTake(store string, asks string, results unsafe.Pointer) {
+var QuotaTake = func(store string, asks string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func NotesGet(key string, results unsafe.Pointer) {
+var NotesGet = func(key string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func NotesSet(key string, value string) {
+var NotesSet = func(key string, value string) {
 	panic(elsewhere)
 }
 
-func MetricsDeclare(name string, help string, kind uint32, labels string, results unsafe.Pointer) {
+var MetricsDeclare = func(name string, help string, kind uint32, labels string, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func MetricsObserve(metric uint32, labels string, value float64) {
+var MetricsObserve = func(metric uint32, labels string, value float64) {
 	panic(elsewhere)
 }
 
-func LogEnabled(severity uint32) uint32 {
+var LogEnabled = func(severity uint32) uint32 {
 	panic(elsewhere)
 }
 
-func LogWrite(severity uint32, message string) {
+var LogWrite = func(severity uint32, message string) {
 	panic(elsewhere)
 }
 
-func ClockNowNs() uint64 {
+var ClockNowNs = func() uint64 {
 	panic(elsewhere)
 }
 
-func ClockMonotonicNs() uint64 {
+var ClockMonotonicNs = func() uint64 {
 	panic(elsewhere)
 }
 
-func ClockSleepMs(ms uint32) {
+var ClockSleepMs = func(ms uint32) {
 	panic(elsewhere)
 }
 
-func EntropyNext() uint64 {
+var EntropyNext = func() uint64 {
 	panic(elsewhere)
 }
 
-func EntropyBytes(count uint32, results unsafe.Pointer) {
+var EntropyBytes = func(count uint32, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func OutcomeStatus() uint32 {
+var OutcomeStatus = func() uint32 {
 	panic(elsewhere)
 }
 
-func OutcomeRequestBytes() uint64 {
+var OutcomeRequestBytes = func() uint64 {
 	panic(elsewhere)
 }
 
-func OutcomeResponseBytes() uint64 {
+var OutcomeResponseBytes = func() uint64 {
 	panic(elsewhere)
 }
 
-func OutcomeDurationUs() uint64 {
+var OutcomeDurationUs = func() uint64 {
 	panic(elsewhere)
 }
 
-func OutcomeUpstream(results unsafe.Pointer) {
+var OutcomeUpstream = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func OutcomeAttempts() uint32 {
+var OutcomeAttempts = func() uint32 {
 	panic(elsewhere)
 }
 
-func OutcomeFailure(results unsafe.Pointer) {
+var OutcomeFailure = func(results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func OutcomeMirrored(id uint32, results unsafe.Pointer) {
+var OutcomeMirrored = func(id uint32, results unsafe.Pointer) {
 	panic(elsewhere)
 }
 
-func OutcomeMirroredHeaders(id uint32, name string, results unsafe.Pointer) {
+var OutcomeMirroredHeaders = func(id uint32, name string, results unsafe.Pointer) {
 	panic(elsewhere)
 }

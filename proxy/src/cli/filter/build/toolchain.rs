@@ -1,5 +1,7 @@
 //! Languages but Rust: which files show a project in one, how its own tools build it, and what is missing if they do not.
 
+mod name;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,6 +14,8 @@ pub struct Toolchain {
     language: &'static str,
     /// The file that shows that a project is in this language.
     marker: &'static str,
+    /// What the marker calls the project, by its text.
+    name: fn(&str) -> Option<String>,
     /// Programs that must be there, and how one gets them.
     programs: &'static [&'static str],
     install: &'static str,
@@ -38,6 +42,7 @@ const ALL: [Toolchain; 4] = [
     Toolchain {
         language: "Go",
         marker: "go.mod",
+        name: name::of_go_mod,
         programs: &["go"],
         install: "Go 1.24 or later comes from https://go.dev/dl",
         out: "build",
@@ -50,6 +55,7 @@ const ALL: [Toolchain; 4] = [
     Toolchain {
         language: "JavaScript",
         marker: "package.json",
+        name: name::of_package_json,
         programs: &["node", "npm"],
         install: "Node.js 20 or later brings both: https://nodejs.org, or your system's packages `nodejs` and `npm`",
         out: "dist",
@@ -65,6 +71,7 @@ const ALL: [Toolchain; 4] = [
     Toolchain {
         language: "Python",
         marker: "pyproject.toml",
+        name: name::of_pyproject,
         programs: &["python3"],
         install: "Python 3.11 or later comes from https://www.python.org, or your system's packages `python3` and `python3-venv`",
         out: "dist",
@@ -81,6 +88,8 @@ const ALL: [Toolchain; 4] = [
     Toolchain {
         language: "C",
         marker: "Makefile",
+        // Its rules name the module themselves.
+        name: |_| None,
         programs: &["make", "clang", "wasm-ld"],
         install: "on Debian and Ubuntu: apt-get install make clang lld wasi-libc libclang-rt-dev-wasm32",
         out: "build",
@@ -107,7 +116,7 @@ impl Toolchain {
                 .hint(self.install));
         }
         let began = SystemTime::now();
-        let file = folder.join(self.out).join(folder.file_name().unwrap_or("filter".as_ref())).with_extension("wasm");
+        let file = folder.join(self.out).join(format!("{}.wasm", self.project(folder)));
         for step in self.commands.iter().filter(|step| !step.is_done(folder, self.marker)) {
             step.run(folder, &file).map_err(|trouble| match trouble.hint {
                 Some(_) => trouble,
@@ -115,6 +124,12 @@ impl Toolchain {
             })?;
         }
         self.module(folder, began)
+    }
+
+    /// The project's own name, wherever somebody has put it; that of its folder, if it has none.
+    fn project(&self, folder: &Path) -> String {
+        let own = fs::read_to_string(folder.join(self.marker)).ok().and_then(|text| (self.name)(&text));
+        own.or_else(|| Some(folder.file_name()?.to_string_lossy().into_owned())).unwrap_or_else(|| "filter".to_owned())
     }
 
     /// What was built: the only module in the folder, or else the only one that is new.
@@ -175,6 +190,28 @@ mod tests {
             assert!(Toolchain::of(folder.path()).is_none());
             fs::write(folder.path().join(toolchain.marker), "").expect("it can be written");
             assert_eq!(Toolchain::of(folder.path()).map(|found| found.language), Some(toolchain.language));
+        }
+    }
+
+    #[test]
+    fn a_project_is_called_what_it_calls_itself() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let [go, node, python, c] = &ALL;
+        let texts = [
+            (go, "module example.com/edge/gate/v2\n\ngo 1.24\n"),
+            (node, r#"{ "name": "@edge/gate", "scripts": {} }"#),
+            (python, "[project]\nname = \"gate\"\n"),
+        ];
+        for (toolchain, text) in texts {
+            fs::write(folder.path().join(toolchain.marker), text).expect("it can be written");
+            assert_eq!(toolchain.project(folder.path()), "gate", "{}", toolchain.language);
+        }
+        let own = folder.path().file_name().map(|name| name.to_string_lossy().into_owned());
+        for (toolchain, text) in
+            [(go, "go 1.24\n"), (node, "{"), (python, "[project]\n"), (c, "all:\n"), (node, r#"{ "name": "../x" }"#)]
+        {
+            fs::write(folder.path().join(toolchain.marker), text).expect("it can be written");
+            assert_eq!(Some(toolchain.project(folder.path())), own, "{}: {text}", toolchain.language);
         }
     }
 

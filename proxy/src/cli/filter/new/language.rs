@@ -56,15 +56,20 @@ impl Language {
                 build(format!("target/wasm32-unknown-unknown/release/{}.wasm", name.replace('-', "_"))),
             ],
             Language::Go => {
-                vec![("go test ./...", natively("what calls no function of the proxy")), build(format!("build/{name}.wasm"))]
+                vec![("go test ./...", natively("against the SDK's fake host")), build(format!("build/{name}.wasm"))]
             }
             Language::JavaScript | Language::TypeScript => vec![
                 ("npm install", "what builds and tests it".to_owned()),
                 ("npm test", natively("against the SDK's fake host")),
                 build(format!("dist/{name}.wasm")),
             ],
-            Language::Python => vec![build(format!("dist/{name}.wasm"))],
-            Language::C => vec![build(format!("build/{name}.wasm"))],
+            Language::Python => vec![
+                build(format!("dist/{name}.wasm, with the tools in .venv")),
+                (".venv/bin/python -m unittest", natively("against the SDK's fake host")),
+            ],
+            Language::C => {
+                vec![("make test", natively("what knows nothing of the proxy")), build(format!("build/{name}.wasm"))]
+            }
         }
     }
 }

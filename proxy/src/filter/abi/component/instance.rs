@@ -51,7 +51,15 @@ impl Hooks {
     async fn call(&self, store: &mut Store<Guest>, call: Call) -> Ran<Verdict> {
         match self {
             Hooks::Component(hooks) => hooks.call(store, call).await,
-            Hooks::Direct(hooks) => hooks.call(store, call).await,
+            Hooks::Direct(hooks) => hooks.call(store, &call).await,
+        }
+    }
+
+    /// The same for a guest that is on no fiber.
+    fn call_at_once(&self, store: &mut Store<Guest>, call: &Call) -> Ran<Verdict> {
+        match self {
+            Hooks::Component(hooks) => at_once(hooks.call(store, call.clone())),
+            Hooks::Direct(hooks) => hooks.call_at_once(store, call),
         }
     }
 }
@@ -94,6 +102,22 @@ impl Instance {
         }
     }
 
+    /// Runs one hook with this in hand, if it never waits and nobody watches.
+    pub fn call_at_once(&mut self, call: &Call, hand: &mut Hand) -> Option<Result<Verdict, Fault>> {
+        if self.slices.is_some() || witness::is_on() {
+            return None;
+        }
+        Some(self.enter_at_once(call, hand))
+    }
+
+    fn enter_at_once(&mut self, call: &Call, hand: &mut Hand) -> Result<Verdict, Fault> {
+        let deadline = self.store.data().identity.config.deadline;
+        self.ready(deadline);
+        self.ran += 1;
+        let outcome = hand.hold(|| self.hooks.call_at_once(&mut self.store, call));
+        outcome.map_err(|error| self.fault(&error))
+    }
+
     /// Runs one hook with this in hand. Dropped before it has ended, the instance is of no further use.
     pub async fn call(&mut self, call: Call, hand: &mut Hand) -> Result<Verdict, Fault> {
         if !witness::is_on() {
@@ -107,28 +131,26 @@ impl Instance {
     }
 
     async fn enter(&mut self, call: Call, hand: &mut Hand) -> Result<Verdict, Fault> {
-        let deadline = self.store.data().identity.config.deadline;
+        let Some(slices) = self.slices.clone() else { return self.enter_at_once(&call, hand) };
+        let config = &self.store.data().identity.config;
+        let (deadline, limit) = (config.deadline, config.hook_timeout);
         self.ready(deadline);
         self.ran += 1;
-        let outcome = match &self.slices {
-            None => hand.hold(|| at_once(self.hooks.call(&mut self.store, call))),
-            Some(slices) => {
-                let limit = self.store.data().identity.config.hook_timeout;
-                let began = Instant::now();
-                hand.until = (!limit.is_zero()).then(|| Instant::now() + limit - (limit / 10).min(WAIT_MARGIN));
-                let mut call = pin!(in_slices(slices, self.hooks.call(&mut self.store, call)));
-                let mut polls = 0_u32;
-                let called = std::future::poll_fn(|context| {
-                    polls = polls.saturating_add(1);
-                    hand.hold(|| call.as_mut().poll(context))
-                });
-                let outcome = if limit.is_zero() { Ok(called.await) } else { tokio::time::timeout(limit, called).await };
-                if polls > 1 {
-                    let ran = if outcome.is_ok() { slices.used() } else { slices.before() };
-                    hand.waited += began.elapsed().saturating_sub(Duration::from_nanos(ran));
-                }
-                outcome.map_err(|_| Fault::Late(limit))?
+        let outcome = {
+            let began = Instant::now();
+            hand.until = (!limit.is_zero()).then(|| Instant::now() + limit - (limit / 10).min(WAIT_MARGIN));
+            let mut call = pin!(in_slices(&slices, self.hooks.call(&mut self.store, call)));
+            let mut polls = 0_u32;
+            let called = std::future::poll_fn(|context| {
+                polls = polls.saturating_add(1);
+                hand.hold(|| call.as_mut().poll(context))
+            });
+            let outcome = if limit.is_zero() { Ok(called.await) } else { tokio::time::timeout(limit, called).await };
+            if polls > 1 {
+                let ran = if outcome.is_ok() { slices.used() } else { slices.before() };
+                hand.waited += began.elapsed().saturating_sub(Duration::from_nanos(ran));
             }
+            outcome.map_err(|_| Fault::Late(limit))?
         };
         outcome.map_err(|error| self.fault(&error))
     }
@@ -165,7 +187,7 @@ impl Instance {
 
 /// A call that is on no fiber, and so never waits.
 #[inline]
-pub(super) fn at_once<T>(call: impl Future<Output = Ran<T>>) -> Ran<T> {
+pub fn at_once<T>(call: impl Future<Output = Ran<T>>) -> Ran<T> {
     match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,
         Poll::Pending => Err(wasmtime::format_err!("a guest waited that is not on a fiber")),

@@ -9,6 +9,7 @@ use super::border::Border;
 use super::lower::{Asking, Filling, Lower, Piece, Sink};
 use super::value::{Lift, Shape as _, Source, Str};
 use crate::filter::abi::Call;
+use crate::filter::abi::component::at_once;
 use crate::filter::abi::exports::{self, Exports};
 use crate::filter::abi::linker::ours;
 use crate::filter::abi::types::{ChunkVerdict, Input, Verdict as GuestVerdict};
@@ -112,31 +113,56 @@ impl Hooks {
     }
 
     /// Runs one hook; one that is not there has nothing to say.
-    pub async fn call(&self, store: &mut Store<Guest>, call: Call) -> Result<Verdict> {
-        let verdict = |number| Ok(GuestVerdict::of(number)?.into());
-        match call {
-            Call::Request => self.plain(store, &self.request, verdict).await,
-            Call::Response => self.plain(store, &self.response, verdict).await,
-            Call::RequestChunk(bytes, end) => self.chunk(store, &self.request_chunk, &bytes, end).await,
-            Call::ResponseChunk(bytes, end) => self.chunk(store, &self.response_chunk, &bytes, end).await,
-            Call::RequestTrailers => self.plain(store, &self.request_trailers, |()| Ok(Verdict::Next)).await,
-            Call::ResponseTrailers => self.plain(store, &self.response_trailers, |()| Ok(Verdict::Next)).await,
-            Call::Complete => self.plain(store, &self.complete, |()| Ok(Verdict::Next)).await,
-            Call::Tick => self.plain(store, &self.tick, |()| Ok(Verdict::Next)).await,
-            Call::Connection => self.plain(store, &self.connection, verdict).await,
+    pub async fn call(&self, store: &mut Store<Guest>, call: &Call) -> Result<Verdict> {
+        match self.named(call) {
+            Named::Verdict(hook) => self.plain(store, hook).await,
+            Named::Plain(hook) => self.plain(store, hook).await,
+            Named::Chunk(hook, bytes, end) => self.chunk(store, hook, bytes, end).await,
         }
     }
 
-    async fn plain<R: Answer>(
-        &self,
-        store: &mut Store<Guest>,
-        hook: &Option<Function<(), R>>,
-        verdict: impl FnOnce(R) -> Result<Verdict>,
-    ) -> Result<Verdict> {
+    /// The same off fibers, where nothing waits.
+    #[inline]
+    pub fn call_at_once(&self, store: &mut Store<Guest>, call: &Call) -> Result<Verdict> {
+        match self.named(call) {
+            Named::Verdict(hook) => self.plain_at_once(store, hook),
+            Named::Plain(hook) => self.plain_at_once(store, hook),
+            Named::Chunk(hook, bytes, end) => at_once(self.chunk(store, hook, bytes, end)),
+        }
+    }
+
+    #[inline]
+    fn named<'a>(&'a self, call: &'a Call) -> Named<'a> {
+        match call {
+            Call::Request => Named::Verdict(&self.request),
+            Call::Response => Named::Verdict(&self.response),
+            Call::RequestChunk(bytes, end) => Named::Chunk(&self.request_chunk, bytes, *end),
+            Call::ResponseChunk(bytes, end) => Named::Chunk(&self.response_chunk, bytes, *end),
+            Call::RequestTrailers => Named::Plain(&self.request_trailers),
+            Call::ResponseTrailers => Named::Plain(&self.response_trailers),
+            Call::Complete => Named::Plain(&self.complete),
+            Call::Tick => Named::Plain(&self.tick),
+            Call::Connection => Named::Verdict(&self.connection),
+        }
+    }
+
+    async fn plain<R: Answer>(&self, store: &mut Store<Guest>, hook: &Option<Function<(), R>>) -> Result<Verdict> {
         let Some(hook) = hook else { return Ok(Verdict::Next) };
         let answer = self.run(store, &hook.0, ()).await?;
-        let verdict = verdict(answer)?;
+        let verdict = answer.verdict()?;
         self.free(store, hook, answer).await?;
+        Ok(verdict)
+    }
+
+    #[inline]
+    fn plain_at_once<R: Answer>(&self, store: &mut Store<Guest>, hook: &Option<Function<(), R>>) -> Result<Verdict> {
+        let Some(hook) = hook else { return Ok(Verdict::Next) };
+        let answer = hook.0.call(&mut *store, ())?;
+        let verdict = answer.verdict()?;
+        // Nothing of a verdict lies in memory, so that wit-bindgen exports nothing to free it with.
+        if hook.1.is_some() {
+            at_once(self.free(store, hook, answer))?;
+        }
         Ok(verdict)
     }
 
@@ -205,10 +231,29 @@ impl Hooks {
     }
 }
 
-/// What a hook returns.
-trait Answer: WasmParams + WasmResults + Copy + Sync {}
+/// A hook of one instance, and what it is given.
+enum Named<'a> {
+    Verdict(&'a Hook),
+    Plain(&'a PlainHook),
+    Chunk(&'a ChunkHook, &'a [u8], bool),
+}
 
-impl<R: WasmParams + WasmResults + Copy + Sync> Answer for R {}
+/// What a hook returns.
+trait Answer: WasmParams + WasmResults + Copy + Sync {
+    fn verdict(self) -> Result<Verdict>;
+}
+
+impl Answer for () {
+    fn verdict(self) -> Result<Verdict> {
+        Ok(Verdict::Next)
+    }
+}
+
+impl Answer for u32 {
+    fn verdict(self) -> Result<Verdict> {
+        Ok(GuestVerdict::of(self)?.into())
+    }
+}
 
 /// What a hook is given.
 trait Argument {

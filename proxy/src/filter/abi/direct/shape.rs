@@ -32,6 +32,10 @@ pub struct Shape {
 impl Shape {
     /// `None` if the module cannot be entered as such.
     pub fn of(bytes: &[u8]) -> Option<Self> {
+        // Only these eight bytes are looked at of a component, which may have tens of megabytes.
+        if !bytes.starts_with(b"\0asm\x01\0\0\0") {
+            return None;
+        }
         let mut shape = Self::default();
         for payload in Parser::new(0).parse_all(bytes) {
             shape.take(payload.ok()?)?;

@@ -17,6 +17,7 @@ use crate::filter::abi::{Call, component};
 use crate::filter::cache::Cache;
 use crate::filter::hand::Hand;
 use crate::filter::host::inputs::Inputs;
+use crate::filter::module::digest;
 use crate::filter::{ConfigureError, Engine, Entry, Fault, Grants, Hook, Identity, Reach, Taken, Verdict, block_on, host};
 
 const WIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit");
@@ -91,7 +92,7 @@ type Outcome = (Result<Verdict, &'static str>, Option<String>);
 
 fn run(entry: Entry, bytes: &[u8]) -> Outcome {
     let engine = Engine::new(4, entry).expect("an engine");
-    let (prepared, _) = Prepared::build(&engine, &Cache::off(), bytes).unwrap_or_else(|error| panic!("{error}"));
+    let (prepared, _) = Prepared::build(&engine, &Cache::off(), bytes, &digest(bytes)).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(prepared.is_direct(), entry == Entry::Direct);
     let identity = identity();
     let exchange = Rc::new(RefCell::new(exchange()));

@@ -32,7 +32,8 @@ pub fn request(words: &Words, request: &mut Request) -> String {
         }
         "request.trailer" => option(request.trailer(words.text(1))),
         "request.set-trailer" => done(request.set_trailer(words.text(1), words.bytes(2))),
-        "request.read-body" => body(request.read_body(words.number(1))),
+        "request.read-body" => body(request.read_body(words.number(1)), value),
+        "request.read-body-length" => body(request.read_body(words.number(1)), |bytes| bytes.len().to_string()),
         "request.set-body" => {
             request.set_body(words.bytes(1));
             "ok".to_owned()
@@ -60,7 +61,8 @@ pub fn response(words: &Words, response: &mut Response) -> String {
         }
         "response.trailer" => option(response.trailer(words.text(1))),
         "response.set-trailer" => done(response.set_trailer(words.text(1), words.bytes(2))),
-        "response.read-body" => body(response.read_body(words.number(1))),
+        "response.read-body" => body(response.read_body(words.number(1)), value),
+        "response.read-body-length" => body(response.read_body(words.number(1)), |bytes| bytes.len().to_string()),
         "response.set-body" => {
             response.set_body(words.bytes(1));
             "ok".to_owned()
@@ -162,9 +164,9 @@ fn fields(all: &Fields) -> String {
     list(all.iter().filter(|(name, _)| name.starts_with("x-")).map(|(name, value)| format!("{name}={}", encoded(value))))
 }
 
-fn body(read: Result<Vec<u8>, BodyError>) -> String {
+fn body(read: Result<Vec<u8>, BodyError>, written: impl FnOnce(Vec<u8>) -> String) -> String {
     match read {
-        Ok(bytes) => value(bytes),
+        Ok(bytes) => written(bytes),
         Err(BodyError::TooLarge) => "!too-large".to_owned(),
         Err(BodyError::PeerGone) => "!peer-gone".to_owned(),
         Err(BodyError::AlreadyStreamed) => "!already-streamed".to_owned(),

@@ -29,6 +29,13 @@ pub fn http(words: &Words) -> String {
                 Err(why) => unanswered(why),
             }
         }
+        "http.send-trailers" => {
+            let call = Outgoing::new(words.text(1), Method::POST, words.text(2)).body(words.bytes(3));
+            match words.pairs(4).fold(call, |call, (name, value)| call.trailer(name, value)).send() {
+                Ok(answer) => format!("{}{}", answer.status().as_str(), fields(answer.all_trailers())),
+                Err(why) => unanswered(why),
+            }
+        }
         "http.send-all" => {
             let calls = words.rest(2).into_iter().map(|target| Outgoing::get(words.text(1), target));
             let status =
@@ -40,9 +47,12 @@ pub fn http(words: &Words) -> String {
 }
 
 fn answered(answer: &Incoming) -> String {
-    let fields = answer.all_headers().filter(|(name, _)| name.starts_with("x-"));
-    let fields: String = fields.map(|(name, value)| format!(" {name}={}", encoded(value))).collect();
-    format!("{}{fields} {}", answer.status().as_str(), value(answer.body()))
+    format!("{}{} {}", answer.status().as_str(), fields(answer.all_headers()), value(answer.body()))
+}
+
+fn fields<'a>(all: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let fields = all.filter(|(name, _)| name.starts_with("x-"));
+    fields.map(|(name, value)| format!(" {name}={}", encoded(value))).collect()
 }
 
 fn unanswered(why: http_client::Error) -> String {
