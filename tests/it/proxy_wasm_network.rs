@@ -206,20 +206,25 @@ async fn a_trap_costs_the_connections_of_the_instance() {
 scenario!(on_a_port_of_both_it_is_for_http_unless_it_says_otherwise);
 async fn on_a_port_of_both_it_is_for_http_unless_it_says_otherwise() {
     let (http, raw) = (origin().route("/", "http").run(), named("raw").await);
-    let both = |more: &str, filter: &str| {
+    let both = |more: &str, filter: &str, unfiltered: &str| {
         proxy(format!(
-            "workers = 1\n[listeners.edge]\nprotocol = 'auto'\ncluster = 'http'\ntcp = {{ cluster = 'raw' }}\nfilters = ['{filter}']\n\
+            "workers = 1\n[listeners.edge]\nprotocol = 'auto'\ncluster = 'http'\ntcp = {{ cluster = 'raw', unfiltered = ['{unfiltered}'] }}\nfilters = ['{filter}']\n\
              [clusters.http]\nendpoints = ['{http}']\n[clusters.raw]\nendpoints = ['{raw}']\n\
              [filters.network]\nmodule = '{}'\nconfig = 'change'\n{more}\n[filters.headers]\nmodule = '{}'\n",
             guest("pw-network"),
             guest("pw-headers")
         ))
     };
-    let http_only = both("", "headers");
+    let refusing = both("", "network", "headers");
+    let mut client = Raw::plain(refusing.address()).await;
+    client.try_send(b"\0raw").await;
+    client.closed().await;
+    assert_eq!(refusing.access_log().line().await["reason"], "no-connection-hook");
+    let http_only = both("", "headers", "headers");
     assert_eq!(http_only.client().await.get("/").await.header("x-status-was"), Some("200"));
     assert_eq!(say(http_only.address(), b"\0raw").await, b"raw:\0raw", "it has nothing to do with it");
-    assert_eq!(say(both("", "network").address(), b"\0raw").await, b"raw:\0raw", "the module may be for both");
-    assert_eq!(say(both("proxy-wasm = { connections = true }", "network").address(), b"\0raw").await, b"<raw:\0RAW!>");
+    assert_eq!(say(both("", "network", "network").address(), b"\0raw").await, b"raw:\0raw", "the module may be for both");
+    assert_eq!(say(both("proxy-wasm = { connections = true }", "network", "headers").address(), b"\0raw").await, b"<raw:\0RAW!>");
 }
 
 scenario!(it_outlives_a_reload);

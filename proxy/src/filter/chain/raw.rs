@@ -32,11 +32,9 @@ impl Chain {
     }
 
     fn looking(&self, way: Way) -> impl Iterator<Item = &Arc<Filter>> {
-        let mut looking: Vec<_> = self.filters.iter().filter(|filter| self.streams().has(filter)).collect();
-        if way == Way::Response {
-            looking.reverse();
-        }
-        looking.into_iter()
+        let count = self.filters.len();
+        let all = (0..count).map(move |step| if way == Way::Request { step } else { count - 1 - step });
+        all.filter_map(|index| self.filters.get(index)).filter(|filter| self.streams().has(filter))
     }
 
     /// A filter holds the connection, and may let it go on for what the client says.

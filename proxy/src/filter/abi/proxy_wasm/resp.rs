@@ -85,8 +85,10 @@ impl Reply {
     }
 }
 
+type Element<'a> = (u8, &'a [u8], usize);
+
 /// The kind of the element that begins there, the rest of its line, and where that has ended.
-fn element(bytes: &[u8], at: usize) -> Result<Option<(u8, &[u8], usize)>, Wrong> {
+fn element(bytes: &[u8], at: usize) -> Result<Option<Element<'_>>, Wrong> {
     let rest = bytes.get(at..).unwrap_or_default();
     match rest.windows(2).take(LINE_BYTES_MAX).position(|two| two == b"\r\n") {
         Some(0) => Err(Wrong),
