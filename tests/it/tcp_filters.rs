@@ -161,7 +161,7 @@ async fn check_tells_where_raw_connections_are_refused() {
     let told = check("", &[]).await;
     assert!(stderr(&told).contains("note: what is no HTTP is refused on listener `edge`: filter `headers`"), "{}", stderr(&told));
     assert!(stderr(&told).contains("tamis.toml:4:11") && stdout(&told).contains("no mistakes found"), "{}", stderr(&told));
-    let told: serde_json::Value = serde_json::from_str(&stdout(&check("", &["--json"]).await)).unwrap();
+    let told: serde_json::Value = serde_json::from_str(stdout(&check("", &["--json"]).await)).unwrap();
     assert_eq!((&told["ok"], &told["notes"][0]["line"]), (&true.into(), &4.into()), "{told}");
     assert_eq!(stderr(&check("tcp = { unfiltered = ['headers'] }", &[]).await), "");
 }
