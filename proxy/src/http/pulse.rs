@@ -132,6 +132,10 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
             let count = self.prefix.len().min(buffer.remaining());
             buffer.put_slice(&self.prefix[..count]);
             self.prefix.advance(count);
+            if self.prefix.is_empty() {
+                // What it was read into is no longer needed.
+                self.prefix = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let filled = buffer.filled().len();

@@ -112,7 +112,7 @@ impl Served {
 /// Serves a connection until it ends. `http2`: what ALPN settled, if it did.
 pub async fn serve<IO>(
     mut io: IO,
-    connection: Connection,
+    connection: Arc<Connection>,
     http2: Option<bool>,
     live: Arc<Live>,
     listener: Arc<Listener>,
@@ -120,7 +120,6 @@ pub async fn serve<IO>(
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let connection = Arc::new(connection);
     let (http2, prefix) = match http2 {
         Some(http2) => (http2, Bytes::new()),
         None => match detect(&mut io, &listener, drain.clone()).await {

@@ -1,6 +1,7 @@
 //! From an accepted connection to whoever serves it: what a hop says of its client, TLS if there is any, and what the first bytes tell where that matters.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -27,13 +28,24 @@ pub struct New {
     pub handshakes: Handshakes,
 }
 
+/// The rest of its life.
+type Served = Pin<Box<dyn Future<Output = ()>>>;
+
 impl New {
-    pub async fn serve(mut self, stream: TcpStream) {
+    pub async fn serve(self, stream: TcpStream) {
+        // Each in a box of its own: an idle connection would have room for whatever it took to begin it.
+        if let Some(served) = Box::pin(self.begin(stream)).await {
+            served.await;
+        }
+    }
+
+    /// Finds out what it speaks. `None`: it was over before anybody knew.
+    async fn begin(mut self, stream: TcpStream) -> Option<Served> {
         let mut stream = Rewound::new(stream);
         let listener = Arc::clone(&self.listener);
         match Box::pin(introduce(&mut stream, &mut self.connection, &listener.config)).await {
             Ok(true) => {}
-            Ok(false) => return,
+            Ok(false) => return None,
             Err(why) => return self.unread("unknown", Kind::ProxyHeader, &why),
         }
         match self.listener.tls.clone() {
@@ -43,7 +55,7 @@ impl New {
     }
 
     /// TLS ends here, for those that speak it where others may come as well.
-    async fn with_tls(mut self, mut stream: Client, server: &Server) {
+    async fn with_tls(mut self, mut stream: Client, server: &Server) -> Option<Served> {
         let listener = Arc::clone(&self.listener);
         let permissive = listener.config.tls.as_ref().is_some_and(|tls| tls.mode == TlsMode::Permissive);
         if permissive {
@@ -56,11 +68,10 @@ impl New {
                 Ok(First::Opaque) if listener.config.protocol.is_raw() || !stream.seen().is_empty() => {
                     return self.plain(stream).await;
                 }
-                Ok(_) => return,
+                Ok(_) => return None,
                 Err(error) => return self.unread("unknown", Kind::ClientGone, &error.to_string()),
             }
         }
-        // Boxed, as all that follows: each has other needs, and an idle connection would have room for the largest.
         let shaken = Box::pin(handshake::shake(stream, server, &listener, self.handshakes.clone())).await;
         match shaken {
             Ok(stream) => {
@@ -68,34 +79,34 @@ impl New {
                 let http2 = self.describe(&stream);
                 let stream = Rewound::new(*stream);
                 match (listener.config.protocol, http2) {
-                    (ListenerProtocol::Tcp, _) => self.tcp(stream).await,
-                    (ListenerProtocol::Auto, _) if self.is_opaque() => self.tcp(stream).await,
+                    (ListenerProtocol::Tcp, _) => self.tcp(stream),
+                    (ListenerProtocol::Auto, _) if self.is_opaque() => self.tcp(stream),
                     (ListenerProtocol::Auto, None) => self.within_tls(stream).await,
-                    _ => self.http(stream, http2).await,
+                    _ => self.http(stream, http2),
                 }
             }
             Err(error) => {
                 listener.traffic.handshake(false);
                 let kind = if error.kind() == io::ErrorKind::TimedOut { Kind::ClientTimeout } else { Kind::MalformedRequest };
-                self.unread("tls", kind, &tls::words(&error));
+                self.unread("tls", kind, &tls::words(&error))
             }
         }
     }
 
     /// The client has not said what it speaks over TLS.
-    async fn within_tls(self, mut stream: Rewound<TlsStream<Client>>) {
+    async fn within_tls(self, mut stream: Rewound<TlsStream<Client>>) -> Option<Served> {
         match self.first(&mut stream, Among::Http).await {
-            Ok(First::Http1) => self.http(stream, Some(false)).await,
-            Ok(First::Http2) => self.http(stream, Some(true)).await,
-            Ok(First::Http) => self.http(stream, None).await,
-            Ok(First::Opaque | First::Tls) => self.tcp(stream).await,
-            Ok(First::Silent) => {}
+            Ok(First::Http1) => self.http(stream, Some(false)),
+            Ok(First::Http2) => self.http(stream, Some(true)),
+            Ok(First::Http) => self.http(stream, None),
+            Ok(First::Opaque | First::Tls) => self.tcp(stream),
+            Ok(First::Silent) => None,
             Err(error) => self.unread("unknown", Kind::ClientGone, &error.to_string()),
         }
     }
 
     /// There is no TLS, or none that ends here.
-    async fn plain(mut self, mut stream: Client) {
+    async fn plain(mut self, mut stream: Client) -> Option<Served> {
         let config = Arc::clone(&self.listener.config);
         // Where TLS ends here, what is plain is plain; elsewhere it may be TLS with somebody behind the proxy.
         let passes = self.listener.tls.is_none();
@@ -106,11 +117,11 @@ impl New {
             ListenerProtocol::Auto => self.first(&mut stream, if passes { Among::All } else { Among::Http }).await,
             ListenerProtocol::Http | ListenerProtocol::Udp => {
                 self.listener.traffic.is_of(Mode::Plain);
-                return self.http(stream, None).await;
+                return self.http(stream, None);
             }
         };
         match told {
-            Ok(First::Silent) => return,
+            Ok(First::Silent) => return None,
             Ok(First::Tls) => match self.asked_for(&mut stream).await {
                 Ok(name) => {
                     self.connection.server_name = name;
@@ -126,10 +137,10 @@ impl New {
             Err(error) => return self.unread("unknown", Kind::ClientGone, &error.to_string()),
         }
         match told {
-            Ok(First::Http1) => self.http(stream, Some(false)).await,
-            Ok(First::Http2) => self.http(stream, Some(true)).await,
-            Ok(First::Http) => self.http(stream, None).await,
-            _ => self.tcp(stream).await,
+            Ok(First::Http1) => self.http(stream, Some(false)),
+            Ok(First::Http2) => self.http(stream, Some(true)),
+            Ok(First::Http) => self.http(stream, None),
+            _ => self.tcp(stream),
         }
     }
 
@@ -154,18 +165,18 @@ impl New {
         handshake::within(limit, Box::pin(asked)).await.unwrap_or_else(|| Err(late()))
     }
 
-    async fn http<IO>(self, stream: IO, http2: Option<bool>)
+    fn http<IO>(self, stream: IO, http2: Option<bool>) -> Option<Served>
     where
         IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
-        Box::pin(serve::serve(stream, self.connection, http2, self.live, self.listener, self.drain)).await;
+        Some(Box::pin(serve::serve(stream, Arc::new(self.connection), http2, self.live, self.listener, self.drain)))
     }
 
-    async fn tcp<IO>(self, stream: IO)
+    fn tcp<IO>(self, stream: IO) -> Option<Served>
     where
-        IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + tcp::Abort + Unpin,
+        IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + tcp::Abort + Unpin + 'static,
     {
-        Box::pin(tcp::serve(stream, self.connection, self.live, self.listener, self.drain)).await;
+        Some(Box::pin(tcp::serve(stream, self.connection, self.live, self.listener, self.drain)))
     }
 
     /// What the handshake has settled. `None`: the client speaks no ALPN, its first bytes will tell.
@@ -188,7 +199,8 @@ impl New {
     }
 
     /// Logs a connection that never got as far as a request, or bytes to pass on.
-    fn unread(&self, protocol: &str, kind: Kind, error: &str) {
+    fn unread(&self, protocol: &str, kind: Kind, error: &str) -> Option<Served> {
         self.connection.log_unread(&self.listener.access_log, protocol, kind, 0, error);
+        None
     }
 }
