@@ -119,9 +119,12 @@ impl<IO> Watched<IO> {
 
     /// What was read after all, and comes first the next time: nothing else is left of what was put back before.
     pub fn put_back(&mut self, bytes: Bytes) {
-        if !bytes.is_empty() {
-            self.pulse.read();
+        if bytes.is_empty() {
+            // It may be a view of a buffer that was read into.
+            self.prefix = Bytes::new();
+            return;
         }
+        self.pulse.read();
         self.prefix = bytes;
     }
 }
