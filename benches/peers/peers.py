@@ -68,7 +68,11 @@ class Subject:
         self.name, self.ports, self.serves = name, ports, serves
         self.process = subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.DEVNULL, stderr=open(log, "w"))
         self.measured = {}
-        listening(ports["port"], log)
+        try:
+            listening(ports["port"], log)
+        except SystemExit:
+            self.process.terminate()
+            raise
 
     def processes(self):
         found, wanted = [self.process.pid], [self.process.pid]
@@ -143,7 +147,8 @@ def load(scenario, ports, seconds):
             return h2load(f"http://127.0.0.1:{ports['h2']}/", seconds)
 
 
-def start(wanted, arguments, work):
+def start(wanted, arguments, work, running):
+    """Adds the subjects to those that run, whatever becomes of the next one."""
     shared = {"origin": free_port(), "origin_h2": free_port()}
     (work / "origin.conf").write_text(subjects.ORIGIN.format(**shared, work=work))
     origin = subprocess.Popen(["taskset", "-c", "1", "nginx", "-c", str(work / "origin.conf"), "-p", str(work)])
@@ -203,7 +208,6 @@ def start(wanted, arguments, work):
     if wasm:
         ways["tamis, 1 proxy-wasm"] = lambda: tamis("tamis-w1", [], off, module=wasm, count=1)
         ways["tamis, 5 proxy-wasm"] = lambda: tamis("tamis-w5", [], off, module=wasm, count=5)
-    running = []
     for name, way in ways.items():
         if wanted and name not in wanted:
             continue
@@ -212,7 +216,7 @@ def start(wanted, arguments, work):
             print(f"left out, for it is not installed: {name}", file=sys.stderr)
             continue
         running.append(Subject(name, command, own, work / f"{name.replace(' ', '-')}.log", serves))
-    return origin, running
+    return origin
 
 
 def measure(running, scenarios, arguments):
@@ -331,7 +335,7 @@ def main():
         (work / "edge.both").write_text((work / "edge.pem").read_text() + (work / "edge.key").read_text())
         origin, running = None, []
         try:
-            origin, running = start(arguments.only and [name.strip() for name in arguments.only.split(";")], arguments, work)
+            origin = start(arguments.only and [name.strip() for name in arguments.only.split(";")], arguments, work, running)
             measure(running, scenarios, arguments)
             rate = paced(running, arguments)
             if arguments.json:
