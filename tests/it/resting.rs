@@ -30,6 +30,23 @@ async fn a_resting_connection_goes_on(edge: Edge) {
     assert!(raw.answer().await.1.contains("/fourth"));
 }
 
+matrix!(a_head_that_began_with_the_last_request_is_whole, http1, because "HTTP/2 has frames");
+async fn a_head_that_began_with_the_last_request_is_whole(edge: Edge) {
+    let origin = origin().echo("*").run();
+    let proxy = resting(edge, &origin, "");
+    let (mut raw, mut other) = (proxy.raw().await, proxy.raw().await);
+    let pad = "p".repeat(500);
+    raw.send(format!("GET /first HTTP/1.1\r\nhost: a\r\n\r\nGET /second HTTP/1.1\r\nhost: a\r\nx-pad: {pad}")).await;
+    assert!(raw.answer().await.1.contains("/first"));
+    other.send("GET /other HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(other.answer().await.1.contains("/other"));
+    // The other one had less time to be idle in.
+    proxy.metric_becomes(RESTING, |count| count == 1.0).await;
+    raw.send("\r\n\r\n").await;
+    let answer = raw.answer().await.1;
+    assert!(answer.contains("/second") && answer.contains(&pad), "{answer}");
+}
+
 matrix!(a_resting_connection_ends_like_any_other, http1, because "HTTP/2 does not rest");
 async fn a_resting_connection_ends_like_any_other(edge: Edge) {
     let origin = origin().route("/", "here").run();

@@ -117,6 +117,11 @@ impl<IO> Watched<IO> {
         Self { io, prefix, pulse }
     }
 
+    /// Something was put back and not read again.
+    pub fn has_more(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+
     /// What was read after all, and comes first the next time: nothing else is left of what was put back before.
     pub fn put_back(&mut self, bytes: Bytes) {
         if bytes.is_empty() {
@@ -179,6 +184,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
+        // A farewell that the client does not take: the connection ends, and is not idle.
+        let outcome = Pin::new(&mut self.io).poll_shutdown(context);
+        self.pulse.write(&outcome);
+        outcome
     }
 }

@@ -27,8 +27,12 @@ thread_local! {
 /// Somebody is about to give memory back, for all workers.
 static GIVES_BACK: AtomicBool = AtomicBool::new(false);
 
-/// Waits for the next bytes, and puts them back; zero: the client has closed.
+/// Waits for the next bytes, which are read again after that; zero: the client has closed.
 pub async fn awake(io: &mut Watched<impl AsyncRead + Unpin>) -> io::Result<usize> {
+    // What came with the last request, and is none by itself, is there already.
+    if io.has_more() {
+        return Ok(1);
+    }
     let mut first = [0; FIRST_BYTES];
     let count = io.read(&mut first).await?;
     io.put_back(Bytes::copy_from_slice(&first[..count]));

@@ -242,6 +242,7 @@ where
             }
             Watch::Rest => {
                 served.resting.set(true);
+                served.request.take();
                 let parts = connection.into_parts()?;
                 let mut io = parts.io.into_inner();
                 io.put_back(parts.read_buf);

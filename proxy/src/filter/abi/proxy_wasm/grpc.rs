@@ -69,7 +69,10 @@ pub struct Given {
 /// `proxy_grpc_call`, and with `stream` `proxy_grpc_stream`
 pub fn begin(call: &mut Caller<'_>, given: &Given, timeout_ms: u32, token_to: u32, stream: bool) -> wasmtime::Result<Status> {
     memory::put_u32(call, token_to, 0)?;
-    let Some(claim) = callout::claim(call, &[given.metadata.1, given.message.1]) else { return Ok(Status::InternalFailure) };
+    let Some(claim) = callout::claim(call, &[given.service.1, given.name.1, given.method.1, given.metadata.1, given.message.1])
+    else {
+        return Ok(Status::InternalFailure);
+    };
     let service = memory::copy(call, given.service.0, given.service.1)?;
     let name = memory::text(call, given.name.0, given.name.1)?;
     let method = memory::text(call, given.method.0, given.method.1)?;

@@ -26,6 +26,8 @@ use crate::exchange::Attempt;
 use crate::filter::host::http_client::{ANSWER_BYTES_MAX, TIMEOUT_MAX};
 use crate::worker;
 
+/// Longest name of a service, of a user, and longest password.
+const ACCOUNT_BYTES_MAX: u32 = 4096;
 /// Services that one instance speaks to.
 const SERVICES_MAX: usize = 64;
 /// How long a connection stays open without a command.
@@ -74,6 +76,9 @@ pub fn init(
     password: (u32, u32),
     timeout_ms: u32,
 ) -> wasmtime::Result<Status> {
+    if [service.1, user.1, password.1].into_iter().any(|length| length > ACCOUNT_BYTES_MAX) {
+        return Ok(Status::BadArgument);
+    }
     let service = memory::text(call, service.0, service.1)?;
     let user = memory::text(call, user.0, user.1)?;
     let password = memory::text(call, password.0, password.1)?;

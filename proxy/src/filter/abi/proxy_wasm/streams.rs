@@ -110,7 +110,9 @@ impl Streams {
             Ok(Next::Done(verdict)) => Ok(verdict),
             Ok(Next::Wait(stage, way)) => {
                 let began = Instant::now();
-                if stage == Stage::Connection {
+                // Only the first one sees what the client says meanwhile: the bytes would pass those before it by.
+                let is_first = self.all.borrow().first().is_some_and(|(id, _)| *id == filter.id);
+                if stage == Stage::Connection && is_first {
                     self.holding.replace(Some(Rc::clone(&stream)));
                 }
                 // Boxed: most never wait, and every exchange would have to have room for it.
@@ -128,7 +130,8 @@ impl Streams {
         if stream.vm.is_lost() && verdict.is_err() {
             self.lose(filter);
         }
-        self.half.set(verdict.is_err() && half);
+        // Of a raw connection, what the client has said while the hook ran.
+        self.half.set(verdict.is_err() && (half || stream.raw && stream.withholds()));
         if matches!(verdict, Ok(Verdict::Reset)) {
             self.broken.replace(stream.broken.take());
         }
