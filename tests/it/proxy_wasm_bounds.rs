@@ -69,7 +69,9 @@ async fn instances_that_only_finish_their_exchanges_are_bounded() {
         let client = proxy.client().await;
         waiting.push(tokio::spawn(async move { client.get("/rebuild").whole().await.map(drop) }));
         proxy.metric_becomes("wasmcustom_arrived{filter=\"pw-hoard\"}", |arrived| arrived == count as f64).await;
-        assert_eq!(proxy.metric(instances).await, Some(count.min(3) as f64));
+        // A worker makes one for a filter that goes live too, so that the next one may be there before it is needed.
+        let number = proxy.metric(instances).await.unwrap();
+        assert!((count.min(3) as f64..=(count + 1).min(3) as f64).contains(&number), "{number} after {count}");
     }
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
     // They end with their exchanges, and then another one may take the place of the newest.
