@@ -22,14 +22,19 @@ pub fn begin(exchange: &mut Exchange, tracing: &Tracing, steps_max: usize) {
         }
         None => false,
     };
-    let heard = trusted || tracing.accept_from == AcceptFrom::Any;
+    let said = propagation::is_any_in(headers);
+    let heard = said && (trusted || tracing.accept_from == AcceptFrom::Any);
     let remote = if heard { propagation::read(headers, &tracing.accept) } else { None };
     let context = context(remote.map(|(_, remote)| remote).unwrap_or_default(), forced, tracing.sample);
     let trace = Trace { context, emit: Formats::of(&tracing.emit) };
     let goes_on = remote.is_some_and(|(format, remote)| format == Propagation::W3c && remote.ids.is_some());
-    propagation::bound_state(headers, goes_on);
-    if !trace.is_in(headers, remote) {
-        trace.write(headers);
+    if said {
+        propagation::bound_state(headers, goes_on);
+        if !trace.is_in(headers, remote) {
+            trace.write(headers);
+        }
+    } else {
+        trace.add(headers);
     }
     if context.sampled {
         let state = propagation::state(headers);

@@ -58,22 +58,34 @@ impl Formats {
 impl Trace {
     /// Puts a context into a head, in the place of whatever was there of any trace.
     pub fn write(&self, headers: &mut HeaderMap) {
-        // Most heads say nothing: they are gone through once, where each field would have to be looked up by its name.
-        let clear = is_any_in(headers);
+        if is_any_in(headers) {
+            self.clear_others(headers);
+        }
+        self.add(headers);
+    }
+
+    /// The same where nothing was there.
+    pub fn add(&self, headers: &mut HeaderMap) {
         if self.emit.has(Propagation::W3c) {
             headers.insert(w3c::TRACEPARENT, w3c::write(&self.context));
-        } else if clear {
-            headers.remove(w3c::TRACEPARENT);
-            headers.remove(TRACESTATE);
         }
         if self.emit.has(Propagation::B3) {
             b3::write(&self.context, headers);
-        } else if clear {
-            b3::remove(headers);
         }
         if self.emit.has(Propagation::B3Single) {
             headers.insert(b3::SINGLE, b3::write_single(&self.context));
-        } else if clear {
+        }
+    }
+
+    fn clear_others(&self, headers: &mut HeaderMap) {
+        if !self.emit.has(Propagation::W3c) {
+            headers.remove(w3c::TRACEPARENT);
+            headers.remove(TRACESTATE);
+        }
+        if !self.emit.has(Propagation::B3) {
+            b3::remove(headers);
+        }
+        if !self.emit.has(Propagation::B3Single) {
             headers.remove(b3::SINGLE);
         }
     }
@@ -100,8 +112,9 @@ impl Trace {
     }
 }
 
-/// Whether there is a field of any format.
-fn is_any_in(headers: &HeaderMap) -> bool {
+/// Whether there is a field of any format. A head is gone through once, where each field would have to be looked up by its name: most
+/// have none.
+pub fn is_any_in(headers: &HeaderMap) -> bool {
     headers.keys().map(HeaderName::as_str).any(|name| name.starts_with("trace") || name == "b3" || name.starts_with("x-b3-"))
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// `2026-10-11T12:13:14`
@@ -10,12 +10,14 @@ const SECOND_BYTES: usize = 19;
 /// `11/Oct/2026:12:13:14 +0000`
 const CLF_BYTES: usize = 26;
 const MONTHS: [&[u8; 3]; 12] = [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
-/// `255.255.255.255:65535`
-const ADDRESS_BYTES: usize = 21;
 
 thread_local! {
     /// The last second that was written, since the epoch, and how it reads.
     static SECOND: Cell<(u64, [u8; SECOND_BYTES])> = const { Cell::new((u64::MAX, [0; SECOND_BYTES])) };
+    /// The last address of each kind that was written: lines of one client, and of one endpoint, often follow each other.
+    static IP: Cell<(Ipv4Addr, Backwards<15>)> = const { Cell::new((Ipv4Addr::UNSPECIFIED, Backwards::of(b"0.0.0.0"))) };
+    static ADDRESS: Cell<(SocketAddrV4, Backwards<21>)> =
+        const { Cell::new((SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), Backwards::of(b"0.0.0.0:0"))) };
 }
 
 /// Takes text where bytes are wanted.
@@ -29,14 +31,24 @@ impl Write for Bytes<'_> {
 }
 
 /// A short text that is written from its end on, and taken at once.
+#[derive(Clone, Copy)]
 struct Backwards<const BYTES: usize> {
     text: [u8; BYTES],
     begin: usize,
 }
 
 impl<const BYTES: usize> Backwards<BYTES> {
-    fn new() -> Self {
+    const fn new() -> Self {
         Self { text: [0; BYTES], begin: BYTES }
+    }
+
+    const fn of(text: &[u8]) -> Self {
+        let mut all = Self::new();
+        while all.begin > BYTES - text.len() {
+            all.begin -= 1;
+            all.text[all.begin] = text[all.begin + text.len() - BYTES];
+        }
+        all
     }
 
     fn byte(&mut self, byte: u8) {
@@ -69,6 +81,9 @@ impl<const BYTES: usize> Backwards<BYTES> {
 }
 
 pub fn number(to: &mut Vec<u8>, number: u64) {
+    if number < 10 {
+        return to.push(b'0' + (number % 10) as u8);
+    }
     let mut text = Backwards::<20>::new();
     text.number(number);
     text.end(to);
@@ -88,8 +103,12 @@ fn thousandths(to: &mut Vec<u8>, number: u32) {
 pub fn ip(to: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
-            let mut text = Backwards::<ADDRESS_BYTES>::new();
-            text.ip(address);
+            let (known, mut text) = IP.get();
+            if known != address {
+                text = Backwards::new();
+                text.ip(address);
+                IP.set((address, text));
+            }
             text.end(to);
         }
         // Appending to a vector does not fail.
@@ -100,10 +119,14 @@ pub fn ip(to: &mut Vec<u8>, address: IpAddr) {
 pub fn address(to: &mut Vec<u8>, address: SocketAddr) {
     match address {
         SocketAddr::V4(address) => {
-            let mut text = Backwards::<ADDRESS_BYTES>::new();
-            text.number(address.port().into());
-            text.byte(b':');
-            text.ip(*address.ip());
+            let (known, mut text) = ADDRESS.get();
+            if known != address {
+                text = Backwards::new();
+                text.number(address.port().into());
+                text.byte(b':');
+                text.ip(*address.ip());
+                ADDRESS.set((address, text));
+            }
             text.end(to);
         }
         SocketAddr::V6(address) => _ = write!(Bytes(to), "{address}"),
@@ -158,7 +181,16 @@ mod tests {
         for value in [0, 9, 10, 1234, u64::MAX] {
             assert_eq!(written(|to| number(to, value)), value.to_string());
         }
-        for text in ["127.0.0.1:80", "0.0.0.0:0", "255.255.255.255:65535", "[::1]:443", "[2001:db8::1]:1"] {
+        let addresses = [
+            "0.0.0.0:0",
+            "127.0.0.1:80",
+            "127.0.0.1:81",
+            "1.0.0.127:80",
+            "255.255.255.255:65535",
+            "[::1]:443",
+            "[2001:db8::1]:1",
+        ];
+        for text in addresses.into_iter().flat_map(|text| [text, text]) {
             let value: SocketAddr = text.parse().expect("an address");
             assert_eq!(written(|to| address(to, value)), text);
             assert_eq!(written(|to| ip(to, value.ip())), value.ip().to_string());
