@@ -11,6 +11,7 @@ mod inflow;
 pub mod onlooker;
 pub mod proxy_header;
 mod record;
+pub mod room;
 pub mod tap;
 pub mod trail;
 
@@ -94,6 +95,8 @@ pub struct Exchange {
 #[derive(Debug, Clone)]
 pub struct Mirror {
     pub cluster: Arc<str>,
+    /// There was room for it when it was asked for; without it, it is not sent, and nothing else of it is known.
+    pub has_room: bool,
     /// Set on the copy only.
     pub fields: HeaderMap,
     /// Its own host, in the place of the request's.

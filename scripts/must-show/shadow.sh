@@ -66,7 +66,7 @@ import json, sys
 
 told = json.load(open(sys.argv[1]))
 assert told["failed"] == 0, told
-print(told["p99_us"], told["requests"], int(sys.argv[2]) // told["requests"])
+print(told["p99_us"], told["requests"], int(sys.argv[2]) // told["requests"], told["tail"]["windows"], told["tail"]["worst"][0]["requests"])
 END
 }
 
@@ -81,12 +81,14 @@ say "at most $most exchanges a second with copies; measured at $rate on $CONNECT
 before="$(counted shadow_copies_total)"
 off=() on=() copied=0
 for round in $(seq "$ROUNDS"); do
-    read -r took without_requests without_cpu <<<"$(p99 "$port_off")"
+    read -r took without_requests without_cpu without_windows without_worst <<<"$(p99 "$port_off")"
     off+=("$took")
-    read -r took with_requests with_cpu <<<"$(p99 "$port_on")"
+    read -r took with_requests with_cpu with_windows with_worst <<<"$(p99 "$port_on")"
     on+=("$took")
     copied="$((copied + with_requests))"
     say "  round $round: without copies p99 ${off[-1]} us, $without_requests requests of $without_cpu us of CPU; with copies that hang ${on[-1]} us, $with_requests of $with_cpu us"
+    # The slowest hundredth of a round is spread over all of it, or behind a few stalls.
+    say "    the slowest were due in $without_windows windows of 10 ms, $without_worst in one; with copies in $with_windows, $with_worst in one"
 done
 without="$(median "${off[@]}")" with="$(median "${on[@]}")"
 asked="$(($(counted shadow_copies_total) - before))"

@@ -4,13 +4,21 @@
 //!
 //! `pace URL --rate 5000 --connections 50 --seconds 10` prints one line of JSON with times in microseconds. A connection has a
 //! thread of its own, which blocks: for up to some hundreds.
+//!
+//! `tail` tells whether the slowest hundredth came together, as they do behind a stall, or all along: how many windows of 10 ms they were
+//! due in, and the windows that most of them were due in: when each began, in milliseconds, its requests, and the longest of them.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// A stall that is longer shows in several.
+const WINDOW_US: u64 = 10_000;
+/// Windows that are told.
+const WINDOWS_MAX: usize = 5;
 /// An answer that takes longer is a failure.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
@@ -60,18 +68,44 @@ fn main() -> ExitCode {
         eprintln!("no request was answered");
         return ExitCode::FAILURE;
     }
-    took.sort_unstable();
-    let at = |share: f64| took[((took.len() as f64 * share) as usize).min(took.len() - 1)];
+    took.sort_unstable_by_key(|answer| answer.took_us);
+    let place = |share: f64| ((took.len() as f64 * share) as usize).min(took.len() - 1);
+    let at = |share: f64| took[place(share)].took_us;
     println!(
-        "{{\"requests\":{},\"failed\":{failed},\"p50_us\":{},\"p90_us\":{},\"p99_us\":{},\"p999_us\":{},\"max_us\":{}}}",
+        "{{\"requests\":{},\"failed\":{failed},\"p50_us\":{},\"p90_us\":{},\"p99_us\":{},\"p999_us\":{},\"max_us\":{},\"tail\":{}}}",
         took.len(),
         at(0.5),
         at(0.9),
         at(0.99),
         at(0.999),
-        at(1.0)
+        at(1.0),
+        tail(&took[place(0.99)..])
     );
     ExitCode::SUCCESS
+}
+
+/// One request that was answered.
+struct Answered {
+    /// When it was due, from the beginning.
+    due_us: u64,
+    took_us: u64,
+}
+
+/// When the slowest ones were due.
+fn tail(slowest: &[Answered]) -> String {
+    let mut windows: HashMap<u64, (usize, u64)> = HashMap::new();
+    for answer in slowest {
+        let (requests, longest) = windows.entry(answer.due_us / WINDOW_US).or_default();
+        (*requests, *longest) = (*requests + 1, answer.took_us.max(*longest));
+    }
+    let mut told: Vec<_> = windows.iter().map(|(window, (requests, longest))| (*requests, *window, *longest)).collect();
+    told.sort_unstable_by(|one, other| other.cmp(one));
+    let told: Vec<_> = (told.iter().take(WINDOWS_MAX))
+        .map(|(requests, window, longest)| {
+            format!("{{\"at_ms\":{},\"requests\":{requests},\"max_us\":{longest}}}", window * WINDOW_US / 1000)
+        })
+        .collect();
+    format!("{{\"windows\":{},\"worst\":[{}]}}", windows.len(), told.join(","))
 }
 
 fn wanted(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String> {
@@ -103,8 +137,8 @@ fn connect(authority: &str) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// How long each answer took, in microseconds, and how many failed.
-fn one_connection(stream: TcpStream, wanted: &Wanted, first: Instant, start: Instant) -> (Vec<u64>, u64) {
+/// How long each answer took, and how many failed.
+fn one_connection(stream: TcpStream, wanted: &Wanted, first: Instant, start: Instant) -> (Vec<Answered>, u64) {
     let every = Duration::from_secs_f64(f64::from(wanted.connections) / wanted.rate);
     let end = start + Duration::from_secs_f64(wanted.seconds);
     let request = format!("GET {} HTTP/1.1\r\nhost: {}\r\n\r\n", wanted.path, wanted.authority);
@@ -119,7 +153,8 @@ fn one_connection(stream: TcpStream, wanted: &Wanted, first: Instant, start: Ins
         busy_until = Instant::now();
         match asked {
             Ok(stays) => {
-                took.push(u64::try_from((busy_until - sent).as_micros()).unwrap_or(u64::MAX));
+                let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+                took.push(Answered { due_us: micros(due - start), took_us: micros(busy_until - sent) });
                 if !stays && !again(&mut stream, wanted) {
                     return (took, failed + 1);
                 }

@@ -135,8 +135,19 @@ pub struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// All of them in one note, which the access log shows: `users-v2=0 orders=1`.
     pub fn written(all: &[Self]) -> String {
-        let each: Vec<_> = all.iter().map(|asked| format!("{}={}", asked.rule, asked.mirror.id())).collect();
-        each.join(" ")
+        let mut note = String::with_capacity(all.iter().map(|asked| asked.rule.len() + 3).sum());
+        for asked in all {
+            if !note.is_empty() {
+                note.push(' ');
+            }
+            note.push_str(asked.rule);
+            note.push('=');
+            match char::from_digit(asked.mirror.id(), 10) {
+                Some(digit) => note.push(digit),
+                None => note.push_str(&asked.mirror.id().to_string()),
+            }
+        }
+        note
     }
 
     pub fn read(note: &'a str) -> impl Iterator<Item = Self> {

@@ -1,7 +1,5 @@
 //! Copies of a request for other clusters: sent when the request itself has gone out whole, waited for by nobody.
 
-mod room;
-
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,12 +12,11 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::cluster::{self, Cluster, Outgoing, Wishes};
+use crate::exchange::room::{self, Room};
 use crate::exchange::{Attempt, Mirror, MirrorResult, Ticket};
 use crate::filter::Reach;
 use crate::filter::hand::{CopyCounts, CopyResult};
 use crate::worker;
-
-use room::Room;
 
 /// How often a worker tells of copies that it did not send.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
@@ -27,8 +24,13 @@ const TOLD_EVERY: Duration = Duration::from_secs(1);
 pub const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Longest time of one copy where its cluster has no timeout.
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// Between two copies that are given up because their time is over: to close a connection takes the worker's time, and copies that were
+/// sent together run out of theirs together.
+const GIVEN_UP_EVERY: Duration = Duration::from_millis(1);
 
 thread_local! {
+    /// When the next copy may be given up.
+    static GIVES_UP: Cell<Option<tokio::time::Instant>> = const { Cell::new(None) };
     /// Copies that were not sent, and of which nothing was told yet; when something last was.
     static UNSENT: Cell<(u64, Option<Instant>)> = const { Cell::new((0, None)) };
 }
@@ -72,7 +74,11 @@ impl Copies {
         }
         let copies = mirrors.iter().filter_map(|mirror| {
             let cluster = reach.clusters.get(&mirror.cluster)?;
-            let head = has_room(cluster).then(|| head(cluster, mirror)).flatten();
+            let has_room = mirror.has_room && room::has(&cluster.name);
+            let head = has_room.then(|| head(cluster, mirror)).flatten();
+            if !has_room {
+                tell_of_unsent(cluster);
+            }
             if head.is_none() {
                 leave_out(&mirror.ticket, cluster, &reach.copies);
             }
@@ -123,7 +129,14 @@ impl Copies {
                 let began = Instant::now();
                 let usual = cluster.config.timeouts.request;
                 let limit = if usual.is_zero() { TIMEOUT } else { usual };
-                let answer = tokio::time::timeout(limit, answer(&cluster, request)).await.ok().flatten();
+                let mut answer = std::pin::pin!(answer(&cluster, request));
+                let answer = match tokio::time::timeout(limit, &mut answer).await {
+                    Ok(answer) => answer,
+                    Err(_) => {
+                        its_turn_to_end().await;
+                        None
+                    }
+                };
                 room.end(answer.is_some());
                 counts.count(&cluster.name, if answer.is_some() { CopyResult::Answered } else { CopyResult::Unanswered });
                 let (status, headers, body_hash) = answer.unwrap_or_default();
@@ -133,20 +146,19 @@ impl Copies {
     }
 }
 
+/// Until no other copy has been given up a moment ago.
+async fn its_turn_to_end() {
+    let now = tokio::time::Instant::now();
+    let turn = GIVES_UP.get().map_or(now, |next| next.max(now));
+    GIVES_UP.set(Some(turn + GIVEN_UP_EVERY));
+    tokio::time::sleep_until(turn).await;
+}
+
 /// A request that breaks off is not copied.
 impl Drop for Copies {
     fn drop(&mut self) {
         self.copies.iter().for_each(|copy| leave_out(&copy.ticket, &copy.cluster, &self.counts));
     }
-}
-
-/// Whether one more may be under way; it is told if not.
-fn has_room(cluster: &Cluster) -> bool {
-    let room = room::has(&cluster.name);
-    if !room {
-        tell_of_unsent(cluster);
-    }
-    room
 }
 
 fn leave_out(ticket: &Ticket, cluster: &Cluster, counts: &CopyCounts) {
@@ -189,4 +201,44 @@ async fn hash(mut body: Incoming) -> Option<u64> {
         }
     }
     Some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant as Moment;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn copies_whose_time_is_over_are_given_up_one_after_the_other() {
+        let began = Moment::now();
+        let ended = futures_of(3).await;
+        assert_eq!(ended, [0, 1, 2].map(|turn| began + GIVEN_UP_EVERY * turn));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(futures_of(1).await, [Moment::now()], "nobody waits for those of long ago");
+    }
+
+    /// When so many that came at once were let go.
+    async fn futures_of(copies: usize) -> Vec<Moment> {
+        let mut ends = Vec::new();
+        for copy in (0..copies).map(|_| async {
+            its_turn_to_end().await;
+            Moment::now()
+        }) {
+            ends.push(Box::pin(copy));
+        }
+        let mut ended = Vec::new();
+        std::future::poll_fn(|context| {
+            ends.retain_mut(|copy| match copy.as_mut().poll(context) {
+                std::task::Poll::Ready(at) => {
+                    ended.push(at);
+                    false
+                }
+                std::task::Poll::Pending => true,
+            });
+            if ends.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+        ended
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::{fields, request};
-use crate::exchange::Mirror;
+use crate::exchange::{Mirror, room};
 use crate::filter::hand::InHand;
 use crate::filter::witness::{self, Event, Missing};
 use crate::filter::{Hook, OutOfPlace};
@@ -35,27 +35,35 @@ pub fn add<'a>(
     if mirrors.len() >= MIRRORS_MAX {
         return Ok(Err(format!("there are {MIRRORS_MAX} copies already")));
     }
-    let mut map = HeaderMap::new();
-    let mut authority = None;
-    for (name, value) in headers {
-        if name.eq_ignore_ascii_case("host") {
-            match request::authority(&String::from_utf8_lossy(value)) {
-                Ok(sound) => authority = Some(sound.to_owned()),
-                Err(why) => return Ok(Err(why)),
-            }
-            continue;
-        }
-        if let Err(why) = fields::set(&mut map, name, value) {
-            return Ok(Err(why));
-        }
-    }
+    // One that will not be sent is not looked at any further: at a cluster that hangs that is each of them.
+    let has_room = room::has(known);
+    let set = if has_room { set(headers) } else { Ok((HeaderMap::new(), None)) };
+    let (fields, authority) = match set {
+        Ok(set) => set,
+        Err(why) => return Ok(Err(why)),
+    };
     let id = u32::try_from(mirrors.len()).unwrap_or(u32::MAX);
     mirrors.push(Mirror {
         cluster: Arc::clone(known),
-        fields: map,
+        has_room,
+        fields,
         authority,
         body_limit: body_limit.min(BODY_BYTES_MAX) as usize,
         ticket: Rc::default(),
     });
     Ok(Ok(id))
+}
+
+/// What the copy has of its own: fields, and an authority.
+fn set<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<(HeaderMap, Option<String>), String> {
+    let mut map = HeaderMap::new();
+    let mut authority = None;
+    for (name, value) in headers {
+        if name.eq_ignore_ascii_case("host") {
+            authority = Some(request::authority(&String::from_utf8_lossy(value))?.to_owned());
+        } else {
+            fields::set(&mut map, name, value)?;
+        }
+    }
+    Ok((map, authority))
 }

@@ -49,10 +49,25 @@ pub fn authority(authority: &str) -> Result<&str, String> {
 
 /// A host, with a port that is a number or without one. The parser lets any text stand for a port.
 pub fn is_authority(text: &str) -> bool {
+    if is_name(text) {
+        return true;
+    }
     let Ok(parsed) = text.parse::<Authority>() else { return false };
     let port = text.strip_prefix(parsed.host()).and_then(|rest| rest.strip_prefix(':'));
     let port_is_sound = port.is_none_or(|port| port.is_empty() || port.parse::<u16>().is_ok());
     !text.contains('@') && !parsed.host().is_empty() && port_is_sound
+}
+
+/// What most are: letters and digits, dots and hyphens, and a port or none. To parse one takes several times as long.
+fn is_name(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let host = bytes.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')).count();
+    let port = match &bytes[host..] {
+        [] => true,
+        [b':', digits @ ..] => digits.first().is_some_and(u8::is_ascii_digit) && text[host + 1..].parse::<u16>().is_ok(),
+        _ => false,
+    };
+    (1..=AUTHORITY_BYTES_MAX).contains(&host) && port
 }
 
 pub fn set_target(exchange: &mut Exchange, target: &str) -> Result<(), String> {
@@ -96,11 +111,35 @@ mod tests {
 
     #[test]
     fn a_port_is_a_number() {
-        for sound in ["example.com", "example.com:80", "[::1]:8443", "127.0.0.1", "localhost:"] {
+        for sound in ["example.com", "example.com:80", "a-b.test:65535", "[::1]:8443", "127.0.0.1", "localhost:", "a_b"] {
             assert!(is_authority(sound), "{sound}");
         }
-        for unsound in ["", ":80", "a:port", "user@example.com", "a b", "example.com:99999", "example.com/path"] {
+        for unsound in
+            ["", ":80", "a:port", "user@example.com", "a b", "example.com:99999", "example.com/path", "a:80:80", "a:-1"]
+        {
             assert!(!is_authority(unsound), "{unsound}");
+        }
+    }
+
+    #[test]
+    fn what_is_a_name_at_sight_is_one_for_the_parser() {
+        for text in [
+            "example.com",
+            "a-b.test:8080",
+            "127.0.0.1:65535",
+            "-",
+            ".",
+            "0",
+            "a.",
+            "A.example:0000",
+            &"a".repeat(AUTHORITY_BYTES_MAX),
+        ] {
+            assert!(is_name(text), "{text}");
+            let parsed = text.parse::<Authority>().expect("an authority");
+            assert!(text.starts_with(parsed.host()) && !parsed.host().is_empty(), "{text}");
+        }
+        for text in ["", ":80", "a:", "a:b", "a:+1", "a:65536", "a_b", "a@b", "[::1]", "a/b", "a%20b", "\u{e9}"] {
+            assert!(!is_name(text), "{text}");
         }
     }
 }
