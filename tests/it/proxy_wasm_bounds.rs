@@ -69,8 +69,10 @@ async fn instances_that_only_finish_their_exchanges_are_bounded() {
         let client = proxy.client().await;
         waiting.push(tokio::spawn(async move { client.get("/rebuild").whole().await.map(drop) }));
         proxy.metric_becomes("wasmcustom_arrived{filter=\"pw-hoard\"}", |arrived| arrived == count as f64).await;
-        assert_eq!(proxy.metric(instances).await, Some(count.min(3) as f64));
+        proxy.metric_becomes(instances, |instances| instances == count.min(3) as f64).await;
     }
+    // Whoever asks for one more does so in vain.
+    assert_eq!(proxy.metric(instances).await, Some(3.0));
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
     // They end with their exchanges, and then another one may take the place of the newest.
     while proxy.metric(instances).await != Some(1.0) {
