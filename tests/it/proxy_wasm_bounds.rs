@@ -81,6 +81,36 @@ async fn instances_that_only_finish_their_exchanges_are_bounded() {
     assert_eq!(proxy.failures("pw-hoard").await, 0);
 }
 
+scenario!(calls_end_with_their_instance);
+async fn calls_end_with_their_instance() {
+    let origin = origin().echo("*").run();
+    let hanging = tamis_tests::origin().hang("/").run();
+    let filter =
+        format!("allow = {{ clusters = ['service'] }}\n[clusters.service]\nendpoints = ['{hanging}']\nendpoint-metrics = true");
+    let proxy = Edge::HTTP1_PLAIN.proxy(format!("workers = 1\n{}", chain(&origin, &[("pw-hoard", &filter)])));
+    let client = proxy.client().await;
+    let under_way = format!("tamis_endpoint_requests{{cluster=\"service\",endpoint=\"{hanging}\"}}");
+    for _ in 0..3 {
+        // It ends when somebody asks for another instance.
+        assert_eq!(client.get("/leave").await.status, 200);
+        proxy.metric_becomes(&under_way, |calls| calls == 1.0).await;
+    }
+    assert_eq!(client.get("/").await.status, 200);
+    proxy.metric_becomes(&under_way, |calls| calls == 0.0).await;
+    proxy.metric_becomes("tamis_filter_instances{filter=\"pw-hoard\"}", |instances| instances == 1.0).await;
+    assert_eq!(proxy.failures("pw-hoard").await, 0);
+}
+
+scenario!(a_body_grows_no_further_than_there_is_memory_for);
+async fn a_body_grows_no_further_than_there_is_memory_for() {
+    let origin = origin().route("*", "a body").run();
+    let proxy = Edge::HTTP1_PLAIN.proxy(format!("workers = 1\n{}", chain(&origin, &[("pw-hoard", "")])));
+    assert!(proxy.client().await.get("/grow").whole().await.is_err(), "what it has is not the answer");
+    assert_eq!(proxy.failures("pw-hoard").await, 1);
+    assert_eq!(proxy.client().await.get("/").await.text(), "a body", "the others go on");
+    assert_eq!(proxy.metric("tamis_filter_instances{filter=\"pw-hoard\"}").await, Some(1.0));
+}
+
 scenario!(a_period_takes_the_place_of_the_one_before);
 async fn a_period_takes_the_place_of_the_one_before() {
     let origin = origin().echo("*").run();
