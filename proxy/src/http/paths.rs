@@ -59,7 +59,8 @@ fn is_plain(path: &str) -> bool {
     let mut before = b'/';
     path.strip_prefix('/').unwrap_or(path).bytes().all(|byte| {
         let begins = std::mem::replace(&mut before, byte) == b'/';
-        !matches!(byte, b'%' | b'\\') && !(begins && matches!(byte, b'/' | b'.'))
+        let is_special = matches!(byte, b'%' | b'\\') || begins && matches!(byte, b'/' | b'.');
+        !is_special
     })
 }
 
