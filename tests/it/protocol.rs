@@ -37,7 +37,7 @@ async fn first_bytes_may_come_one_by_one() {
 scenario!(a_client_that_says_nothing_is_idle);
 async fn a_client_that_says_nothing_is_idle() {
     let proxy = proxy("[listeners.edge]\ntimeouts = { idle = '100ms' }");
-    Raw::is_refused(proxy.address()).await;
+    Raw::plain(proxy.address()).await.closed().await;
 }
 
 scenario!(a_client_that_stops_within_the_preface_is_left_after_the_deadline);
