@@ -11,6 +11,13 @@ cp -r examples/sidecar "$work/example"
 rm -rf "$work/example/certificates"
 cd "$work/example"
 sed -i '/^\[sidecar\]/a opaque-ports = [2525]' tamis.toml
+cat >>tamis.toml <<END
+[listeners.outbound.timeouts]
+protocol-detect = "60s"
+[services.mail]
+endpoints = ["10.77.0.3:2525"]
+identities = ["spiffe://shop.example/ns/shop/sa/users"]
+END
 export TAMIS="$tamis" TAMIS_EXAMPLE_STATE="$work/state"
 trap './namespaces.sh down; finish' EXIT
 ./namespaces.sh up
@@ -53,15 +60,44 @@ must "which it came to as a raw connection within mutual TLS" raw_and_known
 raw 10.77.0.2 9090 >"$work/raw.txt"
 must "and passes through to whom nobody knows" grep -q 'Error response' "$work/raw.txt"
 
-start mail ip netns exec shop-users python3 -c '
+mail_service='
 import socket
 server = socket.create_server(("0.0.0.0", 2525))
 print("ready", flush=True)
 while True:
     server.accept()[0].sendall(b"220 ready")'
+start mail ip netns exec shop-users python3 -c "$mail_service"
 await grep -q ready "$work/mail.log"
-first_word() { in_web python3 -c 'import socket; print(socket.create_connection(("10.77.0.2", 2525), 5).recv(9).decode())'; }
-must "where the server speaks first, nobody waits for what the client says" test "$(first_word)" = "220 ready"
+first_word() { in_web python3 -c 'import socket, sys; print(socket.create_connection((sys.argv[1], 2525), 20).recv(9).decode())' "$1"; }
+must "where the server speaks first, nobody waits for what the client says" test "$(first_word 10.77.0.2)" = "220 ready"
+if command -v nft >/dev/null; then
+    # Within mutual TLS as well: neither of the two sidecars would wait for less than a minute.
+    cat >mail.toml <<END
+admin = { listen = "127.0.0.1:9904" }
+[sidecar]
+service = "mail"
+port = 2525
+certificate = "certificates/users.pem"
+key = "certificates/users.key"
+ca = ["certificates/ca.pem"]
+trust-domain = "shop.example"
+inbound = "0.0.0.0:16006"
+outbound = "127.0.0.1:16001"
+ipv6 = false
+opaque-ports = [2525]
+[listeners.inbound.timeouts]
+protocol-detect = "60s"
+END
+    in_mail() { ./namespaces.sh in users-v2 "$@"; }
+    start mail-service ip netns exec shop-users-v2 python3 -c "$mail_service"
+    await grep -q ready "$work/mail-service.log"
+    start mail-sidecar ip netns exec shop-users-v2 "$tamis" sidecar -c mail.toml
+    in_mail "$tamis" wait --admin http://127.0.0.1:9904
+    in_mail nft 'table inet mail { chain in { type nat hook prerouting priority -100; tcp dport 2525 redirect to :16006; }; }'
+    must "nor where two sidecars are between them" test "$(first_word 10.77.0.3)" = "220 ready"
+    modes() { in_mail curl --silent http://127.0.0.1:9904/metrics | grep -F 'tamis_connections_mode_total{listener="inbound",mode="mtls"} 1'; }
+    await modes
+fi
 
 must "what was going to the proxy itself is a circle" test "$(status http://127.0.0.1:15001/)" = 508
 

@@ -69,16 +69,46 @@ async fn instances_that_only_finish_their_exchanges_are_bounded() {
         let client = proxy.client().await;
         waiting.push(tokio::spawn(async move { client.get("/rebuild").whole().await.map(drop) }));
         proxy.metric_becomes("wasmcustom_arrived{filter=\"pw-hoard\"}", |arrived| arrived == count as f64).await;
-        // A worker makes one for a filter that goes live too, so that the next one may be there before it is needed.
-        let number = proxy.metric(instances).await.unwrap();
-        assert!((count.min(3) as f64..=(count + 1).min(3) as f64).contains(&number), "{number} after {count}");
+        proxy.metric_becomes(instances, |instances| instances == count.min(3) as f64).await;
     }
+    // Whoever asks for one more does so in vain.
+    assert_eq!(proxy.metric(instances).await, Some(3.0));
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
     // They end with their exchanges, and then another one may take the place of the newest.
     while proxy.metric(instances).await != Some(1.0) {
         assert_eq!(proxy.client().await.get("/").await.status, 200);
     }
     assert_eq!(proxy.failures("pw-hoard").await, 0);
+}
+
+scenario!(calls_end_with_their_instance);
+async fn calls_end_with_their_instance() {
+    let origin = origin().echo("*").run();
+    let hanging = tamis_tests::origin().hang("/").run();
+    let filter =
+        format!("allow = {{ clusters = ['service'] }}\n[clusters.service]\nendpoints = ['{hanging}']\nendpoint-metrics = true");
+    let proxy = Edge::HTTP1_PLAIN.proxy(format!("workers = 1\n{}", chain(&origin, &[("pw-hoard", &filter)])));
+    let client = proxy.client().await;
+    let under_way = format!("tamis_endpoint_requests{{cluster=\"service\",endpoint=\"{hanging}\"}}");
+    for _ in 0..3 {
+        // It ends when somebody asks for another instance.
+        assert_eq!(client.get("/leave").await.status, 200);
+        proxy.metric_becomes(&under_way, |calls| calls == 1.0).await;
+    }
+    assert_eq!(client.get("/").await.status, 200);
+    proxy.metric_becomes(&under_way, |calls| calls == 0.0).await;
+    proxy.metric_becomes("tamis_filter_instances{filter=\"pw-hoard\"}", |instances| instances == 1.0).await;
+    assert_eq!(proxy.failures("pw-hoard").await, 0);
+}
+
+scenario!(a_body_grows_no_further_than_there_is_memory_for);
+async fn a_body_grows_no_further_than_there_is_memory_for() {
+    let origin = origin().route("*", "a body").run();
+    let proxy = Edge::HTTP1_PLAIN.proxy(format!("workers = 1\n{}", chain(&origin, &[("pw-hoard", "")])));
+    assert!(proxy.client().await.get("/grow").whole().await.is_err(), "what it has is not the answer");
+    assert_eq!(proxy.failures("pw-hoard").await, 1);
+    assert_eq!(proxy.client().await.get("/").await.text(), "a body", "the others go on");
+    assert_eq!(proxy.metric("tamis_filter_instances{filter=\"pw-hoard\"}").await, Some(1.0));
 }
 
 scenario!(a_period_takes_the_place_of_the_one_before);

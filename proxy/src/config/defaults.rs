@@ -119,8 +119,9 @@ pub const UPSTREAM_CONNECTION_WINDOW_BYTES: u32 = 4 * MIB as u32;
 pub const UPSTREAM_HEADER_BYTES: usize = 60 * KIB;
 /// Response fields.
 pub const UPSTREAM_HEADER_COUNT: usize = 100;
-/// Read and write buffer of one upstream HTTP/1 connection; it must hold a whole response head.
-pub const UPSTREAM_BUFFER_BYTES: usize = 64 * KIB;
+/// Read and write buffer of one upstream HTTP/1 connection; it must hold a whole response head. An answer of 64 KiB, head included, is
+/// read at once. It is as large only while answers are.
+pub const UPSTREAM_BUFFER_BYTES: usize = 128 * KIB;
 
 /// Open connections to a cluster: past it, a service has more to do with connections than with requests.
 pub const CLUSTER_CONNECTIONS: usize = 1024;
@@ -264,6 +265,8 @@ pub const ADMIN_REQUEST_HEADERS: Duration = Duration::from_secs(10);
 pub const TAP_WATCHERS: usize = 8;
 /// Exchanges that wait for one who watches: a second of a busy proxy, for somebody who reads faster than that on average.
 pub const TAP_QUEUE: usize = 1024;
+/// What these take: a queue of heads, or some sixty exchanges with whole bodies, so that eight who stall cost no more than a module.
+pub const TAP_QUEUE_BYTES: usize = 8 * MIB;
 /// Of one body, as much as whoever watches may ask for: what a person reads, times eight watchers and what waits for them.
 pub const TAP_BODY_BYTES: usize = 64 * KIB;
 /// Fields whose values let somebody in: telemetry does not show them.

@@ -11,9 +11,10 @@ use super::limits::TABLE_ELEMENTS_MAX;
 use crate::config;
 use crate::config::defaults::FILTER_MEMORY_MAX;
 
-/// A component may be made of several core instances.
-const CORE_INSTANCES: u32 = 4;
-/// What one component may take of what is there for all.
+/// Tables that there are for each instance: nearly all have one, and those of components two.
+const TABLES: u32 = 4;
+/// What one component may take of what is there for all. Its core instances are counted and no more, so that there is room for as many
+/// as all of them may have: Python's have 14 each.
 const MEMORIES_PER_COMPONENT: u32 = 4;
 const TABLES_PER_COMPONENT: u32 = 16;
 const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
@@ -68,12 +69,11 @@ impl Engine {
     /// Sets address space aside. Its epochs end until it is dropped.
     pub fn new(instances_max: usize, entry: Entry) -> wasmtime::Result<Self> {
         let instances_max = u32::try_from(instances_max).unwrap_or(u32::MAX);
-        let core_instances_max = instances_max.saturating_mul(CORE_INSTANCES);
         let mut pool = PoolingAllocationConfig::default();
         pool.total_component_instances(instances_max)
-            .total_core_instances(core_instances_max)
+            .total_core_instances(instances_max.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
             .total_memories(instances_max)
-            .total_tables(core_instances_max)
+            .total_tables(instances_max.saturating_mul(TABLES))
             // Only total_memories bounds what one component may have; most have one, none needs many.
             .max_memories_per_component(MEMORIES_PER_COMPONENT)
             .max_tables_per_component(TABLES_PER_COMPONENT)
@@ -122,5 +122,31 @@ impl Engine {
     /// What guests can import.
     pub fn linker(&self) -> &Linker {
         &self.0.linker
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::Store;
+    use wasmtime::component::{Component, Linker};
+
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_all_instances_whatever_they_are_made_of() {
+        let engine = Engine::new(2, Entry::Direct).expect("an engine");
+        let many = "(core instance (instantiate $m))".repeat(CORE_INSTANCES_PER_COMPONENT as usize);
+        let text = format!("(component (core module $m) {many})");
+        let bytes = wat::parse_str(text).expect("sound text");
+        let component = Component::from_binary(engine.wasmtime(), &bytes).expect("a component");
+        let linker = Linker::<()>::new(engine.wasmtime());
+        let make = || {
+            let mut store = Store::new(engine.wasmtime(), ());
+            linker.instantiate(&mut store, &component).map(|_| store)
+        };
+        let made = [make().expect("one"), make().expect("another")];
+        let refused = make().expect_err("there is room for two").to_string();
+        assert!(refused.contains("component instances"), "{refused}");
+        drop(made);
     }
 }

@@ -31,12 +31,15 @@ thread_local! {
     static LOOKS: Cell<u64> = const { Cell::new(0) };
     /// The filters that may be kept; `None` before the first sweep.
     static KEPT: RefCell<Option<Arc<BTreeSet<u64>>>> = const { RefCell::new(None) };
-    static POOLS: RefCell<HashMap<u64, Rc<Pool>, BuildHasherDefault<Number>>> = RefCell::default();
+    static POOLS: RefCell<Numbered<u64, Rc<Pool>>> = RefCell::default();
 }
 
-/// Ids are counted up, so each is as good a hash as any.
+/// A table by numbers that are counted up.
+pub type Numbered<N, T> = HashMap<N, T, BuildHasherDefault<Number>>;
+
+/// Each of them is as good a hash as any.
 #[derive(Debug, Default)]
-struct Number(u64);
+pub struct Number(u64);
 
 impl Hasher for Number {
     fn finish(&self) -> u64 {
@@ -46,6 +49,10 @@ impl Hasher for Number {
 
     fn write(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|byte| self.0 = self.0 << 8 | u64::from(*byte));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = u64::from(number);
     }
 
     fn write_u64(&mut self, number: u64) {

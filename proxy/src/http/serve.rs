@@ -1,6 +1,6 @@
 //! One downstream connection: HTTP/1 or HTTP/2, told apart, watched and drained; every request becomes an exchange.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -44,10 +45,14 @@ pub struct Served {
     pub(super) http2: bool,
     /// It waits for its next request, and has no buffers.
     pub(super) resting: Cell<bool>,
+    /// After so many exchanges its buffers were looked into last.
+    pub(super) looked: Cell<u64>,
     /// How far the request of the last exchange has come.
     pub(super) request: RefCell<Option<Rc<Inflow>>>,
     /// When hyper was told to end this connection after what is under way.
     pub(super) drained: Cell<Option<Instant>>,
+    /// The client's address as upstreams are told, from the first exchange on.
+    pub(super) client: OnceCell<HeaderValue>,
 }
 
 thread_local! {
@@ -79,11 +84,11 @@ impl Drop for Counted {
 }
 
 impl Served {
-    pub fn begin_exchange(&self) -> UnderWay {
+    pub fn begin_exchange(&self, snapshot: &Snapshot) -> UnderWay {
         self.pulse.begin_exchange();
         self.exchanges.set(self.exchanges.get() + 1);
         UNDER_WAY.set(UNDER_WAY.get() + 1);
-        let config = &self.live.load().config;
+        let config = &snapshot.config;
         let share = config.limits.exchanges.div_ceil(config.workers.unwrap_or(1).max(1));
         UnderWay(Rc::new(Counted { pulse: Arc::clone(&self.pulse), over_limit: UNDER_WAY.get() > share }))
     }
@@ -100,6 +105,13 @@ impl Served {
             *listener = Arc::clone(present);
         }
         Arc::clone(&listener)
+    }
+
+    pub fn client(&self) -> &HeaderValue {
+        self.client.get_or_init(|| {
+            let address = self.connection.client_address().ip().to_string();
+            HeaderValue::try_from(address).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+        })
     }
 
     /// An HTTP/1 connection ends after this exchange.
@@ -136,8 +148,10 @@ pub async fn serve<IO>(
     let pulse = Arc::new(Pulse::new());
     let io = Watched::new(io, prefix, Arc::clone(&pulse));
     let listener = RefCell::new(listener);
-    let (exchanges, resting, request, drained) = (Cell::new(0), Cell::new(false), RefCell::default(), Cell::new(None));
-    let served = Rc::new(Served { live, connection, drain, pulse, listener, exchanges, http2, resting, request, drained });
+    let (exchanges, resting, looked) = (Cell::new(0), Cell::new(false), Cell::new(0));
+    let (request, drained, client) = (RefCell::default(), Cell::new(None), OnceCell::new());
+    let served = Served { live, connection, drain, pulse, listener, exchanges, http2, resting, looked, request, drained, client };
+    let served = Rc::new(served);
     // Boxed, like what is awaited before it: what waits for its next request has room for neither.
     if http2 { Box::pin(serve_http2(io, served)).await } else { serve_http1(io, served).await }
 }
@@ -190,6 +204,10 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     while let Some(mut resting) = Box::pin(work_http1(io, Rc::clone(&served))).await {
+        if !rest::begins(&served) {
+            io = resting;
+            continue;
+        }
         let rests = served.listener.borrow().traffic.rests();
         rest::give_back();
         let woken = watch(&served, std::pin::pin!(rest::awake(&mut resting))).await;
@@ -241,8 +259,6 @@ where
                 return None;
             }
             Watch::Rest => {
-                served.resting.set(true);
-                served.request.take();
                 let parts = connection.into_parts()?;
                 let mut io = parts.io.into_inner();
                 io.put_back(parts.read_buf);

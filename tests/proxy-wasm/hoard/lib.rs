@@ -1,6 +1,7 @@
 //! Takes as much of the host as it gets, in pieces of a megabyte, and tells how many and why no more: `/calls` of calls that
-//! nobody answers, `/messages` of a stream of gRPC, `/bytes` of a body of its own. `/rebuild` wants another instance each time
-//! and waits for ever, `/ticks` asks for another period a thousand times.
+//! nobody answers, `/messages` of a stream of gRPC, `/bytes` of a body of its own, `/grow` of the one that there is. `/rebuild` wants
+//! another instance each time and waits for ever, `/leave` makes a call and does not wait; `/ticks` asks for another period a thousand
+//! times.
 
 use std::time::Duration;
 
@@ -54,6 +55,12 @@ impl HttpContext for Hoard {
                 self.set_property(vec!["wasm_need_rebuild"], Some(b"true"));
                 return Action::Pause;
             }
+            "/leave" => {
+                let head = vec![(":method", "POST"), (":path", "/"), (":authority", "a.test")];
+                self.dispatch_http_call("service", head, None, vec![], Duration::from_secs(30)).unwrap();
+                self.set_property(vec!["wasm_need_rebuild"], Some(b"true"));
+                return Action::Continue;
+            }
             "/ticks" => until_refused(|| hostcalls::set_tick_period(Duration::from_secs(1_000_000))),
             _ => return Action::Continue,
         };
@@ -75,6 +82,10 @@ impl HttpContext for Hoard {
     }
 
     fn on_http_response_body(&mut self, _: usize, _: bool) -> Action {
+        if self.path == "/grow" {
+            let piece = vec![b'x'; PIECE];
+            (0..100).for_each(|_| self.set_http_response_body(usize::MAX, 0, &piece));
+        }
         Action::Continue
     }
 }

@@ -9,6 +9,7 @@ use super::super::abi::proxy_wasm::Streams;
 use super::super::hand::Hand;
 use super::super::observe::{Before, Effect, Observer};
 use super::super::pool::{self, Lent};
+use super::super::witness;
 use super::super::{Admission, Fault, Filter, Hook, Verdict};
 use super::failing::{Passed, failed, tripped};
 use super::{Chain, Step, Way};
@@ -84,6 +85,7 @@ impl Chain {
                 }
                 verdict
             }
+            None if filter.module.prepared.is_shared() => self.call_shared(filter, call, hand).await,
             None => self.call(filter, call, hand).await,
         };
         let verdict = begun.end(filter, verdict, hand);
@@ -118,16 +120,26 @@ impl Chain {
         }
     }
 
-    /// In an instance that is made first, or waited for, or kept for the exchange, or shared; or one that waits itself.
-    async fn call(&self, filter: &Arc<Filter>, call: Call, hand: &mut Hand) -> Result<Verdict, Fault> {
-        if filter.module.prepared.is_shared() {
-            let more = match &call {
-                Call::RequestChunk(..) => self.trailers_follow[Way::Request as usize].get(),
-                Call::ResponseChunk(..) => self.trailers_follow[Way::Response as usize].get(),
-                _ => false,
-            };
-            return self.streams().call(filter, call, hand, more).await;
+    /// In the instance that it shares.
+    async fn call_shared(&self, filter: &Arc<Filter>, call: Call, hand: &mut Hand) -> Result<Verdict, Fault> {
+        let more = match &call {
+            Call::RequestChunk(..) => self.trailers_follow[Way::Request as usize].get(),
+            Call::ResponseChunk(..) => self.trailers_follow[Way::Response as usize].get(),
+            _ => false,
+        };
+        let streams = self.streams();
+        // Boxed: most never wait, and every exchange would have to have room for it.
+        if witness::is_on() {
+            return Box::pin(streams.call(filter, call, hand, more)).await;
         }
+        match streams.call_at_once(filter, call, hand, more) {
+            Ok(verdict) => verdict,
+            Err(waiting) => Box::pin(streams.wait(filter, waiting, hand)).await,
+        }
+    }
+
+    /// In an instance that is made first, or waited for, or kept for the exchange; or one that waits itself.
+    async fn call(&self, filter: &Arc<Filter>, call: Call, hand: &mut Hand) -> Result<Verdict, Fault> {
         if !filter.setup.keeps_state() {
             let mut lent = pool::take(filter).await?;
             hand.waited = lent.waited;

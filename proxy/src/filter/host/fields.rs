@@ -102,6 +102,11 @@ pub fn joined(fields: &HeaderMap, name: &str) -> Option<Joined> {
     })?
 }
 
+/// The first value of a name.
+pub fn first(fields: &HeaderMap, name: &str) -> Option<HeaderValue> {
+    with_name(name, |name| fields.get(name).cloned())?
+}
+
 /// Each value of the name, in order.
 pub fn each(fields: &HeaderMap, name: &str) -> Vec<HeaderValue> {
     with_name(name, |name| fields.get_all(name).iter().cloned().collect()).unwrap_or_default()

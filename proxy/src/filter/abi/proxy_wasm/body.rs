@@ -69,13 +69,23 @@ pub fn status(call: &mut Call<'_>, buffer: u32, length_to: u32, flags_to: u32) -
 /// `proxy_set_buffer_bytes`: bodies only, and of them the beginning, the end, or all.
 pub fn set(call: &mut Call<'_>, buffer: u32, start: u32, size: u32, at: u32, bytes: u32) -> wasmtime::Result<Status> {
     let Some((way, raw)) = way(buffer) else { return Ok(Status::BadArgument) };
-    let given = memory::copy(call, at, bytes)?;
     let Some(stream) = here::stream().filter(|stream| stream.raw == raw) else { return Ok(Status::NotFound) };
     let side = stream.side(way);
     if !side.readable.get() {
         return Ok(Status::NotFound);
     }
     let mut held = side.held.borrow_mut();
+    let kept = if start == 0 && size as usize >= held.len() { 0 } else { held.len() };
+    let most = stream.limit(way).max(call.data().identity.config.memory);
+    if kept.saturating_add(bytes as usize) > most {
+        // Guests know no status for it, and to go on with less would be another body.
+        let wrong =
+            || format!("it makes a body longer than {most} bytes, the larger one of `memory` and `proxy-wasm.body-bytes`");
+        stream.wrong.borrow_mut().get_or_insert_with(wrong);
+        stream.notify();
+        return Ok(Status::Ok);
+    }
+    let given = memory::copy(call, at, bytes)?;
     let Some(changed) = spliced(&held, start as usize, size as usize, given) else { return Ok(Status::BadArgument) };
     *held = changed;
     side.changed.set(true);

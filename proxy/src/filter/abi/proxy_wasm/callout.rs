@@ -161,11 +161,19 @@ pub fn begin(vm: &Rc<Vm>, planned: Planned, reach: &Arc<Reach>, stream: Option<&
                 trace.iter().for_each(|trace| trace.write(request.headers_mut()));
                 (request, cluster)
             });
-            let weak = Rc::downgrade(vm);
+            let (weak, gone) = (Rc::downgrade(vm), Rc::clone(&vm.gone));
             let claim = RefCell::new(claim);
             worker::spawn(async move {
+                // It may be gone before anything of this has run.
+                if weak.upgrade().is_none_or(|vm| vm.is_lost()) {
+                    return;
+                }
                 let answer = match request {
-                    Some((request, cluster)) => fetch(&cluster, request, &wishes, limit, &claim).await,
+                    Some((request, cluster)) => tokio::select! {
+                        biased;
+                        () = gone.notified() => return,
+                        answer = fetch(&cluster, request, &wishes, limit, &claim) => answer,
+                    },
                     None => None,
                 };
                 if let Some(vm) = weak.upgrade() {

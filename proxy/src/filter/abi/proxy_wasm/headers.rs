@@ -18,7 +18,7 @@ use crate::filter::chain::Way;
 use crate::filter::host::{fields, request, response};
 
 /// Fields of one hop: what a guest says of them is not heard.
-const OF_ONE_HOP: [HeaderName; 7] = [
+static OF_ONE_HOP: [HeaderName; 7] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
     HeaderName::from_static("keep-alive"),
@@ -128,35 +128,49 @@ pub fn size(call: &mut Call<'_>, map: u32, to: u32) -> wasmtime::Result<Status> 
     Ok(Status::Ok)
 }
 
+/// One value, shared where that can be.
+enum Value {
+    Field(HeaderValue),
+    Other(Vec<u8>),
+}
+
 /// `proxy_get_header_map_value`: the first value.
 pub fn value(call: &mut Call<'_>, map: u32, name: (u32, u32), to: u32, length_to: u32) -> wasmtime::Result<Option<()>> {
-    let name = memory::copy(call, name.0, name.1)?;
-    let found = match (map, plain_name(&name)) {
-        // Without looking at all the others.
-        (map::REQUEST_HEADERS, Some(name)) => stream().and_then(|stream| {
-            let exchange = stream.exchange();
-            let exchange = exchange.borrow();
-            exchange.request.headers.get(name).map(|value| value.as_bytes().to_vec())
-        }),
-        (map::RESPONSE_HEADERS, Some(name)) => stream().and_then(|stream| {
-            let exchange = stream.exchange();
-            let exchange = exchange.borrow();
-            exchange.response.as_ref()?.headers.get(name).map(|value| value.as_bytes().to_vec())
-        }),
-        (map::REQUEST_HEADERS, None) => stream().and_then(|stream| {
-            let exchange = stream.exchange();
-            let exchange = exchange.borrow();
-            let name: &[u8] = if is_host(&name) { b":authority" } else { &name };
-            of_request(&exchange).into_iter().find(|(known, _)| *known == name).map(|(_, value)| value.into_owned())
-        }),
-        _ => with(call, map, |all| {
-            all.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name)).map(|(_, value)| value.to_vec())
-        })
-        .flatten(),
-    };
-    let Some(found) = found else { return Ok(None) };
-    memory::give(call, &found, to, length_to)?;
+    match find(call, map, memory::see(call, name.0, name.1)?) {
+        None => return Ok(None),
+        Some(Value::Field(value)) => memory::give(call, value.as_bytes(), to, length_to)?,
+        Some(Value::Other(value)) => memory::give(call, &value, to, length_to)?,
+    }
     Ok(Some(()))
+}
+
+fn find(call: &Call<'_>, map: u32, name: &[u8]) -> Option<Value> {
+    match (map, plain_name(name)) {
+        // Without looking at all the others.
+        (map::REQUEST_HEADERS, Some(name)) => {
+            let exchange = stream()?.exchange();
+            let exchange = exchange.borrow();
+            fields::first(&exchange.request.headers, name).map(Value::Field)
+        }
+        (map::RESPONSE_HEADERS, Some(name)) => {
+            let exchange = stream()?.exchange();
+            let exchange = exchange.borrow();
+            fields::first(&exchange.response.as_ref()?.headers, name).map(Value::Field)
+        }
+        (map::REQUEST_HEADERS, None) => {
+            let exchange = stream()?.exchange();
+            let exchange = exchange.borrow();
+            let name = if is_host(name) { b":authority" } else { name };
+            let found = of_request(&exchange).into_iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| Value::Other(value.into_owned()))
+        }
+        _ => {
+            let found = |all: &[Pair<'_>]| {
+                all.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| Value::Other(value.to_vec()))
+            };
+            with(call, map, found).flatten()
+        }
+    }
 }
 
 fn is_host(name: &[u8]) -> bool {
@@ -164,8 +178,8 @@ fn is_host(name: &[u8]) -> bool {
 }
 
 /// A name that is no pseudo field's.
-fn plain_name(name: &[u8]) -> Option<HeaderName> {
-    if name.starts_with(b":") || is_host(name) { None } else { HeaderName::from_bytes(name).ok() }
+fn plain_name(name: &[u8]) -> Option<&str> {
+    if name.starts_with(b":") || is_host(name) { None } else { std::str::from_utf8(name).ok() }
 }
 
 /// `proxy_add_…`, `proxy_replace_…` and `proxy_remove_header_map_value`
@@ -281,8 +295,7 @@ pub fn set_pairs(call: &mut Call<'_>, map: u32, at: u32, bytes: u32) -> wasmtime
     let shared = stream.exchange();
     let exchange = &mut *shared.borrow_mut();
     let of_hop = |headers: &mut HeaderMap| {
-        let kept: HeaderMap =
-            OF_ONE_HOP.into_iter().filter_map(|name| Some((name.clone(), headers.get(&name)?.clone()))).collect();
+        let kept: HeaderMap = OF_ONE_HOP.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone()))).collect();
         *headers = kept;
     };
     let changed = match map {

@@ -79,16 +79,15 @@ functions! {
         }
     };
     proxy_add_header_map_value |call, map: u32, name: u32, name_bytes: u32, value: u32, value_bytes: u32| {
-        let (name, value) = (memory::copy(call, name, name_bytes)?, memory::copy(call, value, value_bytes)?);
-        Ok(headers::change(map, Change::Add(&name, &value)))
+        let (name, value) = (memory::see(call, name, name_bytes)?, memory::see(call, value, value_bytes)?);
+        Ok(headers::change(map, Change::Add(name, value)))
     };
     proxy_replace_header_map_value |call, map: u32, name: u32, name_bytes: u32, value: u32, value_bytes: u32| {
-        let (name, value) = (memory::copy(call, name, name_bytes)?, memory::copy(call, value, value_bytes)?);
-        Ok(headers::change(map, Change::Replace(&name, &value)))
+        let (name, value) = (memory::see(call, name, name_bytes)?, memory::see(call, value, value_bytes)?);
+        Ok(headers::change(map, Change::Replace(name, value)))
     };
     proxy_remove_header_map_value |call, map: u32, name: u32, name_bytes: u32| {
-        let name = memory::copy(call, name, name_bytes)?;
-        Ok(headers::change(map, Change::Remove(&name)))
+        Ok(headers::change(map, Change::Remove(memory::see(call, name, name_bytes)?)))
     };
     proxy_continue_stream |_call, stream: u32| Ok(contexts::go_on(stream));
     proxy_close_stream |_call, stream: u32| Ok(contexts::close(stream));

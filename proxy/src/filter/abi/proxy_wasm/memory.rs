@@ -31,6 +31,12 @@ pub fn look<'a>(call: &'a mut Call<'_>, at: u32, bytes: u32) -> Result<&'a [u8]>
     memory.data(&*call).get(range(at, bytes)).ok_or_else(|| outside(at, bytes))
 }
 
+/// The same while the guest stands still. There is none before its start functions have run.
+pub fn see<'a>(call: &'a Call<'_>, at: u32, bytes: u32) -> Result<&'a [u8]> {
+    let memory = call.data().memory.ok_or_else(|| Error::msg("it exports no memory"))?;
+    memory.data(call).get(range(at, bytes)).ok_or_else(|| outside(at, bytes))
+}
+
 pub fn copy(call: &mut Call<'_>, at: u32, bytes: u32) -> Result<Vec<u8>> {
     look(call, at, bytes).map(<[u8]>::to_vec)
 }

@@ -14,7 +14,7 @@ use crate::filter::abi::Call;
 use crate::filter::chain::Way;
 use crate::filter::hand::Hand;
 use crate::filter::limits::thread_cpu_time;
-use crate::filter::witness::{self, Watch};
+use crate::filter::witness::Watch;
 use crate::filter::{Fault, Filter, Verdict};
 
 /// Who passes the bodies of an exchange on, and has to hear when something of them may go on.
@@ -46,6 +46,15 @@ pub struct Streams {
     pub client_ended: Cell<bool>,
 }
 
+/// A hook that has not ended with its callback.
+pub struct Waiting {
+    stream: Rc<Stream>,
+    stage: Stage,
+    way: Way,
+    half: bool,
+    passing: Option<Way>,
+}
+
 #[derive(Debug, Clone)]
 enum Entry {
     There(Rc<Stream>),
@@ -56,12 +65,12 @@ enum Entry {
 impl Streams {
     /// Runs one hook with this in hand. `more`: trailers follow the end of a body.
     pub async fn call(&self, filter: &Arc<Filter>, call: Call, hand: &mut Hand, more: bool) -> Result<Verdict, Fault> {
-        if !witness::is_on() {
-            return self.enter(filter, call, hand, more).await;
-        }
         let watch = Watch::begin(&call, hand);
         let began = thread_cpu_time();
-        let verdict = self.enter(filter, call, hand, more).await;
+        let verdict = match self.call_at_once(filter, call, hand, more) {
+            Ok(verdict) => verdict,
+            Err(waiting) => self.wait(filter, waiting, hand).await,
+        };
         let memory = self.find(filter).map_or(0, |entry| match entry {
             Entry::There(stream) => stream.vm.memory_bytes(),
             Entry::Lost => 0,
@@ -70,20 +79,28 @@ impl Streams {
         verdict
     }
 
-    async fn enter(&self, filter: &Arc<Filter>, call: Call, hand: &mut Hand, more: bool) -> Result<Verdict, Fault> {
+    /// The same where nobody watches, without a future, which most hooks need not pay for. The error: what it waits for.
+    pub fn call_at_once(
+        &self,
+        filter: &Arc<Filter>,
+        call: Call,
+        hand: &mut Hand,
+        more: bool,
+    ) -> Result<Result<Verdict, Fault>, Waiting> {
         let stream = match self.find(filter) {
             Some(Entry::There(stream)) => stream,
-            Some(Entry::Lost) => return Ok(Verdict::Next),
+            Some(Entry::Lost) => return Ok(Ok(Verdict::Next)),
             // On a port of both it is one for HTTP, unless it says otherwise.
             None if matches!(call, Call::Connection) && !filter.is_for_connections(self.raw_only.get()) => {
-                return Ok(Verdict::Next);
+                return Ok(Ok(Verdict::Next));
             }
             None if matches!(call, Call::Request | Call::Connection) => match self.begin(filter, hand) {
-                Some(begun) => begun?,
-                None => return Ok(Verdict::Next),
+                Some(Ok(begun)) => begun,
+                Some(Err(fault)) => return Ok(Err(fault)),
+                None => return Ok(Ok(Verdict::Next)),
             },
             // It has not seen the request.
-            None => return Ok(Verdict::Next),
+            None => return Ok(Ok(Verdict::Next)),
         };
         if let Some(exchange) = &hand.exchange {
             stream.speak_of(exchange);
@@ -108,26 +125,41 @@ impl Streams {
         };
         let verdict = match next {
             Ok(Next::Done(verdict)) => Ok(verdict),
-            Ok(Next::Wait(stage, way)) => {
-                let began = Instant::now();
-                // Only the first one sees what the client says meanwhile: the bytes would pass those before it by.
-                let is_first = self.all.borrow().first().is_some_and(|(id, _)| *id == filter.id);
-                if stage == Stage::Connection && is_first {
-                    self.holding.replace(Some(Rc::clone(&stream)));
-                }
-                // Boxed: most never wait, and every exchange would have to have room for it.
-                let verdict = Box::pin(wait(&stream, stage, way, hand)).await;
-                hand.waited += began.elapsed();
-                self.holding.take();
-                verdict
-            }
+            Ok(Next::Wait(stage, way)) => return Err(Waiting { stream, stage, way, half, passing }),
             Err(fault) => Err(fault),
         };
+        Ok(self.settle(filter, &stream, verdict, half, passing))
+    }
+
+    /// The part of a hook that waits.
+    pub async fn wait(&self, filter: &Filter, waiting: Waiting, hand: &mut Hand) -> Result<Verdict, Fault> {
+        let Waiting { stream, stage, way, half, passing } = waiting;
+        let began = Instant::now();
+        // Only the first one sees what the client says meanwhile: the bytes would pass those before it by.
+        let is_first = self.all.borrow().first().is_some_and(|(id, _)| *id == filter.id);
+        if stage == Stage::Connection && is_first {
+            self.holding.replace(Some(Rc::clone(&stream)));
+        }
+        let verdict = wait(&stream, stage, way, hand).await;
+        hand.waited += began.elapsed();
+        self.holding.take();
+        self.settle(filter, &stream, verdict, half, passing)
+    }
+
+    /// What a verdict, or the lack of one, leaves behind here.
+    fn settle(
+        &self,
+        filter: &Filter,
+        stream: &Stream,
+        verdict: Result<Verdict, Fault>,
+        half: bool,
+        passing: Option<Way>,
+    ) -> Result<Verdict, Fault> {
         if let (true, Some(way)) = (verdict.is_err(), passing) {
             // It goes on as it came, or not at all.
             stream.side(way).let_go();
         }
-        if stream.vm.is_lost() && verdict.is_err() {
+        if verdict.is_err() && stream.vm.is_lost() {
             self.lose(filter);
         }
         // Of a raw connection, what the client has said while the hook ran.

@@ -9,6 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::grpc::Sending;
 use super::here;
 use super::machine::Machine;
@@ -23,6 +25,7 @@ use super::version::Version;
 use super::{callout, worker};
 use crate::filter::chain::Shared;
 use crate::filter::hand::Reach;
+use crate::filter::pool::Numbered;
 use crate::filter::{Admission, Fault, Filter};
 
 /// Calls of one instance that may be under way.
@@ -34,7 +37,7 @@ pub struct Vm {
     version: Version,
     /// None once it is spoilt.
     machine: RefCell<Option<Box<Machine>>>,
-    streams: RefCell<HashMap<u32, Rc<Stream>>>,
+    streams: RefCell<Numbered<u32, Rc<Stream>>>,
     /// Streams that ended while it was at work.
     ended: RefCell<Vec<Rc<Stream>>>,
     next: Cell<u32>,
@@ -46,6 +49,8 @@ pub struct Vm {
     pub room: Room,
     /// Calls that are under way.
     pub calls: Cell<usize>,
+    /// Said when nobody would hear any more what comes of them.
+    pub gone: Rc<Notify>,
     /// The streams of gRPC that it has open, by token; those of calls have nothing to send.
     pub open: RefCell<HashMap<u32, Sending>>,
     /// Its connections to services of Redis, by what it calls these.
@@ -75,6 +80,7 @@ impl Vm {
             ticks: Ticks::default(),
             room,
             calls: Cell::new(0),
+            gone: Rc::default(),
             open: RefCell::default(),
             lines: RefCell::default(),
         });
@@ -213,6 +219,7 @@ impl Vm {
         self.machine.take();
         self.open.take();
         self.lines.take();
+        self.gone.notify_waiters();
         self.retire();
         let streams: Vec<_> = self.streams.borrow_mut().drain().map(|(_, stream)| stream).collect();
         streams.iter().for_each(|stream| stream.notify());
@@ -234,5 +241,11 @@ impl Vm {
 
     pub fn memory_bytes(&self) -> usize {
         self.machine.try_borrow().ok().and_then(|machine| Some(machine.as_ref()?.memory_bytes())).unwrap_or(0)
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.gone.notify_waiters();
     }
 }

@@ -10,6 +10,7 @@ use super::machine::Machine;
 use super::vm::Vm;
 use crate::filter::abi::Instance;
 use crate::filter::hand::Reach;
+use crate::filter::pool::Numbered;
 use crate::filter::{ConfigureError, Fault, Filter, block_on};
 use crate::worker;
 
@@ -17,13 +18,13 @@ use crate::worker;
 const RESTART: Duration = Duration::from_secs(1);
 
 thread_local! {
-    static VMS: RefCell<HashMap<u64, Rc<Vm>>> = RefCell::default();
+    static VMS: RefCell<Numbered<u64, Rc<Vm>>> = RefCell::default();
     /// Those that only finish their exchanges.
     static OLD: RefCell<HashMap<u64, Vec<Weak<Vm>>>> = RefCell::default();
     /// Those that may have one.
     static LIVE: RefCell<Vec<Arc<Filter>>> = const { RefCell::new(Vec::new()) };
     /// The last number of a filter that was among them: a higher one is of a configuration that has just gone live.
-    static NEWEST: Cell<u64> = const { Cell::new(0) };
+    static NEWEST: Cell<Option<u64>> = const { Cell::new(None) };
     static REACH: RefCell<Arc<Reach>> = RefCell::default();
 }
 
@@ -36,18 +37,26 @@ pub fn set(filters: Vec<Arc<Filter>>, reach: Arc<Reach>) {
     // Exchanges that are under way keep theirs.
     gone.iter().for_each(|vm| vm.retire());
     OLD.with_borrow_mut(|old| old.retain(|_, of_filter| of_filter.iter().any(|old| old.strong_count() > 0)));
-    NEWEST.set(filters.iter().map(|filter| filter.id).fold(NEWEST.get(), u64::max));
+    NEWEST.set(filters.iter().map(|filter| filter.id).max().max(NEWEST.get()));
     LIVE.set(filters.clone());
-    for filter in &filters {
-        if let Err(fault) = vm(filter) {
-            filter.failures.count(&fault);
-            tracing::warn!(filter = %filter.name, %fault, "no instance could be made");
-        }
+    // Exchanges may have been quicker: one that is there already stays, worn or not, until the next of them asks for it.
+    filters.iter().filter(|filter| !is_there(filter)).for_each(begin);
+}
+
+fn is_there(filter: &Filter) -> bool {
+    VMS.with_borrow(|vms| vms.contains_key(&filter.id))
+}
+
+/// Makes one for which no exchange waits.
+fn begin(filter: &Arc<Filter>) {
+    if let Err(fault) = vm(filter) {
+        filter.failures.count(&fault);
+        tracing::warn!(filter = %filter.name, %fault, "no instance could be made");
     }
 }
 
 fn is_live(filter: &Filter) -> bool {
-    filter.id > NEWEST.get() || LIVE.with_borrow(|live| live.iter().any(|live| live.id == filter.id))
+    Some(filter.id) > NEWEST.get() || LIVE.with_borrow(|live| live.iter().any(|live| live.id == filter.id))
 }
 
 /// What calls reach that belong to no exchange.
@@ -121,13 +130,53 @@ pub fn lost(vm: &Rc<Vm>) {
     });
     worker::spawn(async move {
         tokio::time::sleep(RESTART).await;
-        let is_there = VMS.with_borrow(|vms| vms.contains_key(&filter.id));
-        if is_live(&filter)
-            && !is_there
-            && let Err(fault) = self::vm(&filter)
-        {
-            filter.failures.count(&fault);
-            tracing::warn!(filter = %filter.name, %fault, "no instance could be made");
+        if is_live(&filter) && !is_there(&filter) {
+            begin(&filter);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config;
+    use crate::filter::cache::Cache;
+    use crate::filter::module::{Module, digest};
+    use crate::filter::{Around, Engine, Entry, Grants, Plan, Taken};
+    use crate::telemetry::metrics::Registry;
+
+    const GUEST: &str = r#"(module
+        (memory (export "memory") 1)
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32) i32.const 8)
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) i32.const 0))"#;
+
+    fn filter() -> Arc<Filter> {
+        let text = "[listeners.l]\nlisten = '127.0.0.1:0'\n[filters.f]\nmodule = 'f.wasm'";
+        let loaded = config::parse(text, Path::new("test.toml")).expect("a configuration of this test");
+        let engine = Engine::new(4, Entry::Direct).expect("an engine");
+        let bytes = wat::parse_str(GUEST).expect("sound text");
+        let hash = digest(&bytes);
+        let module = Module::build(&engine, &Arc::new(Cache::off()), bytes.into(), hash).expect("a filter");
+        let config = Arc::clone(&loaded.config.filters["f"]);
+        let plan = Plan { name: "f".into(), config, module, grants: Grants::default(), inputs: Arc::default(), beside: None };
+        let around = Around { workers: 1, previous: None, metrics: &Registry::default(), taken: Taken::default() };
+        Filter::build(plan, &around).expect("it takes any configuration")
+    }
+
+    #[test]
+    fn a_worn_instance_stays_until_an_exchange_asks() {
+        let filter = filter();
+        // An exchange that came before the word that its filter is live.
+        let first = vm(&filter).expect("an instance");
+        first.worn.set(true);
+        set(vec![Arc::clone(&filter)], Arc::default());
+        let there = VMS.with_borrow(|vms| vms.get(&filter.id).cloned()).expect("one is there");
+        assert!(Rc::ptr_eq(&there, &first));
+        assert!(!Rc::ptr_eq(&vm(&filter).expect("another one"), &first));
+        set(Vec::new(), Arc::default());
+        assert!(!is_there(&filter));
+    }
 }
