@@ -201,7 +201,7 @@ impl Admin {
             Action::Stored => self.stored(name, named.get(1).copied().unwrap_or_default()).await,
             Action::Clusters => json_answer(StatusCode::OK, &clusters::all(&self.live.load())),
             Action::Cluster => self.cluster(name),
-            Action::Stats => json_answer(StatusCode::OK, &stats::now(&self.live.load())),
+            Action::Stats => json_answer(StatusCode::OK, &stats::now(&self.live.load(), &self.ledger.listening())),
             Action::History => json_answer(StatusCode::OK, &self.history.shown()),
             Action::Metrics => metrics::answer(&self.live.load(), &self.ledger, request.headers()),
             Action::Log | Action::LogSet | Action::LogReset => log::answer(request).await,

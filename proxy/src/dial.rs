@@ -3,18 +3,38 @@
 use std::io;
 use std::net::SocketAddr;
 
-use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpStream;
 
 /// `mark`: none, and the system is asked for nothing that takes a privilege.
 pub async fn to(address: SocketAddr, mark: Option<u32>) -> io::Result<TcpStream> {
-    let Some(mark) = mark else { return TcpStream::connect(address).await };
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    SockRef::from(&socket).set_mark(mark).map_err(|error| {
-        let message = format!("the firewall mark {mark:#x} cannot be set, which takes CAP_NET_ADMIN: {error}");
-        io::Error::new(error.kind(), message)
-    })?;
-    socket.connect(address).await
+    opened(begin(address, mark)?).await
+}
+
+/// Sends the first packet and waits for nothing. The system has given the connection its own address by then.
+pub fn begin(address: SocketAddr, mark: Option<u32>) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    if let Some(mark) = mark {
+        socket.set_mark(mark).map_err(|error| {
+            let message = format!("the firewall mark {mark:#x} cannot be set, which takes CAP_NET_ADMIN: {error}");
+            io::Error::new(error.kind(), message)
+        })?;
+    }
+    match socket.connect(&address.into()) {
+        Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => Err(error),
+        _ => TcpStream::from_std(socket.into()),
+    }
+}
+
+/// Waits until the other side has taken one that was begun.
+pub async fn opened(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.writable().await?;
+    match stream.take_error()? {
+        Some(error) => Err(error),
+        None => Ok(stream),
+    }
 }
 
 /// Every address of a name in turn, until one takes the connection.
@@ -31,6 +51,8 @@ pub async fn to_name(host: &str, port: u16, mark: Option<u32>) -> io::Result<Tcp
 
 #[cfg(test)]
 mod tests {
+    use socket2::SockRef;
+
     use super::*;
 
     #[tokio::test]
@@ -42,5 +64,8 @@ mod tests {
             Ok(stream) => assert_eq!(SockRef::from(&stream).mark().expect("it can be read"), 0x539),
             Err(error) => assert!(error.to_string().contains("0x539 cannot be set, which takes CAP_NET_ADMIN"), "{error}"),
         }
+        drop(listener);
+        let refused = to(SocketAddr::from(([127, 0, 0, 1], port)), None).await.expect_err("nobody listens");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use begin::New;
 use handshake::Handshakes;
+use redirected::Before;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -149,9 +150,10 @@ impl Acceptor {
         let Ok(local) = stream.local_addr() else { return };
         let (peer, local) = (unmapped(peer), unmapped(local));
         let redirected = listener.config.original_destination;
-        let original_destination = if redirected { redirected::original(&stream, peer, local, &snapshot) } else { None };
+        let before = if redirected { redirected::before(&stream, peer, local, &snapshot) } else { Before::default() };
         let connection = Connection {
-            original_destination,
+            original_destination: before.original,
+            is_own: before.is_own,
             trusted: listener.config.trusted.iter().any(|range| range.contains(&peer.ip())),
             permit: Some(permit),
             open: Some(listener.traffic.opened()),

@@ -13,8 +13,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use certificates::{Certificates, Reread};
 
-use crate::cluster::Cluster;
 use crate::cluster::discovery::Resolved;
+use crate::cluster::{Cluster, passing};
 use crate::config::{self, Config, Mode, ModuleSource, Problem, Problems, Source};
 use crate::exchange::tap::{Showing, Tap};
 use crate::exchange::{Names, Onlooker, failure};
@@ -176,6 +176,9 @@ impl Snapshot {
                 }
                 Err(problem) => problems.push(problem),
             }
+        }
+        if config.listeners.values().any(|listener| listener.original_destination) {
+            passing::begin_to_remember();
         }
         let chain = |section: &'static str, name: &str, names: &[Arc<str>]| -> Result<Arc<[Arc<Filter>]>, Problem> {
             let chain: Arc<[_]> = names.iter().filter_map(|filter| filters.get(filter).cloned()).collect();

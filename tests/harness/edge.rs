@@ -6,7 +6,7 @@ use crate::origin::Origin;
 use crate::proxy::{self, Proxy};
 
 /// No scenario takes longer, on a busy machine either; one that does hangs.
-const SCENARIO_TIME_MAX: Duration = Duration::from_secs(90);
+const SCENARIO_TIME_MAX: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {

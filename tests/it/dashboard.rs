@@ -36,6 +36,7 @@ async fn what_was_counted_is_told_as_json() {
     proxy.metric_becomes("tamis_requests_active{listener=\"edge\"}", |active| active == 0.0).await;
     let stats = proxy.admin("/stats").await.json();
     let edge = &stats["listeners"]["edge"];
+    assert_eq!(edge["address"], json!(proxy.listener("edge").to_string()), "not port 0, as it is configured");
     assert_eq!(edge["clusters"]["origin"]["classes"], json!([0, 1, 0, 1, 0, 0]), "{stats}");
     assert_eq!((&edge["connections"], &edge["exchanges"], &edge["tls"]), (&json!(1), &json!(0), &json!(false)));
     let bounds = stats["bounds_us"].as_array().map(Vec::len).expect("bounds");

@@ -47,6 +47,29 @@ async fn a_head_that_began_with_the_last_request_is_whole(edge: Edge) {
     assert!(answer.contains("/second") && answer.contains(&pad), "{answer}");
 }
 
+matrix!(a_head_that_began_with_the_last_request_has_its_deadline, http1, because "HTTP/2 has frames");
+async fn a_head_that_began_with_the_last_request_has_its_deadline(edge: Edge) {
+    let origin = origin().echo("*").run();
+    for rest in ["0s", "1h", "20ms"] {
+        let proxy = edge.proxy(format!(
+            "[listeners.edge]\ncluster = 'origin'\ntimeouts = {{ rest = '{rest}', request-headers = '300ms' }}\n\
+             [clusters.origin]\nendpoints = ['{origin}']"
+        ));
+        let mut raw = proxy.raw().await;
+        raw.send("GET /first HTTP/1.1\r\nhost: a\r\n\r\nGET /second HTTP/1.1\r\nhost").await;
+        assert!(raw.answer().await.1.contains("/first"), "rest = {rest}");
+        assert_eq!(raw.answer().await.0.status, 408, "rest = {rest}");
+        raw.closed().await;
+        // Who has begun nothing is merely idle.
+        let mut idle = proxy.raw().await;
+        for path in ["/third", "/fourth"] {
+            idle.send(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+            assert!(idle.answer().await.1.contains(path), "rest = {rest}");
+            tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+        }
+    }
+}
+
 matrix!(a_resting_connection_ends_like_any_other, http1, because "HTTP/2 does not rest");
 async fn a_resting_connection_ends_like_any_other(edge: Edge) {
     let origin = origin().route("/", "here").run();

@@ -2,6 +2,7 @@
 //! `GET /stats/history`: the same of the last half hour, sampled beside the workers.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -70,15 +71,15 @@ fn sample(snapshot: &Snapshot) -> Sample {
     Sample { at: now_ms(), total, listeners }
 }
 
-/// Everything, by listener, cluster and filter.
-pub fn now(snapshot: &Snapshot) -> Value {
+/// Everything, by listener, cluster and filter. `listening`: the real addresses.
+pub fn now(snapshot: &Snapshot, listening: &BTreeMap<Arc<str>, SocketAddr>) -> Value {
     let listeners: BTreeMap<_, _> = snapshot
         .listeners
         .iter()
         .map(|(name, listener)| {
             let (exchanges, connections) = listener.traffic.under_way();
             let shown = json!({
-                "address": listener.config.listen.to_string(),
+                "address": listening.get(name).unwrap_or(&listener.config.listen).to_string(),
                 "tls": listener.tls.is_some(),
                 "filters": listener.filters.iter().map(|filter| &*filter.name).collect::<Vec<_>>(),
                 "exchanges": exchanges,

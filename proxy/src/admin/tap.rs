@@ -18,8 +18,8 @@ use crate::exchange::tap::{Expression, Tap, Wanted, Watching};
 const ALIVE: Duration = Duration::from_secs(10);
 /// A watcher that takes nothing for this long is given up: what waits for it is held in memory.
 const STALL: Duration = Duration::from_secs(30);
-/// Pieces between the queue of the watcher and the connection.
-const PIECES: usize = 16;
+/// Pieces between the queue of the watcher, which is bounded by bytes, and the connection.
+const PIECES: usize = 1;
 
 /// Begins to watch what the query says.
 pub fn answer(tap: &Arc<Tap>, query: Option<&str>, limits: &config::Tap) -> Result<Response<Body>, Refused> {
@@ -31,7 +31,7 @@ pub fn answer(tap: &Arc<Tap>, query: Option<&str>, limits: &config::Tap) -> Resu
     let body_bytes = query.number("bodies", &expected, |bytes| *bytes <= limits.body_bytes)?.unwrap_or(0);
     let left = query.number("limit", "how many exchanges to show, at least 1,", |limit| *limit > 0)?.unwrap_or(u64::MAX);
     let wanted = Wanted { matching, sample: sample.unwrap_or(1.0), body_bytes };
-    let watching = tap.watch(wanted, limits.queue, limits.watchers).map_err(|full| Refused::Busy(full.to_string()))?;
+    let watching = tap.watch(wanted, limits).map_err(|full| Refused::Busy(full.to_string()))?;
     let (pieces, stream) = mpsc::channel(PIECES);
     tokio::spawn(show(watching, left, pieces));
     let mut answer = Response::new(Body::Stream(stream));
@@ -54,7 +54,7 @@ async fn show(mut watching: Watching, mut left: u64, pieces: mpsc::Sender<Bytes>
     alive.reset();
     while left > 0 {
         let event = tokio::select! {
-            event = watching.events.recv() => event,
+            event = watching.next() => event,
             _ = alive.tick() => None,
             () = pieces.closed() => return,
         };

@@ -363,9 +363,8 @@ impl Control {
             }
         };
         // Nothing goes live any more; whoever waits for an answer is told by losing it.
-        if let Some(Running { about, task }) = running {
-            task.abort();
-            drop(about);
+        if let Some(running) = running {
+            self.give_up(running).await;
         }
         let Ears { queue, signals, commands } = ears;
         drop((waiting, commands, wanted, upgrading));

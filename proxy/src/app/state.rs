@@ -34,6 +34,8 @@ pub enum StateError {
     Foreign(PathBuf),
     #[error("`{path}` is of format {found:?}; expected {expected:?}, which this version of tamis writes")]
     Format { path: PathBuf, found: String, expected: String },
+    #[error("the proxy is leaving, and keeps nothing more")]
+    Closed,
     #[error("`{path}` is not what was kept there: {why}; restore it, or move it away to begin without it")]
     Damaged { path: PathBuf, why: String },
 }
@@ -138,9 +140,21 @@ impl Shelf {
     /// Keeps the versions of the configuration. In memory they are kept by whoever has them.
     pub fn keep_configs(&self, configs: &Configs) -> Result<(), StateError> {
         match self {
-            Self::Directory(directory) => configs::keep(directory.config(), configs),
+            Self::Directory(directory) => {
+                let _writing = directory.writing()?;
+                configs::keep(directory.config(), configs)
+            }
             Self::Memory(_) => Ok(()),
         }
+    }
+
+    /// Keeps nothing any more, whoever is about to; what is under way is waited for. `configs`: what is live, where somebody may
+    /// have kept another configuration that is not, and shall not be at the next start.
+    pub fn close(&self, configs: Option<&Configs>) -> Result<(), StateError> {
+        let Self::Directory(directory) = self else { return Ok(()) };
+        let mut closed = directory.writing()?;
+        *closed = true;
+        configs.map_or(Ok(()), |configs| configs::keep(directory.config(), configs))
     }
 
     /// The folder of what is kept for a filter.
@@ -161,5 +175,30 @@ impl Shelf {
                 Ok(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::admin::configs::From;
+
+    #[test]
+    fn what_is_kept_too_late_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state");
+        let (shelf, _) = Shelf::open(Some(&path), None).expect("a new one");
+        let (at, file) = (SystemTime::UNIX_EPOCH, Arc::from("hash of the file"));
+        let hashed = |text: &str| crate::filter::module::hash(text.as_bytes()).into();
+        let live = Configs::begin("a = 1".into(), hashed("a = 1"), at);
+        let mut next = live.clone();
+        next.add(From::Put, "b = 1".into(), hashed("b = 1"), &file, at, 8);
+        shelf.keep_configs(&next).expect("it is about to go live");
+        shelf.close(Some(&live)).expect("it did not");
+        assert!(matches!(shelf.keep_configs(&next), Err(StateError::Closed)));
+        assert!(matches!(shelf.forget(&"gate".into()), Err(StateError::Closed)));
+        assert_eq!(shelf.configs().expect("it can be read"), Some(live));
     }
 }

@@ -84,7 +84,7 @@ impl Watch {
         self.files = files;
     }
 
-    /// Something happened to these paths. A rename may stand for any file of its folder: a link to it was swapped.
+    /// Something happened to these paths. What is put where a link leads by stands for the file that is reached by it.
     pub fn touched(&mut self, paths: &[PathBuf], renamed: bool) {
         let now = Instant::now();
         let all = self.missed.swap(false, Ordering::Relaxed);
@@ -92,7 +92,7 @@ impl Watch {
             let hit = all
                 || paths.iter().any(|path| {
                     path.file_name() == file.file_name() && same_folder(path, file)
-                        || renamed && same_folder(path, file) && is_link(file)
+                        || renamed && same_folder(path, file) && is_link(file) && leads(path, file)
                 });
             if hit {
                 let (first, due) = self.changed.entry(file.clone()).or_insert((now, now));
@@ -127,7 +127,49 @@ fn same_folder(path: &Path, file: &Path) -> bool {
     a == b || a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b)
 }
 
+/// Whether the way to this file, which is a link, may go by that path: another link, a folder, or what it leads to itself. A log
+/// that is begun anew beside it is none of these.
+fn leads(path: &Path, file: &Path) -> bool {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_file() => path.canonicalize().ok() == file.canonicalize().ok(),
+        Ok(_) => true,
+        // Nothing leads by what is not there, and what comes into its place is told as well.
+        Err(_) => false,
+    }
+}
+
 /// A link somewhere on the way, as ConfigMaps are mounted.
 fn is_link(file: &Path) -> bool {
     file.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_what_the_configuration_is_made_of_counts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().canonicalize().expect("it is there").join(name);
+        for name in ["plain.toml", "real.toml", "access.log"] {
+            std::fs::write(at(name), "").expect("written");
+        }
+        symlink("real.toml", at("linked.toml")).expect("linked");
+        symlink("real.toml", at("..data")).expect("linked");
+        let (events, _queue) = mpsc::channel(1);
+        let mut watch = Watch::new(events);
+        watch.set([at("plain.toml"), at("linked.toml")].into());
+        watch.changed.clear();
+        let mut touched = |name: &str, renamed: bool| {
+            watch.touched(&[at(name)], renamed);
+            let names = std::mem::take(&mut watch.changed).into_keys();
+            names.filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned())).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!((touched("access.log", false), touched("access.log", true)), (String::new(), String::new()));
+        assert_eq!((&*touched("plain.toml", false), &*touched("real.toml", true)), ("plain.toml", "linked.toml"));
+        assert_eq!(touched("..data", true), "linked.toml", "as ConfigMaps are swapped");
+        assert_eq!(touched("gone.log", true), "");
+    }
 }

@@ -8,10 +8,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::passing::Own;
+use super::passing::{self, Own};
 use super::{Cluster, Endpoint};
 use crate::config;
-use crate::dial;
 use crate::exchange::proxy_header::{self, Addresses};
 use crate::exchange::{Failure, Kind};
 use crate::tls::{self, Offer, Why};
@@ -51,9 +50,7 @@ pub async fn announce(config: &config::Cluster, stream: &mut TcpStream, client: 
 async fn open(cluster: &Cluster, endpoint: &Endpoint, offer: Offer, client: Option<Addresses>) -> Result<Stream, Failure> {
     let limit = cluster.config.timeouts.connect;
     let connecting = async {
-        let mut stream = dial::to(endpoint.address, cluster.config.mark).await.map_err(refused_by)?;
-        // At once: it may be on its way back already.
-        let own = Own::of(&stream, endpoint.address);
+        let (mut stream, own) = passing::open(endpoint.address, cluster.config.mark).await.map_err(refused_by)?;
         // Requests are written whole; waiting for more to write only delays them.
         let _ = stream.set_nodelay(true);
         announce(&cluster.config, &mut stream, client).await.map_err(refused_by)?;

@@ -6,7 +6,9 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::hash_map::{DefaultHasher, Entry};
+use std::hash::{Hash, Hasher};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpStream;
 
 use super::{Cluster, Endpoint};
+use crate::dial;
 
 type ByAddress = HashMap<SocketAddr, Arc<Endpoint>>;
 
@@ -68,8 +71,12 @@ static OWN: [Mutex<Option<Counted>>; SHARDS] = [const { Mutex::new(None) }; SHAR
 /// Somebody redirects connections to this process.
 static REDIRECTED: AtomicBool = AtomicBool::new(false);
 
-fn shard(own: SocketAddr) -> MutexGuard<'static, Option<Counted>> {
-    OWN[usize::from(own.port()) % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+/// The connections that were opened to this place.
+fn shard(to: SocketAddr) -> MutexGuard<'static, Option<Counted>> {
+    let mut hasher = DefaultHasher::new();
+    to.hash(&mut hasher);
+    let shard = usize::try_from(hasher.finish() % SHARDS as u64).unwrap_or(0);
+    OWN[shard].lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Without what only one of both sides may see of it, such as a flow's label.
@@ -77,11 +84,29 @@ fn bare(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// From now on connections are remembered: a circle begins with one that was redirected.
+/// From now on connections are remembered: those of before were not redirected here.
 pub fn begin_to_remember() {
+    REDIRECTED.store(true, Ordering::Relaxed);
+}
+
+/// Opens a connection that is known as one of this process, where somebody might ask.
+///
+/// If it is redirected, another worker may have it in hand before the system has returned from beginning it. Who asks waits
+/// for the lock that is held meanwhile, for some microseconds; to ask again later would be too late where servers speak first.
+pub async fn open(to: SocketAddr, mark: Option<u32>) -> io::Result<(TcpStream, Option<Own>)> {
     if !REDIRECTED.load(Ordering::Relaxed) {
-        REDIRECTED.store(true, Ordering::Relaxed);
+        return Ok((dial::to(to, mark).await?, None));
     }
+    let (stream, own) = begin(to, mark)?;
+    Ok((dial::opened(stream).await?, Some(own)))
+}
+
+fn begin(to: SocketAddr, mark: Option<u32>) -> io::Result<(TcpStream, Own)> {
+    let bare_to = bare(to);
+    let mut known = shard(bare_to);
+    let stream = dial::begin(to, mark)?;
+    let own = Own::noted(&mut known, (bare(stream.local_addr()?), bare_to));
+    Ok((stream, own))
 }
 
 /// A connection that this process has opened.
@@ -89,22 +114,15 @@ pub fn begin_to_remember() {
 pub struct Own(Ends);
 
 impl Own {
-    /// `None`: nobody would ask.
-    pub fn of(stream: &TcpStream, to: SocketAddr) -> Option<Self> {
-        let asked = REDIRECTED.load(Ordering::Relaxed);
-        asked.then(|| stream.local_addr().ok()).flatten().map(|local| Self::new(local, to))
-    }
-
-    fn new(local: SocketAddr, to: SocketAddr) -> Self {
-        let ends = (bare(local), bare(to));
-        *shard(ends.0).get_or_insert_default().entry(ends).or_default() += 1;
+    fn noted(known: &mut Option<Counted>, ends: Ends) -> Self {
+        *known.get_or_insert_default().entry(ends).or_default() += 1;
         Self(ends)
     }
 }
 
 impl Drop for Own {
     fn drop(&mut self) {
-        if let Some(own) = &mut *shard(self.0.0)
+        if let Some(own) = &mut *shard(self.0.1)
             && let Entry::Occupied(mut count) = own.entry(self.0)
         {
             *count.get_mut() -= 1;
@@ -118,7 +136,7 @@ impl Drop for Own {
 /// Whether a connection with this other end, which was going there, is one that this process has opened.
 pub fn is_own(peer: SocketAddr, original: SocketAddr) -> bool {
     let ends = (bare(peer), bare(original));
-    shard(ends.0).as_ref().is_some_and(|own| own.contains_key(&ends))
+    shard(ends.1).as_ref().is_some_and(|own| own.contains_key(&ends))
 }
 
 #[cfg(test)]
@@ -160,7 +178,8 @@ mod tests {
         let address = |port: u16| SocketAddr::from(([192, 0, 2, 1], port));
         let (local, to) = (address(1234), address(80));
         assert!(!is_own(local, to));
-        let (first, second) = (Own::new(local, to), Own::new(local, to));
+        let own = || Own::noted(&mut shard(to), (local, to));
+        let (first, second) = (own(), own());
         assert!(is_own(local, to) && !is_own(local, address(81)), "somebody else may have the same port");
         let mapped = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped(), 1234));
         assert!(is_own(mapped, to));
@@ -168,5 +187,33 @@ mod tests {
         assert!(is_own(local, to), "another one is there");
         drop(second);
         assert!(!is_own(local, to));
+    }
+
+    #[test]
+    fn what_comes_back_at_once_is_known() {
+        const TURNS: usize = 500;
+        begin_to_remember();
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let to = listener.local_addr().expect("it is bound");
+        let taken = std::thread::spawn(move || {
+            let mut known = 0;
+            for _ in 0..TURNS {
+                let (_stream, peer) = listener.accept().expect("somebody comes");
+                known += usize::from(is_own(peer, to));
+            }
+            known
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+        let held = runtime.block_on(async {
+            let mut held = Vec::new();
+            for _ in 0..TURNS {
+                held.push(open(to, None).await.expect("it is taken"));
+            }
+            held
+        });
+        assert_eq!(taken.join().expect("it has counted"), TURNS);
+        let ends = held[0].1.as_ref().expect("it is remembered").0;
+        drop(held);
+        assert!(!is_own(ends.0, ends.1));
     }
 }

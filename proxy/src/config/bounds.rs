@@ -169,6 +169,10 @@ pub const ADMIN_REQUEST_HEADERS_MAX: Duration = Duration::from_secs(600);
 pub const TAP_WATCHERS_MAX: usize = 64;
 /// Each may hold two bodies.
 pub const TAP_QUEUE_MAX: usize = 65_536;
+/// Less, and an exchange with large heads is never shown.
+pub const TAP_QUEUE_BYTES_MIN: usize = 64 * KIB;
+/// What a machine has, shared by some who watch.
+pub const TAP_QUEUE_BYTES_MAX: usize = GIB;
 /// It is held for every exchange under way, while somebody asks for it.
 pub const TAP_BODY_BYTES_MAX: usize = MIB;
 

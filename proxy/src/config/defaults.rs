@@ -264,6 +264,8 @@ pub const ADMIN_REQUEST_HEADERS: Duration = Duration::from_secs(10);
 pub const TAP_WATCHERS: usize = 8;
 /// Exchanges that wait for one who watches: a second of a busy proxy, for somebody who reads faster than that on average.
 pub const TAP_QUEUE: usize = 1024;
+/// What these take: a queue of heads, or some sixty exchanges with whole bodies, so that eight who stall cost no more than a module.
+pub const TAP_QUEUE_BYTES: usize = 8 * MIB;
 /// Of one body, as much as whoever watches may ask for: what a person reads, times eight watchers and what waits for them.
 pub const TAP_BODY_BYTES: usize = 64 * KIB;
 /// Fields whose values let somebody in: telemetry does not show them.

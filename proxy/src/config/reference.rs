@@ -55,6 +55,7 @@ pub fn limit_rows() -> Vec<(String, String)> {
         "admin.request-headers",
         "admin.tap.watchers",
         "admin.tap.queue",
+        "admin.tap.queue-bytes",
         "admin.tap.body-bytes",
         "state.versions",
         "upgrade.deadline",

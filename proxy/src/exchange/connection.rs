@@ -9,7 +9,7 @@ use crate::telemetry::traffic::Open;
 use crate::tls::Peer;
 
 use super::proxy_header::Addresses;
-use super::{Kind, Permit};
+use super::{Failure, Kind, Permit};
 
 /// A downstream connection, as filters and logs see it.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Connection {
     pub local: SocketAddr,
     /// Where the client wanted to go before its connection was redirected here.
     pub original_destination: Option<SocketAddr>,
+    /// The proxy has opened it itself, and it was redirected back.
+    pub is_own: bool,
     /// What a trusted peer says of its own client, by the PROXY protocol.
     pub proxied: Option<Addresses>,
     /// The peer, or its client if it said who that is, is in one of the listener's trusted ranges.
@@ -49,6 +51,7 @@ impl Connection {
             peer,
             local,
             original_destination: None,
+            is_own: false,
             proxied: None,
             trusted: false,
             tls_version: None,
@@ -59,6 +62,14 @@ impl Connection {
             open: None,
             ended: OnceLock::new(),
         }
+    }
+
+    /// What the proxy has sent itself is not sent on: it would come back again.
+    pub fn comes_from_elsewhere(&self) -> Result<(), Failure> {
+        if self.is_own {
+            return Err(Failure::new(Kind::Loop, "a connection of the proxy's own was redirected to it"));
+        }
+        Ok(())
     }
 
     /// The client: the peer, unless that has said who it speaks for.

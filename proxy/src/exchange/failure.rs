@@ -90,7 +90,7 @@ kinds! {
     Overloaded = Proxy, SERVICE_UNAVAILABLE, "overloaded", Safe;
     /// No filter chose a cluster and the listener names none.
     NoRoute = Proxy, NOT_FOUND, "no-route", Useless;
-    /// It was to go where the client was going, and that is here.
+    /// It was to go where the client was going, and that is here; or it has come from here.
     Loop = Proxy, LOOP_DETECTED, "loop", Useless;
     /// The cluster that was chosen is gone from the configuration.
     NoCluster = Proxy, SERVICE_UNAVAILABLE, "no-cluster", Useless;

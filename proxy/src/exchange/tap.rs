@@ -15,6 +15,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{Exchange, Onlooker, Over};
+use crate::config;
 use crate::telemetry::metrics::{Family, Registry};
 use crate::telemetry::redact::Redact;
 pub use expression::{Expression, Malformed};
@@ -39,7 +40,28 @@ struct Watcher {
     wanted: Wanted,
     /// JSON objects.
     events: mpsc::Sender<Bytes>,
+    /// Bytes of those that wait.
+    waiting: Arc<AtomicUsize>,
+    bytes_max: usize,
     lost: Arc<AtomicU64>,
+}
+
+impl Watcher {
+    /// Nothing is written that nobody will take. `None`: there is no room for it.
+    fn show(&self, write: impl FnOnce() -> Bytes) -> Option<()> {
+        let place = self.events.try_reserve().ok()?;
+        if self.waiting.load(Ordering::Relaxed) >= self.bytes_max {
+            return None;
+        }
+        let event = write();
+        let length = event.len();
+        if self.waiting.fetch_add(length, Ordering::Relaxed) + length > self.bytes_max {
+            self.waiting.fetch_sub(length, Ordering::Relaxed);
+            return None;
+        }
+        place.send(event);
+        Some(())
+    }
 }
 
 /// See the module.
@@ -62,11 +84,29 @@ pub struct Full(usize);
 pub struct Watching {
     tap: Arc<Tap>,
     id: u64,
-    pub events: mpsc::Receiver<Bytes>,
+    events: mpsc::Receiver<Bytes>,
+    waiting: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
 }
 
 impl Watching {
+    /// The next one. Dropped before it is ready, it has taken nothing.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        let event = self.events.recv().await;
+        self.taken(event)
+    }
+
+    #[cfg(test)]
+    fn at_hand(&mut self) -> Option<Bytes> {
+        let event = self.events.try_recv().ok();
+        self.taken(event)
+    }
+
+    fn taken(&self, event: Option<Bytes>) -> Option<Bytes> {
+        self.waiting.fetch_sub(event.as_ref().map_or(0, Bytes::len), Ordering::Relaxed);
+        event
+    }
+
     /// How many were dropped since this was last asked.
     pub fn lost(&self) -> u64 {
         self.lost.swap(0, Ordering::Relaxed)
@@ -89,17 +129,20 @@ impl Tap {
         }
     }
 
-    /// Exchanges that begin from now on are shown. At most `watchers_max` watch at once.
-    pub fn watch(self: &Arc<Self>, wanted: Wanted, queue: usize, watchers_max: usize) -> Result<Watching, Full> {
-        let (events, receiver) = mpsc::channel(queue);
+    /// Exchanges that begin from now on are shown, to as many as may watch at once.
+    pub fn watch(self: &Arc<Self>, wanted: Wanted, limits: &config::Tap) -> Result<Watching, Full> {
+        let (events, receiver) = mpsc::channel(limits.queue);
+        let (watchers_max, bytes_max) = (limits.watchers, limits.queue_bytes);
         let (id, lost) = (self.next.fetch_add(1, Ordering::Relaxed), Arc::<AtomicU64>::default());
-        let watcher = Arc::new(Watcher { id, wanted, events, lost: Arc::clone(&lost) });
+        let waiting = Arc::<AtomicUsize>::default();
+        let (counted, missed) = (Arc::clone(&waiting), Arc::clone(&lost));
+        let watcher = Arc::new(Watcher { id, wanted, events, waiting: counted, bytes_max, lost: missed });
         self.replace(|watchers| {
             if watchers.len() < watchers_max {
                 watchers.push(Arc::clone(&watcher));
             }
         });
-        let watching = Watching { tap: Arc::clone(self), id, events: receiver, lost };
+        let watching = Watching { tap: Arc::clone(self), id, events: receiver, waiting, lost };
         let taken = self.watchers.load().iter().any(|watcher| watcher.id == id);
         if taken { Ok(watching) } else { Err(Full(watchers_max)) }
     }
@@ -150,9 +193,7 @@ impl Onlooker for Showing {
             if !matching.matches(over) || *sample < 1.0 && fastrand::f64() >= *sample {
                 continue;
             }
-            // Nothing is written that nobody will take.
-            let sent = watcher.events.try_reserve().map(|place| place.send(event::written(over, *body_bytes, &self.redact)));
-            if sent.is_err() {
+            if watcher.show(|| event::written(over, *body_bytes, &self.redact)).is_none() {
                 watcher.lost.fetch_add(1, Ordering::Relaxed);
                 let _ = self.tap.dropped.observe::<&str>(&[], 1.0);
             }

@@ -24,6 +24,8 @@ pub struct Trail {
     steps: RefCell<Vec<Step>>,
     steps_max: usize,
     left_out: Cell<u32>,
+    /// Hooks for pieces that are among these: a further piece is no further one.
+    pieces_left_out: RefCell<Vec<(Arc<str>, &'static str)>>,
     /// Who is told when the exchange is over.
     onlookers: RefCell<Vec<Arc<dyn Onlooker>>>,
     /// Of a sampled exchange.
@@ -123,7 +125,14 @@ impl access_log::Trail for Trail {
 
 impl Trail {
     pub fn new(steps_max: usize, trace: Option<Sampled>) -> Self {
-        Self { steps: RefCell::default(), steps_max, left_out: Cell::new(0), onlookers: RefCell::default(), trace }
+        Self {
+            steps: RefCell::default(),
+            steps_max,
+            left_out: Cell::new(0),
+            pieces_left_out: RefCell::default(),
+            onlookers: RefCell::default(),
+            trace,
+        }
     }
 
     pub fn sampled(&self) -> Option<&Sampled> {
@@ -161,8 +170,16 @@ impl Trail {
         if pieces {
             let known = |step: &Step| matches!(&step.what, What::Hook(at) if at.hook == hook && at.filter == *filter);
             let place = self.steps.borrow().iter().position(known);
-            if let Some(place) = place {
-                return Running { trail: Rc::clone(self), place: Some(place), began: Instant::now() };
+            let is_left_out = self.steps.borrow().len() >= self.steps_max && {
+                let mut left_out = self.pieces_left_out.borrow_mut();
+                let is_known = left_out.iter().any(|known| known.1 == hook && known.0 == *filter);
+                if !is_known && place.is_none() {
+                    left_out.push((Arc::clone(filter), hook));
+                }
+                is_known
+            };
+            if place.is_some() || is_left_out {
+                return Running { trail: Rc::clone(self), place, began: Instant::now() };
             }
         }
         self.begin(What::Hook(Hook {
@@ -312,5 +329,9 @@ mod tests {
         assert_eq!(running.iter().map(|running| running.id().is_some()).collect::<Vec<_>>(), [true, true, false, false, false]);
         drop(running);
         assert_eq!((trail.steps().len(), trail.left_out()), (2, 3));
+        for (filter, hook) in [("gate", "request-chunk"), ("gate", "response-chunk"), ("other", "request-chunk")] {
+            (0..4).for_each(|_| trail.begin_hook(&filter.into(), &"ab12".into(), hook, true).said("next", false));
+        }
+        assert_eq!(trail.left_out(), 6, "the pieces of a body are one step here as well");
     }
 }

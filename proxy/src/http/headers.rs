@@ -63,7 +63,7 @@ pub fn receive(
     served.receives(&inflow);
     let http2 = head.version == Version::HTTP_2;
     let is_grpc = is_grpc(&head.headers);
-    let checked = check(&head, listener);
+    let checked = served.connection.comes_from_elsewhere().and_then(|()| check(&head, listener));
     let authority = authority(&head);
     let upgrade = upgrade(&mut head);
     strip(&mut head.headers);

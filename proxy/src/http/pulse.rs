@@ -86,6 +86,13 @@ impl Pulse {
         }
     }
 
+    /// A head began with what was before: its time runs since that has ended.
+    fn left_over(&self) {
+        if self.is_idle() && self.head_since.load(Relaxed) == 0 {
+            self.head_since.store(self.idle_since.load(Relaxed), Relaxed);
+        }
+    }
+
     fn write<T>(&self, outcome: &Poll<T>) {
         match outcome {
             Poll::Ready(_) => self.blocked_since.store(0, Relaxed),
@@ -129,7 +136,7 @@ impl<IO> Watched<IO> {
             self.prefix = Bytes::new();
             return;
         }
-        self.pulse.read();
+        self.pulse.left_over();
         self.prefix = bytes;
     }
 }

@@ -23,8 +23,10 @@ pub fn of_failure(exchange: &Exchange, failure: &Failure) -> Reply {
         Reply { status: failure.kind.status(), headers, body: Bytes::from(format!("{reason}: {}\n", failure.message)) }
     };
     reply.headers.insert(REASON, HeaderValue::from_static(reason));
-    // After a request that was not understood, nobody can tell where the next one would begin.
-    if failure.kind.at() == At::Downstream && exchange.request.version != Version::HTTP_2 {
+    // After a request that was not understood, nobody can tell where the next one would begin. What came from the proxy itself
+    // does not come any more once redirecting is mended, on a new connection.
+    let is_last = failure.kind.at() == At::Downstream || exchange.connection.is_own;
+    if is_last && exchange.request.version != Version::HTTP_2 {
         reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     reply

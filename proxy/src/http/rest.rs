@@ -10,6 +10,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::pulse::Watched;
+use super::serve::Served;
+use crate::config::ListenerTimeouts;
 use crate::filter::heap;
 use crate::worker;
 
@@ -26,6 +28,29 @@ thread_local! {
 
 /// Somebody is about to give memory back, for all workers.
 static GIVES_BACK: AtomicBool = AtomicBool::new(false);
+
+/// How long it is idle before it rests. Sooner, if it has to be, its buffers are looked into once: the head of a next request may
+/// have begun in them, together with the request before, and only here can anybody tell when it is late.
+pub fn after(served: &Served, timeouts: &ListenerTimeouts) -> Duration {
+    let (rest, head) = (timeouts.rest, timeouts.request_headers);
+    let is_looked_into = served.looked.get() == served.exchanges.get();
+    match head.is_zero() || is_looked_into || !rest.is_zero() && rest < head {
+        true => rest,
+        false => head,
+    }
+}
+
+/// Its buffers are at hand: whether it rests from here on.
+pub fn begins(served: &Served) -> bool {
+    served.looked.set(served.exchanges.get());
+    let rest = served.listener.borrow().config.timeouts.rest;
+    let begins = !rest.is_zero() && served.pulse.idle_since().is_some_and(|since| since.elapsed() >= rest);
+    if begins {
+        served.resting.set(true);
+        served.request.take();
+    }
+    begins
+}
 
 /// Waits for the next bytes, which are read again after that; zero: the client has closed.
 pub async fn awake(io: &mut Watched<impl AsyncRead + Unpin>) -> io::Result<usize> {

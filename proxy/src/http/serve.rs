@@ -44,6 +44,8 @@ pub struct Served {
     pub(super) http2: bool,
     /// It waits for its next request, and has no buffers.
     pub(super) resting: Cell<bool>,
+    /// After so many exchanges its buffers were looked into last.
+    pub(super) looked: Cell<u64>,
     /// How far the request of the last exchange has come.
     pub(super) request: RefCell<Option<Rc<Inflow>>>,
     /// When hyper was told to end this connection after what is under way.
@@ -136,8 +138,10 @@ pub async fn serve<IO>(
     let pulse = Arc::new(Pulse::new());
     let io = Watched::new(io, prefix, Arc::clone(&pulse));
     let listener = RefCell::new(listener);
-    let (exchanges, resting, request, drained) = (Cell::new(0), Cell::new(false), RefCell::default(), Cell::new(None));
-    let served = Rc::new(Served { live, connection, drain, pulse, listener, exchanges, http2, resting, request, drained });
+    let (exchanges, resting, looked) = (Cell::new(0), Cell::new(false), Cell::new(0));
+    let (request, drained) = (RefCell::default(), Cell::new(None));
+    let served = Served { live, connection, drain, pulse, listener, exchanges, http2, resting, looked, request, drained };
+    let served = Rc::new(served);
     // Boxed, like what is awaited before it: what waits for its next request has room for neither.
     if http2 { Box::pin(serve_http2(io, served)).await } else { serve_http1(io, served).await }
 }
@@ -190,6 +194,10 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     while let Some(mut resting) = Box::pin(work_http1(io, Rc::clone(&served))).await {
+        if !rest::begins(&served) {
+            io = resting;
+            continue;
+        }
         let rests = served.listener.borrow().traffic.rests();
         rest::give_back();
         let woken = watch(&served, std::pin::pin!(rest::awake(&mut resting))).await;
@@ -241,8 +249,6 @@ where
                 return None;
             }
             Watch::Rest => {
-                served.resting.set(true);
-                served.request.take();
                 let parts = connection.into_parts()?;
                 let mut io = parts.io.into_inner();
                 io.put_back(parts.read_buf);

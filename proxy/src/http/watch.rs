@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::rest;
 use super::serve::{Served, UNUSED_DRAIN};
 
 /// A connection that has been told to end and has nothing under way is given this long to close.
@@ -95,7 +96,7 @@ fn due<T>(served: &Served, now: Instant) -> Due<T> {
             consider(pulse.idle_since(), timeouts.idle, Watch::Drain);
             consider(Some(pulse.opened()), timeouts.connection_age, Watch::Drain);
             if !served.http2 && !served.resting.get() {
-                consider(pulse.idle_since().filter(|_| is_between(served)), timeouts.rest, Watch::Rest);
+                consider(pulse.idle_since().filter(|_| is_between(served)), rest::after(served, timeouts), Watch::Rest);
             }
         }
         // A client that does not take part in its own farewell.

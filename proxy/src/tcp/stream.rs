@@ -74,6 +74,7 @@ async fn pass_on<IO>(io: &mut IO, record: &mut Record, chain: &Chain, listener: 
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
+    record.exchange().connection.comes_from_elsewhere()?;
     match admitted(io, record, chain, listener, moved).await? {
         None => {}
         Some(Step::Failed(failure)) => return Err(failure),

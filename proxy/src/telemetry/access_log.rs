@@ -4,6 +4,7 @@
 //! Nothing is allocated for a line.
 
 mod entry;
+mod escape;
 mod line;
 mod plain;
 mod trail;

@@ -58,20 +58,22 @@ impl Formats {
 impl Trace {
     /// Puts a context into a head, in the place of whatever was there of any trace.
     pub fn write(&self, headers: &mut HeaderMap) {
+        // Most heads say nothing: they are gone through once, where each field would have to be looked up by its name.
+        let clear = is_any_in(headers);
         if self.emit.has(Propagation::W3c) {
             headers.insert(w3c::TRACEPARENT, w3c::write(&self.context));
-        } else {
+        } else if clear {
             headers.remove(w3c::TRACEPARENT);
             headers.remove(TRACESTATE);
         }
         if self.emit.has(Propagation::B3) {
             b3::write(&self.context, headers);
-        } else {
+        } else if clear {
             b3::remove(headers);
         }
         if self.emit.has(Propagation::B3Single) {
             headers.insert(b3::SINGLE, b3::write_single(&self.context));
-        } else {
+        } else if clear {
             headers.remove(b3::SINGLE);
         }
     }
@@ -96,6 +98,11 @@ impl Trace {
     pub fn unsampled(&self) -> Self {
         Self { context: Context { sampled: false, ..self.context }, ..*self }
     }
+}
+
+/// Whether there is a field of any format.
+fn is_any_in(headers: &HeaderMap) -> bool {
+    headers.keys().map(HeaderName::as_str).any(|name| name.starts_with("trace") || name == "b3" || name.starts_with("x-b3-"))
 }
 
 /// Whether there are fields of another format.
@@ -145,22 +152,32 @@ pub fn bound_state(headers: &mut HeaderMap, goes_on: bool) {
 #[derive(Debug, Clone, Copy)]
 pub struct Hex<T>(pub T);
 
+impl Hex<u128> {
+    pub fn digits(self) -> [u8; 32] {
+        let mut text = [0; 32];
+        digits(&mut text, self.0);
+        text
+    }
+}
+
+impl Hex<u64> {
+    pub fn digits(self) -> [u8; 16] {
+        let mut text = [0; 16];
+        digits(&mut text, self.0.into());
+        text
+    }
+}
+
 impl fmt::Display for Hex<u128> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        show::<32>(f, self.0)
+        f.write_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 
 impl fmt::Display for Hex<u64> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        show::<16>(f, self.0.into())
+        f.write_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
     }
-}
-
-fn show<const DIGITS: usize>(f: &mut fmt::Formatter<'_>, id: u128) -> fmt::Result {
-    let mut text = [0; DIGITS];
-    digits(&mut text, id);
-    f.write_str(std::str::from_utf8(&text).unwrap_or_default())
 }
 
 /// Exactly so many digits, lower case only, and not zero.
@@ -175,11 +192,10 @@ fn span(text: &str) -> Option<u64> {
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// Writes an id into the end of a place.
-fn digits(place: &mut [u8], mut id: u128) {
-    for digit in place.iter_mut().rev() {
-        *digit = DIGITS[(id & 15) as usize];
-        id >>= 4;
+/// Writes an id into the end of a place of an even length.
+fn digits(place: &mut [u8], id: u128) {
+    for (pair, byte) in place.rchunks_exact_mut(2).zip(id.to_le_bytes()) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
 }
 
@@ -251,6 +267,24 @@ mod tests {
         assert_eq!(headers.len(), 6, "{headers:?}");
         Trace { context, emit: Formats::of(&[B3Single]) }.write(&mut headers);
         assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["b3"]);
+    }
+
+    #[test]
+    fn a_field_of_another_format_goes_where_it_stands_alone_as_well() {
+        let context = Context { trace: 7, span: 9, parent: 0, sampled: true };
+        for (emit, stays, others) in [
+            (B3Single, "b3", &b3::FIELDS.each_ref().map(HeaderName::as_str)[..]),
+            (B3Single, "b3", &["traceparent", "tracestate"]),
+            (W3c, "traceparent", &b3::FIELDS.each_ref().map(HeaderName::as_str)),
+            (W3c, "traceparent", &["b3"]),
+        ] {
+            for other in others {
+                let name = HeaderName::from_bytes(other.as_bytes()).expect("a name");
+                let mut headers = HeaderMap::from_iter([(name, HeaderValue::from_static("1"))]);
+                Trace { context, emit: Formats::of(&[emit]) }.write(&mut headers);
+                assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), [stays], "{other}");
+            }
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The way out: nothing new is begun, what is under way may finish, and what has not at the deadline is cut.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::under_way::{About, Running};
 use super::{Control, End, Event};
 use crate::app::Left;
 use crate::app::signals::Signals;
@@ -14,6 +16,19 @@ use crate::exchange;
 const CUT: Duration = Duration::from_millis(200);
 
 impl Control {
+    /// A change that is not live by now never is. Its thread cannot be stopped, but what it keeps is gone with it: who is answered
+    /// that the proxy leaves shall not find it live after the next start.
+    pub(super) async fn give_up(&self, running: Running) {
+        let Running { about, task } = running;
+        task.abort();
+        let configs = matches!(about, About::Configure { .. } | About::Reload).then(|| Arc::clone(&self.configs));
+        let shelf = Arc::clone(&self.shelf);
+        let closed = tokio::task::spawn_blocking(move || shelf.close(configs.as_deref())).await;
+        if let Ok(Err(error)) = closed {
+            tracing::error!(%error, "the state directory may have a configuration that did not go live");
+        }
+    }
+
     /// Fails readiness, waits until others have noticed, closes the listeners and lets what is under way finish.
     pub(super) async fn drain(&mut self, end: End, mut queue: mpsc::Receiver<Event>, mut signals: Option<Signals>) -> Left {
         let drain = self.parts.config.drain.clone();

@@ -37,7 +37,7 @@ struct Entry {
     hash: String,
 }
 
-/// `None`: nothing was kept yet.
+/// `None`: nothing was kept yet, or nothing of it can be read. One version that cannot be is no reason to lose the others.
 pub fn read(folder: &Path) -> Result<Option<Configs>, StateError> {
     let file = folder.join(MANIFEST);
     let text = match fs::read_to_string(&file) {
@@ -51,15 +51,27 @@ pub fn read(folder: &Path) -> Result<Option<Configs>, StateError> {
         let (found, expected) = (manifest.format.to_string(), FORMAT.to_string());
         return Err(StateError::Format { path: file, found, expected });
     }
-    let version = |entry: Entry| {
+    let mut list = Vec::new();
+    let newest = manifest.versions.last().map(|entry| entry.number);
+    for entry in manifest.versions {
         let at = humantime::parse_rfc3339(&entry.at).map_err(|_| damaged(format!("{:?} is no time", entry.at)))?;
         let from = From::named(&entry.from).ok_or_else(|| damaged(format!("{:?} is no origin", entry.from)))?;
-        let text = read_text(folder, &entry.hash)?;
-        let (of, before) = (entry.of, entry.before);
-        Ok(ConfigVersion { number: entry.number, at, from, of, before, hash: entry.hash.into(), text })
-    };
-    let list = manifest.versions.into_iter().map(version).collect::<Result<_, StateError>>()?;
-    let configs = Configs::restore(list, manifest.over.map(Arc::from));
+        let Entry { number, of, before, .. } = entry;
+        match read_text(folder, &entry.hash) {
+            Ok(text) => list.push(ConfigVersion { number, at, from, of, before, hash: entry.hash.into(), text }),
+            Err(error) => tracing::error!(version = number, %error, "a version of the configuration is lost"),
+        }
+    }
+    let Some(live) = list.last() else { return Ok(None) };
+    // Nothing holds over the file that is what the file said.
+    let over = manifest.over.filter(|over| **over != *live.hash).map(Arc::from);
+    if newest != Some(live.number) {
+        tracing::error!(
+            version = live.number,
+            "the version of the configuration that was live is lost; the newest that is left takes its place"
+        );
+    }
+    let configs = Configs::restore(list, over);
     configs.map(Some).ok_or_else(|| damaged("its versions do not fit together".to_owned()))
 }
 
@@ -81,9 +93,8 @@ fn text_name(hash: &str) -> String {
 pub fn keep(folder: &Path, configs: &Configs) -> Result<(), StateError> {
     make(folder)?;
     for version in configs.iter() {
-        let name = text_name(&version.hash);
-        if !folder.join(&name).exists() {
-            write(folder, &name, version.text.as_bytes())?;
+        if read_text(folder, &version.hash).is_err() {
+            write(folder, &text_name(&version.hash), version.text.as_bytes())?;
         }
     }
     let entry = |version: &ConfigVersion| Entry {
@@ -135,7 +146,32 @@ mod tests {
         keep(&folder, &configs).expect("kept");
         assert_eq!(read(&folder).expect("as it was"), Some(configs));
         assert!(!folder.join(text_name(&hashed("a = 1\n"))).exists(), "nobody can go back to it");
-        fs::write(folder.join(text_name(&hashed("c = 1\n"))), "d = 1\n").expect("written");
+    }
+
+    #[test]
+    fn what_is_lost_takes_nothing_with_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path().join("config");
+        let at = SystemTime::UNIX_EPOCH;
+        let mut configs = Configs::begin("a = 1\n".into(), hashed("a = 1\n"), at);
+        for text in ["b = 1\n", "c = 1\n"] {
+            configs.add(From::Put, text.into(), hashed(text), &hashed("a = 1\n"), at, 8);
+        }
+        keep(&folder, &configs).expect("kept");
+        let lost = |text: &str| fs::write(folder.join(text_name(&hashed(text))), "damaged").expect("written");
+        let left = || read(&folder).expect("one that is lost is no mistake");
+        let numbers = |configs: &Configs| configs.iter().map(|version| version.number).collect::<Vec<_>>();
+        lost("b = 1\n");
+        let found = left().expect("two are left");
+        assert_eq!((numbers(&found), found.over().is_some()), (vec![1, 3], true));
+        fs::remove_file(folder.join(text_name(&hashed("c = 1\n")))).expect("it was there");
+        let found = left().expect("one is left");
+        assert_eq!((numbers(&found), found.over()), (vec![1], None), "it is what the file said");
+        lost("a = 1\n");
+        assert_eq!(left(), None);
+        keep(&folder, &configs).expect("kept");
+        assert_eq!(left(), Some(configs), "what is kept again is whole");
+        fs::write(folder.join(MANIFEST), "{}").expect("written");
         assert!(matches!(read(&folder), Err(StateError::Damaged { .. })));
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -39,6 +39,7 @@ pub struct Directory {
     config: PathBuf,
     /// The lock is on the folder itself and goes with the process.
     locked: File,
+    closed: Mutex<bool>,
 }
 
 impl Directory {
@@ -71,7 +72,7 @@ impl Directory {
                 versions.insert(name, Arc::new(of_filter));
             }
         }
-        Ok((Self { filters, config: path.join(CONFIG), locked }, versions))
+        Ok((Self { filters, config: path.join(CONFIG), locked, closed: Mutex::new(false) }, versions))
     }
 
     /// For a process that takes over.
@@ -79,7 +80,14 @@ impl Directory {
         self.locked.try_clone().map(OwnedFd::from)
     }
 
+    /// Whoever writes has this meanwhile.
+    pub fn writing(&self) -> Result<MutexGuard<'_, bool>, StateError> {
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *closed { Err(StateError::Closed) } else { Ok(closed) }
+    }
+
     pub fn keep(&self, filter: &str, versions: &Versions, new: Option<&Blob>) -> Result<(), StateError> {
+        let _writing = self.writing()?;
         let folder = self.folder(filter);
         let written = self.write_all(&folder, filter, versions, new);
         // After a failure as well: half a module on a full disk helps nobody.
@@ -109,6 +117,7 @@ impl Directory {
 
     /// The manifest goes first: without it the rest is nothing.
     pub fn forget(&self, filter: &str) -> Result<(), StateError> {
+        let _writing = self.writing()?;
         let folder = self.folder(filter);
         let file = folder.join(MANIFEST);
         match fs::remove_file(&file) {

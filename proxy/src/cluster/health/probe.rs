@@ -13,9 +13,8 @@ use tokio::task::JoinSet;
 
 use crate::cluster::connect::{announce, connect};
 use crate::cluster::form::{self, Spoken};
-use crate::cluster::{Cluster, Endpoint};
+use crate::cluster::{Cluster, Endpoint, passing};
 use crate::config::{HealthCheck, HttpProbe, HttpProbeMethod, Probe};
-use crate::dial;
 use crate::tls::Offer;
 
 /// What is read of the body of an answer.
@@ -49,7 +48,7 @@ struct To<'a> {
 
 async fn connected(to: To<'_>) -> Result<(), String> {
     let no_connection = |error| format!("no connection: {error}");
-    let mut stream = dial::to(to.endpoint.address, to.cluster.config.mark).await.map_err(no_connection)?;
+    let (mut stream, _own) = passing::open(to.endpoint.address, to.cluster.config.mark).await.map_err(no_connection)?;
     announce(&to.cluster.config, &mut stream, None).await.map_err(no_connection)
 }
 

@@ -61,6 +61,12 @@ fn tap(table: &mut Table<'_>) -> Tap {
             default.queue,
             "Exchanges that wait for one who reads slowly, before further ones are dropped and counted.",
         ),
+        queue_bytes: table.or(
+            "queue-bytes",
+            &Size::within(TAP_QUEUE_BYTES_MIN, TAP_QUEUE_BYTES_MAX),
+            default.queue_bytes,
+            "What these may take in memory, before further ones are dropped and counted.",
+        ),
         body_bytes: table.or(
             "body-bytes",
             &Size::within(0, TAP_BODY_BYTES_MAX),

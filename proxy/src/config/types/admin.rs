@@ -43,8 +43,10 @@ pub struct Tap {
     pub watchers: usize,
     /// Exchanges that wait for one slow watcher before further ones are dropped and counted.
     pub queue: usize,
+    /// The same, by what they take.
+    pub queue_bytes: usize,
     /// Of one body, as much as a watcher may ask for.
     pub body_bytes: usize,
 }
 
-from_defaults!(Tap { watchers: TAP_WATCHERS, queue: TAP_QUEUE, body_bytes: TAP_BODY_BYTES });
+from_defaults!(Tap { watchers: TAP_WATCHERS, queue: TAP_QUEUE, queue_bytes: TAP_QUEUE_BYTES, body_bytes: TAP_BODY_BYTES });

@@ -15,6 +15,10 @@ fn wanted(matching: &str, sample: f64) -> Wanted {
     Wanted { matching: Expression::parse(matching).expect("well formed"), sample, body_bytes: 4 }
 }
 
+fn limits(queue: usize, watchers: usize) -> config::Tap {
+    config::Tap { queue, watchers, ..config::Tap::default() }
+}
+
 /// An exchange for `/v1/users` that ends with this status.
 fn passes(tap: &Arc<Tap>, status: u16) {
     let config = LogConfig { output: AccessLogOutput::Off, ..LogConfig::default() };
@@ -35,7 +39,7 @@ fn passes(tap: &Arc<Tap>, status: u16) {
 }
 
 fn shown(watching: &mut Watching) -> Vec<serde_json::Value> {
-    let events = std::iter::from_fn(|| watching.events.try_recv().ok());
+    let events = std::iter::from_fn(|| watching.at_hand());
     events.map(|event| serde_json::from_slice(&event).expect("an event is JSON")).collect()
 }
 
@@ -43,9 +47,9 @@ fn shown(watching: &mut Watching) -> Vec<serde_json::Value> {
 fn everybody_sees_what_they_asked_for() {
     let tap = Arc::new(Tap::new(&Registry::default()));
     passes(&tap, 200);
-    let mut all = tap.watch(wanted("", 1.0), 8, 4).expect("there is room");
-    let mut errors = tap.watch(wanted("cluster=users status=5xx /V1/", 1.0), 8, 4).expect("there is room");
-    let mut others = tap.watch(wanted("listener=other|another", 1.0), 8, 4).expect("there is room");
+    let mut all = tap.watch(wanted("", 1.0), &limits(8, 4)).expect("there is room");
+    let mut errors = tap.watch(wanted("cluster=users status=5xx /V1/", 1.0), &limits(8, 4)).expect("there is room");
+    let mut others = tap.watch(wanted("listener=other|another", 1.0), &limits(8, 4)).expect("there is room");
     passes(&tap, 200);
     passes(&tap, 503);
     let seen = shown(&mut all);
@@ -59,15 +63,31 @@ fn everybody_sees_what_they_asked_for() {
 #[test]
 fn what_is_not_taken_in_time_is_counted() {
     let tap = Arc::new(Tap::new(&Registry::default()));
-    let mut slow = tap.watch(wanted("", 1.0), 2, 4).expect("there is room");
+    let mut slow = tap.watch(wanted("", 1.0), &limits(2, 4)).expect("there is room");
     (0..5).for_each(|_| passes(&tap, 200));
     assert_eq!((slow.lost(), slow.lost(), shown(&mut slow).len()), (3, 0, 2));
 }
 
 #[test]
+fn what_waits_is_bounded_by_what_it_takes() {
+    let tap = Arc::new(Tap::new(&Registry::default()));
+    let mut one = tap.watch(wanted("", 1.0), &limits(8, 4)).expect("there is room");
+    passes(&tap, 200);
+    let length = one.at_hand().expect("it is shown").len();
+    drop(one);
+    // Times and sizes have not always the same number of digits.
+    let mut slow =
+        tap.watch(wanted("", 1.0), &config::Tap { queue_bytes: 5 * length / 2, ..limits(8, 4) }).expect("there is room");
+    (0..5).for_each(|_| passes(&tap, 200));
+    assert_eq!((slow.lost(), shown(&mut slow).len()), (3, 2));
+    (0..5).for_each(|_| passes(&tap, 200));
+    assert_eq!((slow.lost(), shown(&mut slow).len()), (3, 2), "what was taken makes room");
+}
+
+#[test]
 fn a_sample_is_about_that_share() {
     let tap = Arc::new(Tap::new(&Registry::default()));
-    let mut some = tap.watch(wanted("", 0.5), 2000, 4).expect("there is room");
+    let mut some = tap.watch(wanted("", 0.5), &limits(2000, 4)).expect("there is room");
     (0..1000).for_each(|_| passes(&tap, 200));
     let seen = shown(&mut some).len();
     assert!((350..650).contains(&seen), "{seen} of 1000");
@@ -76,10 +96,10 @@ fn a_sample_is_about_that_share() {
 #[test]
 fn who_leaves_makes_room_and_costs_nothing_more() {
     let tap = Arc::new(Tap::new(&Registry::default()));
-    let first = tap.watch(wanted("", 1.0), 2, 1).expect("there is room");
-    assert_eq!(tap.watch(wanted("", 1.0), 2, 1).expect_err("there is none"), Full(1));
+    let first = tap.watch(wanted("", 1.0), &limits(2, 1)).expect("there is room");
+    assert_eq!(tap.watch(wanted("", 1.0), &limits(2, 1)).expect_err("there is none"), Full(1));
     assert!(Showing::new(&tap, &Arc::default()).wants(&exchange(), "/"));
     drop(first);
     assert!(!Showing::new(&tap, &Arc::default()).wants(&exchange(), "/"), "nobody watches");
-    assert!(tap.watch(wanted("", 1.0), 2, 1).is_ok());
+    assert!(tap.watch(wanted("", 1.0), &limits(2, 1)).is_ok());
 }

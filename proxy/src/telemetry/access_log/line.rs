@@ -1,10 +1,9 @@
-//! A line as JSON, or as a template says. What comes from a client or an endpoint cannot end a line, a quoted text or a column.
+//! A line as JSON, or as a template says.
 
 use std::fmt::{self, Write};
 
-use serde::ser::{Serialize, Serializer};
-
 use super::entry::Entry;
+use super::escape::{Apache, Json, apache, json};
 use super::plain;
 use super::value::{Found, find};
 use crate::config::{LogField, LogFormat, LogPart, LogTemplate};
@@ -13,7 +12,7 @@ use crate::telemetry::redact::Redact;
 /// How lines look, made ready to write many.
 #[derive(Debug)]
 pub enum Format {
-    /// `"name":` as JSON has it, and what follows.
+    /// `,"name":` as JSON has it, and what follows.
     Json(Box<[(String, LogField)]>),
     Text(LogTemplate),
 }
@@ -22,7 +21,7 @@ impl Format {
     pub fn new(config: &LogFormat) -> Self {
         match config {
             LogFormat::Json(fields) => {
-                let key = |name: &str| format!("{}:", serde_json::Value::from(name));
+                let key = |name: &str| format!(",{}:", serde_json::Value::from(name));
                 Self::Json(fields.iter().map(|(name, field)| (key(name), field.clone())).collect())
             }
             LogFormat::Text(template) => Self::Text(template.clone()),
@@ -33,8 +32,8 @@ impl Format {
     pub fn write(&self, lines: &mut Vec<u8>, entry: &Entry<'_>, redact: &Redact) {
         let begin = lines.len();
         let written = match self {
-            Self::Json(fields) => json(lines, fields, entry, redact).is_ok(),
-            Self::Text(template) => write!(Bytes(lines), "{}", Text { template, entry, redact, escaped: true }).is_ok(),
+            Self::Json(fields) => object(lines, fields, entry, redact),
+            Self::Text(template) => text(lines, template, entry, redact).is_ok(),
         };
         if written {
             lines.push(b'\n');
@@ -44,57 +43,115 @@ impl Format {
     }
 }
 
-fn json(line: &mut Vec<u8>, fields: &[(String, LogField)], entry: &Entry<'_>, redact: &Redact) -> Result<(), ()> {
-    let mut before = b'{';
-    let mut key = |line: &mut Vec<u8>, key: &str| {
-        line.push(std::mem::replace(&mut before, b','));
-        line.extend_from_slice(key.as_bytes());
-    };
-    for (name, field) in fields {
-        match field {
-            LogField::Value(value) => {
-                let found = find(value, entry, redact);
-                if !matches!(found, Found::Nothing) {
-                    key(line, name);
-                    json_value(line, found)?;
+fn object(line: &mut Vec<u8>, fields: &[(String, LogField)], entry: &Entry<'_>, redact: &Redact) -> bool {
+    let begin = line.len();
+    for (key, field) in fields {
+        let written = match field {
+            LogField::Value(value) => match find(value, entry, redact) {
+                Found::Nothing => true,
+                found => {
+                    line.extend_from_slice(key.as_bytes());
+                    json_value(line, found)
                 }
-            }
+            },
             LogField::Text(template) => {
-                key(line, name);
-                serde_json::to_writer(&mut *line, &Text { template, entry, redact, escaped: false }).map_err(drop)?;
+                line.extend_from_slice(key.as_bytes());
+                quoted(line, |line| write!(Json(line), "{}", Text { template, entry, redact }).is_ok())
             }
+        };
+        if !written {
+            return false;
         }
     }
-    if before == b'{' {
-        line.push(before);
+    // The comma before the first one.
+    match line.get_mut(begin) {
+        Some(first) => *first = b'{',
+        None => line.push(b'{'),
     }
     line.push(b'}');
-    Ok(())
+    true
 }
 
-/// What is the proxy's own needs no escapes.
-fn json_value(line: &mut Vec<u8>, found: Found<'_>) -> Result<(), ()> {
-    let mut quoted = |write: &dyn Fn(&mut Vec<u8>)| {
-        line.push(b'"');
-        write(line);
-        line.push(b'"');
-    };
+fn quoted(line: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+    line.push(b'"');
+    let written = write(line);
+    line.push(b'"');
+    written
+}
+
+/// With its own type. What is the proxy's own needs no escapes.
+fn json_value(line: &mut Vec<u8>, found: Found<'_>) -> bool {
     match found {
-        Found::Number(number) => plain::number(line, number),
-        Found::Time(time) => quoted(&|line| plain::time(line, time)),
-        Found::Ip(address) => quoted(&|line| plain::ip(line, address)),
-        Found::Address(address) => quoted(&|line| plain::address(line, address)),
-        found => return serde_json::to_writer(line, &found).map_err(drop),
+        Found::Text(text) => quoted(line, |line| {
+            json(line, text);
+            true
+        }),
+        Found::Number(number) => {
+            plain::number(line, number);
+            true
+        }
+        Found::Millis(micros) => {
+            plain::millis(line, micros);
+            // As a number has it: `1.5`, `1.0`.
+            while line.ends_with(b"0") && !line.ends_with(b".0") {
+                line.pop();
+            }
+            true
+        }
+        Found::Notes(redact, notes) => {
+            line.push(b'{');
+            for (at, (name, value)) in notes.iter().enumerate() {
+                line.extend_from_slice(if at > 0 { b",\"" } else { b"\"" });
+                json(line, name);
+                line.extend_from_slice(b"\":\"");
+                json(line, redact.note(name, value));
+                line.push(b'"');
+            }
+            line.push(b'}');
+            true
+        }
+        Found::Hooks(hooks) => serde_json::to_writer(line, &hooks).is_ok(),
+        Found::Attempts(attempts) => serde_json::to_writer(line, &attempts).is_ok(),
+        found => quoted(line, |line| of_the_proxy(line, &found) || write!(Json(line), "{found}").is_ok()),
+    }
+}
+
+fn text(line: &mut Vec<u8>, template: &LogTemplate, entry: &Entry<'_>, redact: &Redact) -> fmt::Result {
+    for part in &template.parts {
+        match part {
+            LogPart::Text(text) => line.extend_from_slice(text.as_bytes()),
+            LogPart::Value { value, missing, quoted } => match find(value, entry, redact) {
+                Found::Nothing => line.extend_from_slice(missing.as_bytes()),
+                Found::Text(text) => apache(line, text, *quoted),
+                found if of_the_proxy(line, &found) => {}
+                found => write!(Apache { to: line, quoted: *quoted }, "{found}")?,
+            },
+        }
     }
     Ok(())
 }
 
+/// Writes what no client and no endpoint has a say in, and which needs no escapes. False: it is something else.
+fn of_the_proxy(line: &mut Vec<u8>, found: &Found<'_>) -> bool {
+    match *found {
+        Found::Number(number) => plain::number(line, number),
+        Found::Millis(micros) => plain::millis(line, micros),
+        Found::Time(time) => plain::time(line, time),
+        Found::Clf(time) => line.extend_from_slice(&plain::clf(time)),
+        Found::Address(address) => plain::address(line, address),
+        Found::Ip(address) => plain::ip(line, address),
+        Found::TraceId(id) => line.extend_from_slice(&id.digits()),
+        Found::SpanId(id) => line.extend_from_slice(&id.digits()),
+        _ => return false,
+    }
+    true
+}
+
+/// A template within a field of JSON, which has its own way to escape.
 struct Text<'a> {
     template: &'a LogTemplate,
     entry: &'a Entry<'a>,
     redact: &'a Redact,
-    /// Values are escaped here; JSON has its own way.
-    escaped: bool,
 }
 
 impl fmt::Display for Text<'_> {
@@ -102,62 +159,13 @@ impl fmt::Display for Text<'_> {
         for part in &self.template.parts {
             match part {
                 LogPart::Text(text) => f.write_str(text)?,
-                LogPart::Value { value, missing, quoted } => match find(value, self.entry, self.redact) {
+                LogPart::Value { value, missing, .. } => match find(value, self.entry, self.redact) {
                     Found::Nothing => f.write_str(missing)?,
-                    found if self.escaped && !found.is_the_proxys() => write!(Escaped { to: f, quoted: *quoted }, "{found}")?,
                     found => write!(f, "{found}")?,
                 },
             }
         }
         Ok(())
-    }
-}
-
-impl Serialize for Text<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// Takes text where bytes are wanted.
-pub(super) struct Bytes<'a>(pub &'a mut Vec<u8>);
-
-impl Write for Bytes<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
-}
-
-/// Quotes and backslashes get one before them. Control characters, everything beyond ASCII and, outside of quotes, spaces are
-/// written as `\xHH`, byte by byte, as Apache does.
-struct Escaped<'a, 'f> {
-    to: &'a mut fmt::Formatter<'f>,
-    quoted: bool,
-}
-
-impl Write for Escaped<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let plain = |byte: u8| match byte {
-            b'"' | b'\\' => false,
-            b' ' => self.quoted,
-            byte => byte.is_ascii_graphic(),
-        };
-        let mut rest = text;
-        while let Some(at) = rest.bytes().position(|byte| !plain(byte)) {
-            self.to.write_str(&rest[..at])?;
-            // What is not plain is taken whole, so that no character is cut.
-            let Some(found) = rest[at..].chars().next() else { break };
-            match found {
-                '"' | '\\' => write!(self.to, "\\{found}")?,
-                found => {
-                    let mut bytes = [0; 4];
-                    found.encode_utf8(&mut bytes).bytes().try_for_each(|byte| write!(self.to, "\\x{byte:02x}"))?;
-                }
-            }
-            rest = &rest[at + found.len_utf8()..];
-        }
-        self.to.write_str(rest)
     }
 }
 

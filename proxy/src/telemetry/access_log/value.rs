@@ -1,17 +1,16 @@
 //! What is known of an exchange, value by value: found without copying, shown as text or with its own type.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Display};
 use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
-use http::HeaderName;
-use serde::ser::{Serialize, SerializeMap, Serializer};
-
 use super::entry::{Entry, Fields};
+use super::plain;
 use super::trail::{Attempts, Hooks};
 use crate::config::LogValue;
 use crate::telemetry::propagation::Hex;
 use crate::telemetry::redact::{self, HIDDEN, Redact};
+use http::HeaderName;
 
 /// A value that was asked for.
 #[derive(Clone, Copy)]
@@ -34,14 +33,6 @@ pub enum Found<'a> {
     Notes(&'a Redact, &'a [(String, String)]),
     Hooks(Hooks<'a>),
     Attempts(Attempts<'a>),
-}
-
-impl Found<'_> {
-    /// No client and no endpoint has a say in how it looks.
-    pub const fn is_the_proxys(&self) -> bool {
-        use Found::{Address, Clf, Ip, Millis, Number, SpanId, Time, TraceId};
-        matches!(self, Number(_) | Millis(_) | Time(_) | Clf(_) | Address(_) | Ip(_) | TraceId(_) | SpanId(_))
-    }
 }
 
 /// Looks a value up.
@@ -149,7 +140,7 @@ impl Display for Found<'_> {
             Found::Number(number) => number.fmt(f),
             Found::Millis(micros) => write!(f, "{}.{:03}", micros / 1000, micros % 1000),
             Found::Time(time) => humantime::format_rfc3339_millis(time).fmt(f),
-            Found::Clf(time) => clf(time, f),
+            Found::Clf(time) => f.write_str(std::str::from_utf8(&plain::clf(time)).unwrap_or_default()),
             Found::Address(address) => address.fmt(f),
             Found::TraceId(id) => id.fmt(f),
             Found::SpanId(id) => id.fmt(f),
@@ -172,48 +163,5 @@ impl Display for Found<'_> {
                 Ok(())
             }
         }
-    }
-}
-
-impl Serialize for Found<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match *self {
-            Found::Text(text) => serializer.serialize_str(text),
-            Found::Number(number) => serializer.serialize_u64(number),
-            Found::Millis(micros) => serializer.serialize_f64(micros as f64 / 1000.0),
-            Found::Notes(redact, notes) => {
-                let mut map = serializer.serialize_map(Some(notes.len()))?;
-                for (name, value) in notes {
-                    map.serialize_entry(name, redact.note(name, value))?;
-                }
-                map.end()
-            }
-            Found::Hooks(hooks) => hooks.serialize(serializer),
-            Found::Attempts(attempts) => attempts.serialize(serializer),
-            ref other => serializer.collect_str(other),
-        }
-    }
-}
-
-/// `10/Oct/2026:13:55:36 +0000`, as Apache writes it.
-fn clf(time: SystemTime, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut text = Short::default();
-    write!(text, "{}", humantime::format_rfc3339_seconds(time))?;
-    let part = |from: usize, to: usize| text.0.get(from..to).and_then(|part| std::str::from_utf8(part).ok()).unwrap_or_default();
-    let month = part(5, 7).parse::<usize>().ok().and_then(|number| MONTHS.get(number.wrapping_sub(1))).unwrap_or(&"");
-    write!(f, "{}/{month}/{}:{} +0000", part(8, 10), part(0, 4), part(11, 19))
-}
-
-/// A text that is known to be short.
-#[derive(Default)]
-struct Short([u8; 24], usize);
-
-impl Write for Short {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.1 + text.len();
-        self.0.get_mut(self.1..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.1 = end;
-        Ok(())
     }
 }
