@@ -64,6 +64,11 @@ impl Signal {
         *self.0.borrow() >= Phase::Draining
     }
 
+    /// Whether anything was said since whoever this signal was cloned from last waited: it costs no lock to ask.
+    pub fn has_news(&self) -> bool {
+        self.0.has_changed().unwrap_or(true)
+    }
+
     /// Whether another process serves the same sockets.
     pub fn is_succeeded(&self) -> bool {
         *self.0.borrow() >= Phase::Succeeded

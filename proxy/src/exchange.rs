@@ -178,6 +178,7 @@ pub struct Reply {
 
 impl Exchange {
     /// A request that has come, with everything else as it is then.
+    #[inline]
     pub fn new(
         connection: Arc<Connection>,
         request: request::Parts,

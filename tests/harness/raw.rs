@@ -37,6 +37,14 @@ impl Raw {
         Self { stream: Box::new(stream), unread: Vec::new() }
     }
 
+    /// Connects where the proxy closes before anything is said, maybe before the client has noticed that it is there.
+    pub async fn is_refused(address: SocketAddr) {
+        match TcpStream::connect(address).await {
+            Ok(stream) => Self { stream: Box::new(stream), unread: Vec::new() }.closed().await,
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "the proxy accepts: {error}"),
+        }
+    }
+
     pub async fn tls(address: SocketAddr, alpn: &[u8]) -> Self {
         let stream = TcpStream::connect(address).await.expect("the proxy accepts");
         let stream = client::tls(stream, EDGE_NAME, &[alpn]).await.expect("the proxy speaks TLS");

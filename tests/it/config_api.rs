@@ -99,6 +99,23 @@ async fn two_operators_do_not_overwrite_each_other() {
     assert_eq!(post(&proxy, "/config/rollback", "{\"to\": 99}").await.status, 409);
 }
 
+scenario!(what_was_only_tried_or_refused_has_set_nothing);
+async fn what_was_only_tried_or_refused_has_set_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("cache");
+    let (one, other) = (tamis_tests::guest("stamp-a"), tamis_tests::guest("stamp-b"));
+    let proxy = proxy(format!("[modules]\ncache = 'off'\n[listeners.edge]\nfilters = ['f']\n[filters.f]\nmodule = '{one}'"));
+    let kept_on_disk = text(&proxy).replace("cache = 'off'", &format!("cache = '{}'", cache.display()));
+    assert_eq!(put(&proxy, "?dry-run", &kept_on_disk).await.status, 200);
+    let refused = put(&proxy, "", &format!("{kept_on_disk}\n[filters.f.config]\nroutes = []\n")).await;
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    // What either of them was looked at with may be there; what is compiled from now on is not kept.
+    let kept = || std::fs::read_dir(&cache).map_or(0, Iterator::count);
+    let before = kept();
+    let pushed = proxy.operator().await.request("PUT", "/filters/f/module").body(other.bytes()).await;
+    assert_eq!((pushed.status, kept()), (200, before), "{}", pushed.text());
+}
+
 scenario!(the_file_holds_again_when_it_changes);
 async fn the_file_holds_again_when_it_changes() {
     let proxy = proxy("[listeners.edge]");

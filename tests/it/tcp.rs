@@ -174,7 +174,7 @@ async fn where_nobody_answers_the_connection_is_closed_and_the_log_says_why() {
     let line = proxy.access_log().line().await;
     assert_eq!(line["reason"], "connect-failed", "{line}");
     let unrouted = self::proxy("[listeners.edge]\nprotocol = 'tcp'");
-    Raw::plain(unrouted.address()).await.closed().await;
+    Raw::is_refused(unrouted.address()).await;
     assert_eq!(unrouted.access_log().line().await["reason"], "no-route");
 }
 

@@ -31,11 +31,11 @@ async fn a_filter_refuses_and_routes_connections_and_hears_how_they_ended() {
     routed.metric_becomes(&calls("complete", "next"), |count| count == 1.0).await;
 
     let (refusing, _origins) = chain("'raw'", &format!("{module}\nconfig = {{ refuse = ['127.0.0.1'] }}")).await;
-    Raw::plain(refusing.address()).await.closed().await;
+    Raw::is_refused(refusing.address()).await;
     assert_eq!(refusing.access_log().line().await["reason"], "filter-reset");
 
     let (failing, _origins) = chain("'raw'", &format!("{module}\nconfig = {{ trap = ['127.0.0.1'] }}")).await;
-    Raw::plain(failing.address()).await.closed().await;
+    Raw::is_refused(failing.address()).await;
     assert_eq!(failing.access_log().line().await["reason"], "filter-failed");
     let open = format!("{module}\non-failure = 'open'\nconfig = {{ trap = ['127.0.0.1'] }}");
     let (open, _origins) = chain("'raw'", &open).await;
@@ -50,7 +50,7 @@ async fn acl_judges_connections() {
     assert_eq!(proxy.access_log().line().await["notes"]["acl.rule"], "here");
     let elsewhere = rules.replace("127.0.0.1", "10.0.0.0/8");
     let (proxy, _origins) = chain("'acl'", &format!("[filters.acl]\nmodule = 'builtin:acl'\n{elsewhere}")).await;
-    Raw::plain(proxy.address()).await.closed().await;
+    Raw::is_refused(proxy.address()).await;
     let line = proxy.access_log().line().await;
     assert_eq!((&line["reason"], &line["notes"]["acl.decision"]), (&"filter-reset".into(), &"denied".into()), "{line}");
 }
@@ -66,7 +66,7 @@ async fn quota_counts_connections_and_those_that_are_open() {
     for _ in 0..2 {
         assert_eq!(say(rate.address(), b"").await, b"one:");
     }
-    Raw::plain(rate.address()).await.closed().await;
+    Raw::is_refused(rate.address()).await;
     assert_eq!(rate.access_log().lines(3).await[2]["notes"]["quota.decision"], "refused");
 
     let origin = echo().await;
@@ -78,7 +78,7 @@ async fn quota_counts_connections_and_those_that_are_open() {
     let mut held = Raw::plain(proxy.address()).await;
     held.send("x").await;
     assert_eq!(held.read(1).await, b"x");
-    Raw::plain(proxy.address()).await.closed().await;
+    Raw::is_refused(proxy.address()).await;
     held.send("y").await;
     assert_eq!(held.read(1).await, b"y", "the one that is open goes on");
     drop(held);
@@ -138,7 +138,7 @@ async fn a_chain_that_a_filter_names_is_passed_by_as_little() {
     let module = format!("[filters.raw]\nmodule = '{}'\nconfig = {{ chain = 'more' }}", guest("raw-tcp"));
     let further = "[filters.headers]\nmodule = 'builtin:headers'\n[chains.more]\nfilters = ['headers']";
     let (refusing, _origins) = chain("'raw'", &format!("{module}\n{further}")).await;
-    Raw::plain(refusing.address()).await.closed().await;
+    Raw::is_refused(refusing.address()).await;
     assert_eq!(refusing.access_log().line().await["reason"], "no-connection-hook");
     let excused = "[listeners.edge.tcp]\nunfiltered = ['headers']";
     let (passing, _origins) = chain("'raw'", &format!("{module}\n{further}\n{excused}")).await;

@@ -1,6 +1,7 @@
 //! One attempt: a connection to one endpoint, the request, and the head of an answer. Whether there is another is not asked
 //! here.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,6 +124,7 @@ pub struct Means<'a> {
     pub number: u32,
     /// Beside another one that takes long.
     pub hedged: bool,
+    pub began: Instant,
 }
 
 impl Means<'_> {
@@ -163,27 +165,31 @@ impl Tried {
 /// One endpoint, one attempt, in the time of one. What was not sent is in `unsent` afterwards.
 pub async fn try_once(means: Means<'_>, endpoint: Arc<Endpoint>, unsent: &mut Option<Request<Outgoing>>) -> Tried {
     let step = means.begin(&endpoint, unsent.as_mut());
-    let mut open = Open { means, endpoint, began: Instant::now(), stood: Stood::default(), is_over: false };
+    let mut open = Open { means, endpoint, stood: Stood::default(), is_over: false };
     let (endpoint, stood) = (&open.endpoint, &open.stood);
-    let once = async {
-        let mut answer = send_once(means, endpoint, stood, unsent).await?;
-        if means.policy.names_grpc() && means.spare.is_some_and(Spare::is_complete) {
-            // Boxed: few exchanges wait for it, and each would have to have room.
-            Box::pin(answer.look_behind_the_head()).await?;
+    let outcome = {
+        // Pinned once: each place that awaited it would have room for another one.
+        let mut once = pin!(async {
+            let mut answer = send_once(means, endpoint, stood, unsent).await?;
+            if means.policy.names_grpc() && means.spare.is_some_and(Spare::is_complete) {
+                // Boxed: few exchanges wait for it, and each would have to have room.
+                Box::pin(answer.look_behind_the_head()).await?;
+            }
+            Ok(answer)
+        });
+        match (means.policy.per_try_timeout, means.spare) {
+            // Boxed: few exchanges have a time for one attempt.
+            (Some(limit), Some(spare)) => tokio::select! {
+                biased;
+                outcome = once.as_mut() => Some(outcome),
+                () = Box::pin(out_of_time(spare, stood, limit)) => None,
+            },
+            _ => Some(once.await),
         }
-        Ok(answer)
-    };
-    let outcome = match (means.policy.per_try_timeout, means.spare) {
-        (Some(limit), Some(spare)) => tokio::select! {
-            biased;
-            outcome = once => Some(outcome),
-            () = out_of_time(spare, stood, limit) => None,
-        },
-        _ => Some(once.await),
     };
     let outcome = outcome.unwrap_or_else(|| Err(took_too_long(unsent.is_some())));
     let first = outcome.as_ref().ok().and_then(|answer| answer.first.as_ref());
-    let took = open.began.elapsed();
+    let took = means.began.elapsed();
     let mut seen = Seen::of(outcome.as_ref().map(|answer| &answer.response), first, unsent.is_some(), took);
     if outcome.is_err() && means.wishes.was_cut() {
         seen.ended = Ended::Useless;
@@ -199,7 +205,6 @@ pub async fn try_once(means: Means<'_>, endpoint: Arc<Endpoint>, unsent: &mut Op
 struct Open<'a> {
     means: Means<'a>,
     endpoint: Arc<Endpoint>,
-    began: Instant,
     stood: Stood,
     is_over: bool,
 }
@@ -207,7 +212,7 @@ struct Open<'a> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         if !self.is_over && !self.stood.is_standing() && self.means.wishes.took_too_long() {
-            let seen = Seen { ended: Ended::Unanswered, took: self.began.elapsed(), ..Seen::default() };
+            let seen = Seen { ended: Ended::Unanswered, took: self.means.began.elapsed(), ..Seen::default() };
             self.means.cluster.saw(&self.endpoint, &seen);
         }
     }

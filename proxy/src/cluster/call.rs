@@ -29,15 +29,16 @@ pub fn send<'a>(
     async move {
         let config = &cluster.config;
         let place = cluster.kept.load.claim(Limit::Requests, &config.breakers).ok_or_else(|| Limit::Requests.failure())?;
-        cluster.kept.budget.deposit(Instant::now());
-        let means = Means { cluster, wishes, policy: &policy, spare: spare.as_deref(), number: 1, hedged: false };
+        let mut began = Instant::now();
+        cluster.kept.budget.deposit(began);
+        let means = Means { cluster, wishes, policy: &policy, spare: spare.as_deref(), number: 1, hedged: false, began };
         let mut tried = Vec::new();
         let mut further: Option<Taken> = None;
         loop {
             let Some(endpoint) = cluster.pick(wishes, &tried) else { return Err(no_endpoint(cluster, wishes)) };
             attempt.endpoint = Some(endpoint.address);
             attempt.count += 1;
-            let means = Means { number: attempt.count, ..means };
+            let means = Means { number: attempt.count, began, ..means };
             let last = match policy.hedge_after {
                 // Boxed: it has room for two attempts, and few exchanges are sent so.
                 Some(after) => Box::pin(hedge::race(means, wishes, after, endpoint, &mut unsent, &mut tried, attempt)).await,
@@ -65,6 +66,7 @@ pub fn send<'a>(
                     if let (Some(deadline), Some(request)) = (&wishes.deadline, &mut unsent) {
                         deadline.tell(request.headers_mut()).inspect_err(|_| cluster.kept.counts.expired.more())?;
                     }
+                    began = Instant::now();
                 }
             }
         }

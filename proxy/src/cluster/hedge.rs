@@ -23,8 +23,7 @@ pub async fn race(
     attempt: &mut Attempt,
 ) -> Tried {
     let (cluster, policy) = (means.cluster, means.policy);
-    let began = Instant::now();
-    let asked = Arc::clone(&endpoint);
+    let (asked, began) = (Arc::clone(&endpoint), means.began);
     let mut first = pin!(try_once(means, endpoint, unsent));
     tokio::select! {
         biased;
@@ -47,7 +46,7 @@ pub async fn race(
     cluster.kept.counts.hedges.more();
     let beside = Instant::now();
     let mut request = Some(request);
-    let means = Means { number: attempt.count, hedged: true, ..means };
+    let means = Means { number: attempt.count, hedged: true, began: beside, ..means };
     let mut second = pin!(try_once(means, Arc::clone(&other), &mut request));
     let (over, is_first) = tokio::select! {
         biased;

@@ -119,8 +119,9 @@ pub const UPSTREAM_CONNECTION_WINDOW_BYTES: u32 = 4 * MIB as u32;
 pub const UPSTREAM_HEADER_BYTES: usize = 60 * KIB;
 /// Response fields.
 pub const UPSTREAM_HEADER_COUNT: usize = 100;
-/// Read and write buffer of one upstream HTTP/1 connection; it must hold a whole response head.
-pub const UPSTREAM_BUFFER_BYTES: usize = 64 * KIB;
+/// Read and write buffer of one upstream HTTP/1 connection; it must hold a whole response head. An answer of 64 KiB, head included, is
+/// read at once. It is as large only while answers are.
+pub const UPSTREAM_BUFFER_BYTES: usize = 128 * KIB;
 
 /// Open connections to a cluster: past it, a service has more to do with connections than with requests.
 pub const CLUSTER_CONNECTIONS: usize = 1024;

@@ -35,13 +35,13 @@ pub struct Inflow {
 impl Inflow {
     pub fn new(complete: bool) -> Self {
         let state = if complete { State::Complete } else { State::Arriving };
-        let ended_at = complete.then(Instant::now);
+        let now = Instant::now();
         Self {
             bytes: Cell::new(0),
             state: Cell::new(state),
             stopped: Cell::new(None),
-            ended_at: Cell::new(ended_at),
-            moved_at: Cell::new(Instant::now()),
+            ended_at: Cell::new(complete.then_some(now)),
+            moved_at: Cell::new(now),
             answered: Cell::new(false),
             changed: Notify::new(),
             kept: OnceCell::new(),

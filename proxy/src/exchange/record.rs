@@ -71,25 +71,33 @@ pub struct Record {
     pub response_bytes: u64,
     /// The answer went out whole. Without it the client left before.
     pub complete: bool,
+    /// When its last byte moved, if anybody knows; otherwise it is over when this is dropped.
+    pub ended: Option<Instant>,
     /// Called after the log is written.
     pub at_end: Option<AtEnd>,
 }
 
 impl Record {
-    pub fn new(mut exchange: Exchange, inflow: Rc<Inflow>, log: Arc<AccessLog>, traffic: Arc<Traffic>) -> Self {
+    pub fn new(exchange: Exchange, inflow: Rc<Inflow>, log: Arc<AccessLog>, traffic: Arc<Traffic>) -> Self {
+        Self::of(Rc::new(RefCell::new(exchange)), inflow, log, traffic)
+    }
+
+    /// The same for one that has its place already.
+    pub fn of(shared: Rc<RefCell<Exchange>>, inflow: Rc<Inflow>, log: Arc<AccessLog>, traffic: Arc<Traffic>) -> Self {
+        let mut exchange = shared.borrow_mut();
         if exchange.raw.is_none() {
             traffic.begun();
         }
         exchange.inflow = Some(Rc::clone(&inflow));
-        Self {
-            started: Instant::now(),
+        let record = Self {
+            started: inflow.moved_at(),
             time: SystemTime::now(),
             method: exchange.request.method.clone(),
             target: exchange.request.uri.path_and_query().cloned(),
             host: exchange.authority.clone(),
             request_fields: log.of_request(&exchange.request.headers),
             response_fields: Fields::default(),
-            exchange: Rc::new(RefCell::new(exchange)),
+            exchange: Rc::clone(&shared),
             log,
             traffic,
             status: None,
@@ -98,8 +106,11 @@ impl Record {
             inflow,
             response_bytes: 0,
             complete: false,
+            ended: None,
             at_end: None,
-        }
+        };
+        drop(exchange);
+        record
     }
 
     /// As it came, without the query.
@@ -154,7 +165,7 @@ impl Drop for Record {
         let exchange = self.exchange.borrow();
         let origin = self.origin(&exchange);
         let status = self.status.map_or(0, |status| status.as_u16());
-        let duration = self.started.elapsed();
+        let duration = self.ended.unwrap_or_else(Instant::now).saturating_duration_since(self.started);
         let of_request = exchange.raw.is_none();
         self.log.write(&Entry {
             time: self.time,

@@ -57,6 +57,12 @@ impl Modules {
         Ok(())
     }
 
+    /// With what was compiled here, and configured as that is.
+    #[must_use]
+    pub fn set_as(self, other: &Self) -> Self {
+        Self { remembered: self.remembered, ..other.clone() }
+    }
+
     /// Reads the bytes again, and compiles them unless the same ones were compiled lately.
     pub fn load(&mut self, source: &ModuleSource) -> Result<Arc<Module>, LoadError> {
         self.load_all([source]).remove(source).expect("what is asked for is answered")

@@ -286,6 +286,9 @@ impl State {
                 }
                 // A stream may be reset after its trailers: they are its end whatever follows.
                 if frame.is_trailers() || self.is_over() {
+                    if let Some(record) = &mut self.record {
+                        record.ended = Some(record.inflow.moved_at());
+                    }
                     self.end(true);
                 }
                 Poll::Ready(Some(Ok(frame)))

@@ -23,8 +23,8 @@ pub struct Reset;
 
 /// Takes a request through all of its phases.
 pub async fn run(served: Rc<Served>, request: Request<Incoming>) -> Result<Response<Downstream>, Reset> {
-    let under_way = served.begin_exchange();
-    let snapshot = served.live.load_full();
+    let snapshot = served.live.load();
+    let under_way = served.begin_exchange(&snapshot);
     let listener = served.listener(&snapshot);
 
     let received = headers::receive(&served, &snapshot, &listener, &under_way, request);

@@ -181,40 +181,52 @@ fn timeout(exchange: &Exchange, cluster: &Cluster, listener: &Listener, upgrade:
 /// Waits for whatever of these comes first: the request went out and no answer came, the upstream does not read the
 /// request, the client's own deadline.
 async fn too_late(timeout: Option<Duration>, unread: Duration, deadline: Option<Instant>, inflow: &Inflow) -> Failure {
-    let unanswered = async {
-        let stuck = async {
-            if unread.is_zero() {
-                std::future::pending::<()>().await;
-            }
-            while inflow.moved_at().elapsed() < unread {
-                tokio::time::sleep_until((inflow.moved_at() + unread).into()).await;
+    let passed = || Failure::new(Kind::Timeout, "the upstream did not answer before the deadline of the client");
+    if inflow.ended_at().is_none() {
+        // Boxed: most requests have come whole, and each exchange would have to have room for this.
+        let still_arriving = async {
+            tokio::select! {
+                biased;
+                failure = unread_for(timeout.map(|_| unread), inflow) => failure,
+                () = until(deadline) => Some(passed()),
             }
         };
-        tokio::select! {
-            biased;
-            () = inflow.ended() => {}
-            // The client's silence is watched where its body is read, and told there as the client's.
-            () = stuck, if timeout.is_some() => {
-                tokio::time::sleep(STUCK_GRACE).await;
-                return Failure::new(Kind::Timeout, "the upstream stopped reading the request");
-            }
+        if let Some(failure) = Box::pin(still_arriving).await {
+            return failure;
         }
-        match timeout {
-            Some(timeout) => tokio::time::sleep(timeout).await,
-            None => std::future::pending().await,
+    }
+    // One timer for both.
+    let unanswered = timeout.and_then(|timeout| tokio::time::Instant::now().into_std().checked_add(timeout));
+    until([unanswered, deadline].into_iter().flatten().min()).await;
+    match deadline {
+        Some(deadline) if unanswered.is_none_or(|unanswered| deadline < unanswered) => passed(),
+        _ => Failure::new(Kind::Timeout, "the upstream did not answer in time"),
+    }
+}
+
+/// Waits for the end of the request, which is `None`, or for an upstream that does not read it any more.
+async fn unread_for(limit: Option<Duration>, inflow: &Inflow) -> Option<Failure> {
+    let stuck = async {
+        let Some(limit) = limit.filter(|limit| !limit.is_zero()) else { return std::future::pending().await };
+        while inflow.moved_at().elapsed() < limit {
+            until(Some(inflow.moved_at() + limit)).await;
         }
-        Failure::new(Kind::Timeout, "the upstream did not answer in time")
-    };
-    let passed = async {
-        match deadline {
-            Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-            None => std::future::pending().await,
-        }
-        Failure::new(Kind::Timeout, "the upstream did not answer before the deadline of the client")
     };
     tokio::select! {
-        failure = unanswered => failure,
-        failure = passed => failure,
+        biased;
+        () = inflow.ended() => None,
+        // The client's silence is watched where its body is read, and told there as the client's.
+        () = stuck => {
+            tokio::time::sleep(STUCK_GRACE).await;
+            Some(Failure::new(Kind::Timeout, "the upstream stopped reading the request"))
+        }
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What every head goes through: the rules of HTTP and of the listener on the way in, and the way out.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,6 +23,7 @@ use crate::exchange::{Body, Exchange, Failure, Inflow, Kind, Record};
 use crate::filter::chain::{Chain, Way};
 use crate::filter::host::request::is_authority;
 use crate::snapshot::{Listener, Snapshot};
+use crate::telemetry::propagation::Hex;
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -68,8 +70,12 @@ pub fn receive(
     let upgrade = upgrade(&mut head);
     strip(&mut head.headers);
     let (source, scheme) = (source(&served.connection, &head.headers, listener), scheme(&served.connection, &head.headers));
-    let (name, id) = (authority.as_ref().map_or_else(|_| String::new(), Clone::clone), id(&head.headers));
-    let mut exchange = Exchange::new(Arc::clone(&served.connection), head, name, id, Arc::clone(&snapshot.cluster_names));
+    let (authority, named) = authority.map_or_else(|failure| (String::new(), Err(failure)), |authority| (authority, Ok(())));
+    let id = id(&head.headers);
+    let (connection, clusters) = (Arc::clone(&served.connection), Arc::clone(&snapshot.cluster_names));
+    // In its place at once: it is large.
+    let shared = Rc::new(RefCell::new(Exchange::new(connection, head, authority, id, clusters)));
+    let mut exchange = shared.borrow_mut();
     exchange.source = source;
     exchange.scheme = scheme;
     exchange.is_grpc = is_grpc;
@@ -77,21 +83,22 @@ pub fn receive(
     // A service that is known by its address is itself, whatever name it is called by.
     let known = served.connection.original_destination.and_then(|to| listener.config.tcp.destinations.get(to));
     exchange.destination.cluster = known.or(listener.config.cluster.as_ref()).cloned();
-    let record = Record::new(exchange, inflow, Arc::clone(&listener.access_log), Arc::clone(&listener.traffic));
+    drop(exchange);
+    let record = Record::of(shared, inflow, Arc::clone(&listener.access_log), Arc::clone(&listener.traffic));
     if let Some(tracing) = &snapshot.config.tracing {
         trace::begin(&mut record.exchange_mut(), tracing, snapshot.config.limits.trail_steps);
     }
-    let accepted = match (under_way.over_limit(), checked, authority) {
-        (_, Err(failure), _) | (_, _, Err(failure)) => Err(failure),
-        (true, ..) => {
+    let accepted = match checked.and(named) {
+        Err(failure) => Err(failure),
+        Ok(()) if under_way.over_limit() => {
             // Nothing is wrong with one number and no label.
             let _ = snapshot.overloaded.observe::<&str>(&[], 1.0);
             Err(Failure::new(Kind::Overloaded, "too many requests are under way"))
         }
-        (false, Ok(()), Ok(authority)) if !served.connection.is_for(&authority) => {
+        Ok(()) if !served.connection.is_for(&record.exchange().authority) => {
             Err(Failure::new(Kind::Misdirected, "expected a request for the host that the TLS handshake named"))
         }
-        (false, Ok(()), Ok(_)) => settle(&mut record.exchange_mut(), listener),
+        Ok(()) => settle(&mut record.exchange_mut(), listener, served.client()),
     };
     if listener.access_log.wants_trail() {
         record.exchange_mut().keep_trail(snapshot.config.limits.trail_steps);
@@ -120,8 +127,9 @@ fn check(head: &request::Parts, listener: &Listener) -> Result<(), Failure> {
         let message = format!("expected at most {} fields, found {}", limits.header_count, head.headers.len());
         return Err(Failure::new(Kind::HeadersTooLarge, message));
     }
-    let mut bytes = 0;
+    let (mut bytes, mut coded) = (0, false);
     for (name, value) in &head.headers {
+        coded |= *name == header::TRANSFER_ENCODING;
         bytes += name.as_str().len() + value.len();
         if value.len() > limits.header_value_bytes {
             let message = format!("expected field values of at most {} bytes", limits.header_value_bytes);
@@ -135,9 +143,9 @@ fn check(head: &request::Parts, listener: &Listener) -> Result<(), Failure> {
         let message = format!("expected fields of at most {} bytes together", limits.header_bytes);
         return Err(Failure::new(Kind::HeadersTooLarge, message));
     }
-    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") || codings.next().is_some() {
+    if coded {
+        let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+        if !codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) || codings.next().is_some() {
             return malformed("expected `chunked` as the only transfer coding");
         }
         if head.headers.contains_key(header::CONTENT_LENGTH) {
@@ -174,7 +182,7 @@ fn authority(head: &request::Parts) -> Result<String, Failure> {
 }
 
 /// Brings the exchange into the form that filters see.
-fn settle(exchange: &mut Exchange, listener: &Listener) -> Result<(), Failure> {
+fn settle(exchange: &mut Exchange, listener: &Listener, client: &HeaderValue) -> Result<(), Failure> {
     let cleaned = match paths::clean(exchange.request.uri.path(), &listener.config.paths) {
         Ok(std::borrow::Cow::Borrowed(_)) => None,
         Ok(std::borrow::Cow::Owned(path)) => Some(path),
@@ -190,8 +198,8 @@ fn settle(exchange: &mut Exchange, listener: &Listener) -> Result<(), Failure> {
             .map_err(|error| Failure::new(Kind::MalformedRequest, "the path is not valid").because(error))?;
         exchange.request.uri = Uri::from(target);
     }
-    exchange.request.headers.remove(header::HOST);
-    forwarded(exchange);
+    let host = exchange.request.headers.remove(header::HOST);
+    forwarded(exchange, client, host);
     if listener.config.tls.as_ref().is_some_and(|tls| tls.client_auth.forward) {
         forward_client(exchange);
     }
@@ -204,7 +212,7 @@ fn settle(exchange: &mut Exchange, listener: &Listener) -> Result<(), Failure> {
 /// When the client no longer waits, by what it says itself.
 fn read_deadline(exchange: &mut Exchange, listener: &Listener) -> Result<(), Failure> {
     let headers = &exchange.request.headers;
-    let of_grpc = headers.get(GRPC_TIMEOUT).and_then(deadline::grpc_timeout).filter(|_| exchange.is_grpc);
+    let of_grpc = if exchange.is_grpc { headers.get(GRPC_TIMEOUT).and_then(deadline::grpc_timeout) } else { None };
     let of_field = match listener.config.timeout_header.as_ref().and_then(|name| Some((name, headers.get(name)?))) {
         None => None,
         Some((name, value)) => {
@@ -237,11 +245,11 @@ fn upgrade(head: &mut request::Parts) -> Option<Upgrade> {
     if head.version != Version::HTTP_11 {
         return None;
     }
+    let protocol = head.headers.get(header::UPGRADE)?.clone();
     let asked = head.headers.get_all(header::CONNECTION).iter().any(|value| {
         value.to_str().is_ok_and(|value| value.split(',').any(|option| option.trim().eq_ignore_ascii_case("upgrade")))
     });
-    let protocol = head.headers.get(header::UPGRADE).filter(|_| asked)?.clone();
-    if protocol.as_bytes().eq_ignore_ascii_case(b"h2c") {
+    if !asked || protocol.as_bytes().eq_ignore_ascii_case(b"h2c") {
         return None;
     }
     let client = head.extensions.remove::<OnUpgrade>()?;
@@ -261,7 +269,7 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 /// The request's own, else 128 random bits in hexadecimal.
 fn id(headers: &HeaderMap) -> String {
     let given = headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
-    given.map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned)
+    given.map_or_else(|| Hex(fastrand::u128(..)).to_string(), str::to_owned)
 }
 
 /// The head that the client gets, with the body behind it.

@@ -18,6 +18,9 @@ pub enum PathError {
 /// Checks escapes, decodes those of characters that need none (RFC 3986, 6.2.2.2), removes dot segments (5.2.4) and merges
 /// slashes, as configured. What is left of escapes means something else than the character itself.
 pub fn clean<'a>(path: &'a str, config: &Paths) -> Result<Cow<'a, str>, PathError> {
+    if is_plain(path) {
+        return Ok(Cow::Borrowed(path));
+    }
     let mut is_escaped_in_vain = false;
     if path.contains('%') {
         let bytes = path.as_bytes();
@@ -49,6 +52,16 @@ pub fn clean<'a>(path: &'a str, config: &Paths) -> Result<Cow<'a, str>, PathErro
         path = Cow::Owned(without_dots(&path));
     }
     Ok(path)
+}
+
+/// Without an escape, a backslash, an empty segment, and one that begins with a dot: like most, and there is nothing to be done.
+fn is_plain(path: &str) -> bool {
+    let mut before = b'/';
+    path.strip_prefix('/').unwrap_or(path).bytes().all(|byte| {
+        let begins = std::mem::replace(&mut before, byte) == b'/';
+        let is_special = matches!(byte, b'%' | b'\\') || begins && matches!(byte, b'/' | b'.');
+        !is_special
+    })
 }
 
 fn escaped(high: u8, low: u8) -> Option<u8> {

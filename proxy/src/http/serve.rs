@@ -1,6 +1,6 @@
 //! One downstream connection: HTTP/1 or HTTP/2, told apart, watched and drained; every request becomes an exchange.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -50,6 +51,8 @@ pub struct Served {
     pub(super) request: RefCell<Option<Rc<Inflow>>>,
     /// When hyper was told to end this connection after what is under way.
     pub(super) drained: Cell<Option<Instant>>,
+    /// The client's address as upstreams are told, from the first exchange on.
+    pub(super) client: OnceCell<HeaderValue>,
 }
 
 thread_local! {
@@ -81,11 +84,11 @@ impl Drop for Counted {
 }
 
 impl Served {
-    pub fn begin_exchange(&self) -> UnderWay {
+    pub fn begin_exchange(&self, snapshot: &Snapshot) -> UnderWay {
         self.pulse.begin_exchange();
         self.exchanges.set(self.exchanges.get() + 1);
         UNDER_WAY.set(UNDER_WAY.get() + 1);
-        let config = &self.live.load().config;
+        let config = &snapshot.config;
         let share = config.limits.exchanges.div_ceil(config.workers.unwrap_or(1).max(1));
         UnderWay(Rc::new(Counted { pulse: Arc::clone(&self.pulse), over_limit: UNDER_WAY.get() > share }))
     }
@@ -102,6 +105,13 @@ impl Served {
             *listener = Arc::clone(present);
         }
         Arc::clone(&listener)
+    }
+
+    pub fn client(&self) -> &HeaderValue {
+        self.client.get_or_init(|| {
+            let address = self.connection.client_address().ip().to_string();
+            HeaderValue::try_from(address).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+        })
     }
 
     /// An HTTP/1 connection ends after this exchange.
@@ -139,8 +149,8 @@ pub async fn serve<IO>(
     let io = Watched::new(io, prefix, Arc::clone(&pulse));
     let listener = RefCell::new(listener);
     let (exchanges, resting, looked) = (Cell::new(0), Cell::new(false), Cell::new(0));
-    let (request, drained) = (RefCell::default(), Cell::new(None));
-    let served = Served { live, connection, drain, pulse, listener, exchanges, http2, resting, looked, request, drained };
+    let (request, drained, client) = (RefCell::default(), Cell::new(None), OnceCell::new());
+    let served = Served { live, connection, drain, pulse, listener, exchanges, http2, resting, looked, request, drained, client };
     let served = Rc::new(served);
     // Boxed, like what is awaited before it: what waits for its next request has room for neither.
     if http2 { Box::pin(serve_http2(io, served)).await } else { serve_http1(io, served).await }

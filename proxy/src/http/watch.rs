@@ -1,9 +1,12 @@
 //! The watchdog of a downstream connection: why it ends, or rests, beside what is served on it.
 
+use std::future::poll_fn;
 use std::ops::DerefMut;
 use std::pin::Pin;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, sleep_until};
 
 use super::rest;
@@ -34,8 +37,10 @@ struct Due<T> {
 /// Waits for the connection to end, or for a reason to end it.
 pub async fn watch<T>(served: &Served, mut connection: Pin<impl DerefMut<Target = impl Future<Output = T>>>) -> Watch<T> {
     let mut drain = served.drain.clone();
-    let mut cut = served.drain.clone();
+    let mut signal = served.drain.clone();
+    let mut cut = std::pin::pin!(signal.cut());
     let told = served.drained.get().is_some();
+    let serving = !served.drain.is_draining();
     let leave = async {
         drain.draining().await;
         // A request may be on its way, and HTTP/1 has no word for one that comes too late; whatever is answered now ends the
@@ -47,15 +52,31 @@ pub async fn watch<T>(served: &Served, mut connection: Pin<impl DerefMut<Target 
     let mut leave = std::pin::pin!(leave);
     loop {
         let due = due::<T>(served, Instant::now());
-        tokio::select! {
-            biased;
-            outcome = connection.as_mut() => return Watch::Ended(outcome),
-            () = cut.cut() => return Watch::Cut,
-            () = &mut leave, if !told => {
-                served.drained.set(Some(Instant::now()));
-                return Watch::Drain;
+        let mut timer = std::pin::pin!(sleep_until(due.at));
+        let mut told_whom: Option<Waker> = None;
+        let ended = poll_fn(|context| {
+            if let Poll::Ready(outcome) = connection.as_mut().poll(context) {
+                return Poll::Ready(Some(Watch::Ended(outcome)));
             }
-            () = sleep_until(due.at) => {}
+            // The connection is polled several times an exchange, and to ask all that follows takes locks: it is left alone as long as
+            // it knows whom to wake, and nothing of it has come about.
+            let is_told = told_whom.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+            if is_told && serving && !served.drain.has_news() && !timer.is_elapsed() {
+                return Poll::Pending;
+            }
+            // Without a budget nobody is told anything.
+            told_whom = has_budget_remaining().then(|| context.waker().clone());
+            if cut.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Some(Watch::Cut));
+            }
+            if !told && leave.as_mut().poll(context).is_ready() {
+                served.drained.set(Some(Instant::now()));
+                return Poll::Ready(Some(Watch::Drain));
+            }
+            timer.as_mut().poll(context).map(|()| None)
+        });
+        if let Some(why) = ended.await {
+            return why;
         }
         let now = Instant::now();
         let due = self::due(served, now);

@@ -57,9 +57,6 @@ impl Control {
     /// The slow half is done: the change goes live, and whoever waits for it is told.
     pub(super) async fn finish(&mut self, about: About, outcome: Outcome, waiting: &mut Waiting) {
         let Outcome { built, modules } = outcome;
-        if let Some(modules) = modules {
-            self.modules = modules;
-        }
         let mut reconfigured = None;
         let done = match built {
             Ok(Some(mut ready)) => {
@@ -78,6 +75,10 @@ impl Control {
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
+        if let Some(modules) = modules {
+            // What did not go live, or was only tried, has set nothing; what was compiled for it may be of use yet.
+            self.modules = if matches!(done, Ok(Some(_))) { modules } else { modules.set_as(&self.modules) };
+        }
         match about {
             About::Reload => self.reloaded(done.map(|done| done.is_some())),
             About::Module(file) => self.swapped(&file, done.map(|done| done.is_some())),

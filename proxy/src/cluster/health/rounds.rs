@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch::Receiver;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::{Check, Out, probe};
 use crate::cluster::outlier::Why;
 use crate::cluster::{Cluster, Endpoint};
-use crate::config::HealthCheck;
+use crate::config::{HealthCheck, Probe};
 
 /// Checks of one cluster under way. A list of ten thousand endpoints is not asked all at once.
 const UNDER_WAY_MAX: usize = 128;
@@ -33,16 +33,15 @@ pub async fn tend(mut clusters: Receiver<Arc<Cluster>>) {
                     Ok(()) => break,
                     Err(_) => return,
                 },
-                Some(checked) = rounds.under_way.join_next() => {
-                    // One that panicked would have said so; its endpoint is asked again after the next change.
+                Some(checked) = rounds.under_way.join_next_with_id() => {
                     let mut changed = false;
                     let mut next = Some(checked);
                     // Whatever has ended meanwhile is judged with it, so that a list whose endpoints all fail is gone through once.
                     while let Some(checked) = next {
-                        if let Ok((endpoint, check)) = checked {
+                        if let Some((endpoint, check)) = rounds.ended(checked) {
                             changed |= rounds.checked(&cluster, endpoint, check);
                         }
-                        next = rounds.under_way.try_join_next();
+                        next = rounds.under_way.try_join_next_with_id();
                     }
                     if changed {
                         cluster.refresh();
@@ -68,6 +67,8 @@ struct Rounds {
     /// In the order in which they are to be checked.
     due: BTreeMap<(Instant, u64), Arc<Endpoint>>,
     under_way: JoinSet<Checked>,
+    /// Whose they are.
+    asked: HashMap<Id, Arc<Endpoint>>,
 }
 
 impl Rounds {
@@ -115,11 +116,28 @@ impl Rounds {
             && let Some((_, endpoint)) = self.due.pop_first()
         {
             let (config, cluster) = (config.clone(), Arc::clone(cluster));
-            self.under_way.spawn(async move {
+            let asked = Arc::clone(&endpoint);
+            let check = self.under_way.spawn(async move {
                 let (at, began) = (SystemTime::now(), Instant::now());
                 let error = probe::check(&cluster, &endpoint, &config).await.err();
                 (endpoint, Check { at, took: began.elapsed(), error })
             });
+            self.asked.insert(check.id(), asked);
+        }
+    }
+
+    /// What came of a check. One that broke off has failed, and is made again like any other.
+    fn ended(&mut self, checked: Result<(Id, Checked), JoinError>) -> Option<Checked> {
+        match checked {
+            Ok((id, checked)) => {
+                self.asked.remove(&id);
+                Some(checked)
+            }
+            Err(broken) => {
+                let endpoint = self.asked.remove(&broken.id())?;
+                let error = Some(format!("the check itself broke off: {broken}"));
+                Some((endpoint, Check { at: SystemTime::now(), took: Duration::ZERO, error }))
+            }
         }
     }
 
@@ -143,10 +161,11 @@ impl Rounds {
             }
         }
         // That it answers is just what it was ejected for not doing. Answers that were no good are another matter: what is
-        // asked here is not what failed.
+        // asked here is not what failed; nor are answers that did not come, where only a connection is asked for.
         let ejection = endpoint.ejection().clone();
         let is_older = ejection.last.is_some_and(|(ejected, _)| ejected < began);
-        if verdict == Some(false) && is_older && ejection.term.is_some_and(|term| term.why == Why::LocalFailures) {
+        let was_missing = config.probe != Probe::Tcp || !endpoint.tally.is_silent();
+        if verdict == Some(false) && was_missing && is_older && ejection.term.is_some_and(|term| term.why == Why::LocalFailures) {
             endpoint.end_ejection();
             changed = true;
             tracing::info!(cluster = %cluster.name, endpoint = %endpoint.address, "not ejected any more: it answers checks");
@@ -164,6 +183,18 @@ fn with_jitter(interval: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_check_that_panics_has_failed_and_is_made_again() {
+        let endpoint = Arc::new(Endpoint::new(([127, 0, 0, 1], 1).into()));
+        let mut rounds = Rounds::default();
+        let id = rounds.under_way.spawn(async { panic!("on purpose") }).id();
+        rounds.asked.insert(id, Arc::clone(&endpoint));
+        let broken = rounds.under_way.join_next_with_id().await.expect("one is under way");
+        let (asked, check) = rounds.ended(broken).expect("it is known whose it was");
+        assert_eq!((asked.id, rounds.asked.len()), (endpoint.id, 0));
+        assert!(check.error.is_some_and(|error| error.contains("on purpose")));
+    }
 
     #[test]
     fn an_interval_is_a_tenth_more_or_less() {

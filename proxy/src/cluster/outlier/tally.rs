@@ -1,6 +1,6 @@
 //! What workers count of one endpoint. Atomics only; where nothing fails and no share is asked for, nothing is written.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -32,8 +32,10 @@ pub enum Verdict {
     ServerError {
         gateway: bool,
     },
-    /// No answer.
-    Local,
+    /// No answer; `connected`: although a connection was there.
+    Local {
+        connected: bool,
+    },
 }
 
 impl Verdict {
@@ -51,7 +53,8 @@ impl Verdict {
                 Self::ServerError { gateway: matches!(status.as_u16(), 502..=504) }
             }
             Ended::Answered(_) | Ended::Connected => Self::Good,
-            Ended::Unconnected | Ended::UnconnectedInTime | Ended::Unanswered | Ended::Reset => Self::Local,
+            Ended::Unconnected | Ended::UnconnectedInTime => Self::Local { connected: false },
+            Ended::Unanswered | Ended::Reset => Self::Local { connected: true },
             Ended::Refused | Ended::Useless => return None,
         })
     }
@@ -61,6 +64,8 @@ impl Verdict {
 #[derive(Debug, Default)]
 pub struct Tally {
     local: AtomicU32,
+    /// It took connections since its last answer, and answered nothing on them.
+    is_silent: AtomicBool,
     gateway: AtomicU32,
     server: AtomicU32,
     window: [Slot; SLOTS],
@@ -109,12 +114,12 @@ impl Tally {
         let mut why = None;
         match verdict {
             Verdict::Good | Verdict::TooMany => {
-                clear(&self.local);
+                self.answered();
                 clear(&self.gateway);
                 clear(&self.server);
             }
             Verdict::ServerError { gateway } => {
-                clear(&self.local);
+                self.answered();
                 why = rise(&self.server, rules.server_errors).then_some(Why::ServerErrors);
                 match gateway {
                     true if rise(&self.gateway, rules.gateway_errors) => why = Some(Why::GatewayErrors),
@@ -122,7 +127,12 @@ impl Tally {
                     false => clear(&self.gateway),
                 }
             }
-            Verdict::Local => why = rise(&self.local, rules.local_failures).then_some(Why::LocalFailures),
+            Verdict::Local { connected } => {
+                if connected {
+                    self.is_silent.store(true, Ordering::Relaxed);
+                }
+                why = rise(&self.local, rules.local_failures).then_some(Why::LocalFailures);
+            }
         }
         if Self::has_window(rules) {
             let good = verdict == Verdict::Good;
@@ -132,6 +142,18 @@ impl Tally {
             }
         }
         why.is_some_and(|why| self.tripped.compare_exchange(0, why as u8, Ordering::Relaxed, Ordering::Relaxed).is_ok())
+    }
+
+    fn answered(&self) {
+        clear(&self.local);
+        if self.is_silent() {
+            self.is_silent.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Another connection that it takes says nothing: it has taken some and not answered on them.
+    pub fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::Relaxed)
     }
 
     fn fails_too_often(&self, rules: &Outliers, slot: u64) -> bool {
@@ -167,6 +189,7 @@ impl Tally {
     /// An endpoint that is let in begins with a clean slate.
     pub fn forget(&self) {
         self.tripped.store(0, Ordering::Relaxed);
+        self.is_silent.store(false, Ordering::Relaxed);
         self.forget_runs();
         self.forget_window();
     }
@@ -198,6 +221,7 @@ mod tests {
 
     const GATEWAY: Verdict = Verdict::ServerError { gateway: true };
     const SERVER: Verdict = Verdict::ServerError { gateway: false };
+    const LOCAL: Verdict = Verdict::Local { connected: false };
 
     /// Why the endpoint is looked at after each of these attempts.
     fn tripped(rules: &Outliers, verdicts: &[Verdict]) -> Vec<Option<Why>> {
@@ -208,7 +232,7 @@ mod tests {
     #[test]
     fn a_run_trips_at_its_limit_and_counts_anew() {
         let rules = Outliers { local_failures: 3, ..Outliers::default() };
-        let found = tripped(&rules, &[Verdict::Local; 7]);
+        let found = tripped(&rules, &[LOCAL; 7]);
         assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [false, false, true, false, false, true, false]);
         assert_eq!(found[2], Some(Why::LocalFailures));
     }
@@ -216,16 +240,29 @@ mod tests {
     #[test]
     fn an_answer_ends_a_run_of_local_failures_and_a_good_one_every_run() {
         let rules = Outliers { local_failures: 2, gateway_errors: 2, server_errors: 3, ..Outliers::default() };
-        let quiet = [Verdict::Local, SERVER, Verdict::Local, Verdict::Good, GATEWAY, Verdict::TooMany, GATEWAY, SERVER];
+        let quiet = [LOCAL, SERVER, LOCAL, Verdict::Good, GATEWAY, Verdict::TooMany, GATEWAY, SERVER];
         assert!(tripped(&rules, &quiet).iter().all(Option::is_none));
         assert_eq!(tripped(&rules, &[GATEWAY, GATEWAY])[1], Some(Why::GatewayErrors));
         assert_eq!(tripped(&rules, &[GATEWAY, SERVER, GATEWAY])[2], Some(Why::ServerErrors), "a 500 ends a run of 503");
     }
 
     #[test]
+    fn who_takes_connections_and_says_nothing_is_silent_until_an_answer() {
+        let (rules, tally) = (Outliers::default(), Tally::default());
+        let after = |verdict: Option<Verdict>| {
+            let _ = verdict.map(|verdict| tally.saw(verdict, &rules, 10));
+            tally.is_silent()
+        };
+        let of = |ended| Verdict::of(&Seen { ended, ..Seen::default() });
+        assert_eq!([after(of(Ended::Unconnected)), after(of(Ended::UnconnectedInTime))], [false; 2]);
+        assert_eq!([after(of(Ended::Reset)), after(of(Ended::Unconnected))], [true; 2]);
+        assert!(!after(of(Ended::Answered(StatusCode::OK))) && after(of(Ended::Unanswered)) && !after(Some(SERVER)));
+    }
+
+    #[test]
     fn zero_switches_a_rule_off() {
         let rules = Outliers { local_failures: 0, gateway_errors: 0, server_errors: 0, ..Outliers::default() };
-        for verdict in [Verdict::Local, GATEWAY, SERVER] {
+        for verdict in [LOCAL, GATEWAY, SERVER] {
             assert!(tripped(&rules, &[verdict; 100]).iter().all(Option::is_none));
         }
     }

@@ -49,6 +49,10 @@ pub fn authority(authority: &str) -> Result<&str, String> {
 
 /// A host, with a port that is a number or without one. The parser lets any text stand for a port.
 pub fn is_authority(text: &str) -> bool {
+    // Most are a name and nothing else, which needs no parser.
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.')) {
+        return true;
+    }
     let Ok(parsed) = text.parse::<Authority>() else { return false };
     let port = text.strip_prefix(parsed.host()).and_then(|rest| rest.strip_prefix(':'));
     let port_is_sound = port.is_none_or(|port| port.is_empty() || port.parse::<u16>().is_ok());
