@@ -7,6 +7,8 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::mpsc;
+use std::thread;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -23,6 +25,8 @@ const CHECKSUM: usize = 52;
 pub const HEADER_BYTES: usize = 84;
 /// What is copied at once.
 const PIECE_BYTES: usize = 256 << 10;
+/// Of these, at once between the one who copies and the one who makes the checksum.
+const PIECES: usize = 4;
 
 /// Why a file is not what it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -152,16 +156,67 @@ pub fn copy(key: Key, from: &Opened, noted: bool) -> Result<(Vec<u8>, Sealed), U
         sum.update(&note);
     }
     let mut draft = Draft::new(left)?;
-    let mut buffer = vec![0; PIECE_BYTES];
-    while left > 0 {
-        let piece = &mut buffer[..left.min(PIECE_BYTES as u64) as usize];
-        file.read_exact(piece)?;
-        sum.update(piece);
-        draft.put(piece)?;
-        left -= piece.len() as u64;
+    if left <= PIECE_BYTES as u64 {
+        let mut piece = vec![0; left as usize];
+        file.read_exact(&mut piece)?;
+        sum.update(&piece);
+        draft.put(&piece)?;
+    } else {
+        sum = copy_long(file, left, &mut draft, sum)?;
     }
     if sum.finish().as_ref() != checksum {
         return Err(Damage::Checksum.into());
     }
     Ok((note, Sealed(draft.seal()?)))
+}
+
+/// Copies so many bytes while another thread adds them to the checksum: either takes as long as the other, and whoever starts with a
+/// large module waits for both.
+fn copy_long(mut file: &File, mut left: u64, draft: &mut Draft, mut sum: Context) -> io::Result<Context> {
+    let (filled, taken) = mpsc::sync_channel::<Vec<u8>>(PIECES);
+    let (emptied, free) = mpsc::channel::<Vec<u8>>();
+    (0..PIECES).for_each(|_| drop(emptied.send(vec![0; PIECE_BYTES])));
+    let gone = || io::Error::other("the thread that makes the checksum is gone");
+    thread::scope(|scope| {
+        let summing = thread::Builder::new().name("checksum".to_owned()).spawn_scoped(scope, move || {
+            for piece in taken {
+                sum.update(&piece);
+                let _ = emptied.send(piece);
+            }
+            sum
+        })?;
+        while left > 0 {
+            let mut piece = free.recv().map_err(|_| gone())?;
+            piece.truncate(left.min(PIECE_BYTES as u64) as usize);
+            file.read_exact(&mut piece)?;
+            draft.put(&piece)?;
+            left -= piece.len() as u64;
+            filled.send(piece).map_err(|_| gone())?;
+        }
+        drop(filled);
+        summing.join().map_err(|_| gone())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_file_is_copied_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("code");
+        let key = Key::of(&[b"test"]);
+        let mut code: Vec<u8> = (0..(PIECES + 2) * PIECE_BYTES + 5).map(|at| (at % 251) as u8).collect();
+        let header = header(key, &[&code]);
+        let copied = |code: &[u8]| {
+            std::fs::write(&path, [&header[..], code].concat()).unwrap();
+            let (file, bytes) = (File::open(&path).unwrap(), (HEADER_BYTES + code.len()) as u64);
+            copy(key, &Opened { file, bytes }, false)
+        };
+        let (_, sealed) = copied(&code).unwrap();
+        assert_eq!(std::fs::read(sealed.path()).unwrap(), code);
+        *code.last_mut().unwrap() ^= 1;
+        assert!(matches!(copied(&code), Err(Uncopied::Damage(Damage::Checksum))));
+    }
 }

@@ -56,7 +56,8 @@ impl Chain {
                     };
                     let _ = tokio::time::timeout(MIRRORS_WAIT, mirrors).await;
                 }
-                chain.complete(outcome).await;
+                // Boxed: a task is moved several times before it runs, and most of this is room for hooks that wait.
+                Box::pin(chain.complete(outcome)).await;
                 drop((counted, kept));
             });
         }));

@@ -181,7 +181,7 @@ impl Machine {
         otherwise: R,
     ) -> wasmtime::Result<R> {
         match find(&self.callbacks) {
-            Some(function) => function.clone().call(&mut self.store, arguments),
+            Some(function) => function.call(&mut self.store, arguments),
             None => Ok(otherwise),
         }
     }
