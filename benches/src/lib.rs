@@ -94,6 +94,7 @@ pub fn record(path: &str) -> Record {
         local: ([192, 0, 2, 1], 443).into(),
         trusted: false,
         original_destination: None,
+        is_own: false,
         proxied: None,
         tls_version: None,
         server_name: None,
