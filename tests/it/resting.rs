@@ -70,6 +70,25 @@ async fn a_head_that_began_with_the_last_request_has_its_deadline(edge: Edge) {
     }
 }
 
+matrix!(an_empty_line_begins_no_head, http1, because "HTTP/2 has frames");
+async fn an_empty_line_begins_no_head(edge: Edge) {
+    let origin = origin().echo("*").run();
+    for rest in ["0s", "20ms"] {
+        let proxy = edge.proxy(format!(
+            "[listeners.edge]\ncluster = 'origin'\ntimeouts = {{ rest = '{rest}', request-headers = '300ms' }}\n\
+             [clusters.origin]\nendpoints = ['{origin}']"
+        ));
+        let (mut raw, mut late) = (proxy.raw().await, proxy.raw().await);
+        raw.send("POST /first HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\nx\r\n").await;
+        assert!(raw.answer().await.1.contains("/first"), "rest = {rest}");
+        late.send("GET / HTTP/1.1\r\nhost").await;
+        assert_eq!(late.answer().await.0.status, 408, "rest = {rest}");
+        // It would have been late before.
+        raw.send("GET /second HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert!(raw.answer().await.1.contains("/second"), "rest = {rest}");
+    }
+}
+
 matrix!(a_resting_connection_ends_like_any_other, http1, because "HTTP/2 does not rest");
 async fn a_resting_connection_ends_like_any_other(edge: Edge) {
     let origin = origin().route("/", "here").run();

@@ -53,6 +53,8 @@ pub struct ConfigVersion {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configs {
     list: Vec<ConfigVersion>,
+    /// The last number that was given: none is given twice, though its version be lost.
+    newest: u64,
     /// The hash of what the file said when something else than it was made live; `None`: the file holds.
     over: Option<Arc<str>>,
 }
@@ -70,13 +72,13 @@ impl Configs {
     /// What the file says.
     pub fn begin(text: Arc<str>, hash: Arc<str>, at: SystemTime) -> Self {
         let first = ConfigVersion { number: 1, at, from: From::File, of: None, before: None, hash, text };
-        Self { list: vec![first], over: None }
+        Self { list: vec![first], newest: 1, over: None }
     }
 
-    /// As they were kept. `None` if they do not fit together.
-    pub fn restore(list: Vec<ConfigVersion>, over: Option<Arc<str>>) -> Option<Self> {
-        let ordered = !list.is_empty() && list.is_sorted_by(|a, b| a.number < b.number);
-        ordered.then_some(Self { list, over })
+    /// As they were kept, `newest` included if it is lost. `None` if they do not fit together.
+    pub fn restore(list: Vec<ConfigVersion>, newest: u64, over: Option<Arc<str>>) -> Option<Self> {
+        let ordered = list.is_sorted_by(|a, b| a.number < b.number) && list.last().is_some_and(|last| last.number <= newest);
+        ordered.then_some(Self { list, newest, over })
     }
 
     pub fn live(&self) -> &ConfigVersion {
@@ -107,7 +109,8 @@ impl Configs {
     }
 
     fn push(&mut self, version: ConfigVersion, file: &Arc<str>, keep: usize) {
-        let number = self.live().number + 1;
+        self.newest += 1;
+        let number = self.newest;
         self.over = (version.hash != *file).then(|| Arc::clone(file));
         self.list.push(ConfigVersion { number, ..version });
         let mut bytes: usize = self.list.iter().map(|version| version.text.len()).sum();

@@ -47,6 +47,16 @@ impl StateError {
         matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
     }
 
+    /// What was kept is not there any more, or is something else. After any other error it may be whole.
+    fn is_loss(&self) -> bool {
+        use io::ErrorKind::{InvalidData, NotFound};
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Io { source, .. } => matches!(source.kind(), NotFound | InvalidData),
+            _ => false,
+        }
+    }
+
     fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { doing, path: path.to_owned(), source }
     }

@@ -131,7 +131,8 @@ impl<IO> Watched<IO> {
 
     /// What was read after all, and comes first the next time: nothing else is left of what was put back before.
     pub fn put_back(&mut self, bytes: Bytes) {
-        if bytes.is_empty() {
+        // Empty lines before a request are none of it (RFC 9112, 2.2).
+        if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
             // It may be a view of a buffer that was read into.
             self.prefix = Bytes::new();
             return;

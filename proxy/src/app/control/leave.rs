@@ -16,8 +16,9 @@ use crate::exchange;
 const CUT: Duration = Duration::from_millis(200);
 
 impl Control {
-    /// A change that is not live by now never is. Its thread cannot be stopped, but what it keeps is gone with it: who is answered
-    /// that the proxy leaves shall not find it live after the next start.
+    /// A change that is not live by now never is in this process. Its thread cannot be stopped, but a configuration that it keeps is
+    /// gone with it: who is answered that the proxy leaves shall not find it live after the next start. What a command has kept of a
+    /// filter by then stays.
     pub(super) async fn give_up(&self, running: Running) {
         let Running { about, task } = running;
         task.abort();

@@ -37,7 +37,7 @@ struct Entry {
     hash: String,
 }
 
-/// `None`: nothing was kept yet, or nothing of it can be read. One version that cannot be is no reason to lose the others.
+/// `None`: nothing was kept yet, or nothing of it is whole. One damaged version is no reason to lose the others.
 pub fn read(folder: &Path) -> Result<Option<Configs>, StateError> {
     let file = folder.join(MANIFEST);
     let text = match fs::read_to_string(&file) {
@@ -52,26 +52,28 @@ pub fn read(folder: &Path) -> Result<Option<Configs>, StateError> {
         return Err(StateError::Format { path: file, found, expected });
     }
     let mut list = Vec::new();
-    let newest = manifest.versions.last().map(|entry| entry.number);
+    let newest = manifest.versions.last().map_or(0, |entry| entry.number);
     for entry in manifest.versions {
         let at = humantime::parse_rfc3339(&entry.at).map_err(|_| damaged(format!("{:?} is no time", entry.at)))?;
         let from = From::named(&entry.from).ok_or_else(|| damaged(format!("{:?} is no origin", entry.from)))?;
         let Entry { number, of, before, .. } = entry;
         match read_text(folder, &entry.hash) {
             Ok(text) => list.push(ConfigVersion { number, at, from, of, before, hash: entry.hash.into(), text }),
-            Err(error) => tracing::error!(version = number, %error, "a version of the configuration is lost"),
+            Err(error) if error.is_loss() => tracing::error!(version = number, %error, "a version of the configuration is lost"),
+            // It may be whole: without it, the next change would remove it.
+            Err(error) => return Err(error),
         }
     }
     let Some(live) = list.last() else { return Ok(None) };
     // Nothing holds over the file that is what the file said.
     let over = manifest.over.filter(|over| **over != *live.hash).map(Arc::from);
-    if newest != Some(live.number) {
+    if newest != live.number {
         tracing::error!(
             version = live.number,
             "the version of the configuration that was live is lost; the newest that is left takes its place"
         );
     }
-    let configs = Configs::restore(list, over);
+    let configs = Configs::restore(list, newest, over);
     configs.map(Some).ok_or_else(|| damaged("its versions do not fit together".to_owned()))
 }
 
@@ -167,6 +169,12 @@ mod tests {
         fs::remove_file(folder.join(text_name(&hashed("c = 1\n")))).expect("it was there");
         let found = left().expect("one is left");
         assert_eq!((numbers(&found), found.over()), (vec![1], None), "it is what the file said");
+        let mut next = found;
+        next.add(From::File, "d = 1\n".into(), hashed("d = 1\n"), &hashed("d = 1\n"), at, 8);
+        assert_eq!(numbers(&next), [1, 4], "what somebody knows as the third is no other one");
+        fs::create_dir(folder.join(text_name(&hashed("c = 1\n")))).expect("it is not there");
+        assert!(matches!(read(&folder), Err(StateError::Io { .. })), "what cannot be read now may be whole");
+        fs::remove_dir(folder.join(text_name(&hashed("c = 1\n")))).expect("it was made");
         lost("a = 1\n");
         assert_eq!(left(), None);
         keep(&folder, &configs).expect("kept");
