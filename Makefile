@@ -10,7 +10,7 @@ BOTH_WAYS := bodies:: callouts:: chunks:: complete:: conformance:: contract:: de
 	hooks:: images:: inputs:: limits:: loading:: metrics:: pools:: stores:: tick:: trailers::
 
 .DEFAULT_GOAL := help
-.PHONY: help targets build demo test check conformance bindings bench instructions instructions-check bench-peers must-show clean
+.PHONY: help targets build demo test check conformance bindings bench instructions instructions-check bench-peers growth must-show clean
 
 help: ## tells what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -35,7 +35,7 @@ test: targets ## installs what the tests need, and runs all of them
 	cargo test --workspace --lib --bins
 	cargo test --workspace --doc
 	TAMIS_TEST_MISSING=skip cargo test --workspace --test '*'
-	TAMIS_TEST_ENTER=component cargo test --package tamis-tests --test it -- $(BOTH_WAYS)
+	TAMIS_TEST_ENTER=component cargo test --workspace --test it -- $(BOTH_WAYS)
 
 check: targets ## formatting, lints and the order of modules
 	@for workspace in $(WORKSPACES); do \
@@ -76,7 +76,14 @@ bench-peers: targets ## measures Tamis beside nginx, HAProxy and Envoy; writes b
 	scripts/test-deps peers
 	cargo build --profile dist --package tamis
 	cargo build --profile dist --package tamis-benches --bin forward --bin pace
-	.venv/bin/python benches/peers/peers.py --tamis $(BUILT)/dist/tamis --forward $(BUILT)/dist/forward --pace $(BUILT)/dist/pace
+	cargo build --package tamis-tests
+	.venv/bin/python benches/peers/peers.py --tamis $(BUILT)/dist/tamis --forward $(BUILT)/dist/forward --pace $(BUILT)/dist/pace \
+		--wasm $(BUILT)/guests/$(WASM)/release/pw_cost.wasm
+
+growth: targets ## measures a request as clusters, connections and endpoints grow; writes benches/GROWTH.md; takes ten minutes
+	scripts/test-deps peers
+	cargo build --profile dist --package tamis
+	.venv/bin/python benches/peers/growth.py --tamis $(BUILT)/dist/tamis
 
 must-show: build ## measures the release binary as scripts/must-show says; takes minutes
 	scripts/test-deps
