@@ -100,7 +100,10 @@ def measure(kind, sizes, arguments, work, shared):
                     script.write_text(PATHS % size)
                     more = ["-s", str(script)]
                 # The first round connects to all that there is.
-                seconds = arguments.seconds if number >= 0 else 2 + size // 1000
+                seconds = 2 + size // 1000 if number < 0 else arguments.seconds
+                if kind == "connections":
+                    # They are opened anew in each round.
+                    seconds += size // 1000
                 url = f"http://127.0.0.1:{subject.ports['port']}/"
                 result = taken(subject, kind, lambda seconds: wrk(url, seconds, *more, connections=connections), seconds)
                 if result is None:
